@@ -1,0 +1,345 @@
+"""The one table of columns. DDL, Arrow schemas, Sigma field mapping, OCSF export and the docs table are made from it.
+
+Invariants:
+- A text column is never NULL: '' means not set. A number, address or time may be NULL where `nullable`; 0 and '::' are values.
+- Addresses are 16 bytes, IPv4 as IPv4-mapped IPv6 (RFC 4291, 2.5.5.2), so one type serves both.
+- Times are UTC with milliseconds.
+- `(raw_epoch, raw_partition, raw_offset, raw_line)` names a line for ever: the position of its message on `logs.raw` and its
+  place in the message. `event_id` is these four, joined by `-`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, IntFlag
+from typing import Final
+
+import pyarrow as pa
+
+
+class Kind(Enum):
+    """What a column holds: decides its ClickHouse and Arrow types and how Sigma compares it."""
+
+    TEXT = "text"
+    WORD = "word"  # text of few distinct values
+    IP = "ip"
+    UINT8 = "uint8"
+    UINT16 = "uint16"
+    UINT32 = "uint32"
+    UINT64 = "uint64"
+    TIME = "time"
+
+    @property
+    def is_text(self) -> bool:
+        return self in (Kind.TEXT, Kind.WORD)
+
+    @property
+    def is_number(self) -> bool:
+        return self in (Kind.UINT8, Kind.UINT16, Kind.UINT32, Kind.UINT64)
+
+
+_CLICKHOUSE: Final = {
+    Kind.TEXT: "String",
+    Kind.WORD: "LowCardinality(String)",
+    Kind.IP: "IPv6",
+    Kind.UINT8: "UInt8",
+    Kind.UINT16: "UInt16",
+    Kind.UINT32: "UInt32",
+    Kind.UINT64: "UInt64",
+    Kind.TIME: "DateTime64(3, 'UTC')",
+}
+_ARROW: Final = {
+    Kind.TEXT: pa.string(),
+    Kind.WORD: pa.string(),
+    Kind.IP: pa.binary(16),
+    Kind.UINT8: pa.uint8(),
+    Kind.UINT16: pa.uint16(),
+    Kind.UINT32: pa.uint32(),
+    Kind.UINT64: pa.uint64(),
+    Kind.TIME: pa.timestamp("ms", "UTC"),
+}
+
+
+class IntakeFlag(IntFlag):
+    """What intake had to do to a line; the bits of the column `intake_flags`."""
+
+    NONE = 0
+    UNKNOWN_SOURCE = 1  # no listener, certificate, address range or key named its agency
+    TRUNCATED = 2  # longer than the longest kept line; the rest was cut
+    NUL_REMOVED = 4  # NUL bytes were taken out
+    CP949 = 8  # was not UTF-8; read as CP949
+    UNDECODABLE = 16  # neither; bytes that are not text are written \\xNN
+    CLOCK_SKEW = 32  # the device's clock is off by more than the limit
+
+
+class LogClass(str, Enum):
+    """What an event tells of; decides which rules run. The words of the column `log_class`."""
+
+    FIREWALL = "firewall"
+    IPS = "ips"
+    WAF = "waf"
+    PROXY = "proxy"
+    DNS = "dns"
+    VPN = "vpn"
+    AUTH = "auth"
+    CONFIG = "config"
+    NAC = "nac"
+    WEB = "web"
+    VIDEO = "video"
+    SYSTEM = "system"
+
+
+DISPOSITIONS: Final = ("allow", "deny", "alert")
+UNKNOWN_AGENCY: Final = "_unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its name, what it holds, and what other vocabularies call it.
+
+    `ocsf` is a path of OCSF 1.x; `sigma` are the field names public Sigma rules use for it beside `name` itself.
+    """
+
+    name: str
+    kind: Kind
+    meaning: str
+    nullable: bool = False
+    codec: str = ""
+    ocsf: str = ""
+    sigma: tuple[str, ...] = ()
+    set_by: str = "parser"
+
+    @property
+    def clickhouse(self) -> str:
+        """The ClickHouse type, without codec."""
+        base = _CLICKHOUSE[self.kind]
+        return f"Nullable({base})" if self.nullable else base
+
+    @property
+    def arrow(self) -> pa.Field:
+        return pa.field(self.name, _ARROW[self.kind], nullable=self.nullable)
+
+    @property
+    def ddl(self) -> str:
+        """The column's line in CREATE TABLE."""
+        codec = f" CODEC({self.codec})" if self.codec else ""
+        return f"`{self.name}` {self.clickhouse}{codec}"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of the columnar store, and the shape of the Arrow batches that fill it."""
+
+    name: str
+    columns: tuple[Column, ...]
+    order_by: str
+    partition_by: str
+
+    @property
+    def schema(self) -> pa.Schema:
+        return pa.schema([c.arrow for c in self.columns])
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(c.name for c in self.columns)
+
+    def column(self, name: str) -> Column:
+        """The column called `name`; KeyError when there is none."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(name)
+
+
+def _intake(name: str, kind: Kind, meaning: str, codec: str = "", ocsf: str = "", nullable: bool = False) -> Column:
+    return Column(name, kind, meaning, nullable=nullable, codec=codec, ocsf=ocsf, set_by="intake")
+
+
+POSITION: Final = (
+    _intake("raw_epoch", Kind.WORD, "Which life of the topic `logs.raw` the position belongs to"),
+    _intake("raw_partition", Kind.UINT16, "Partition of `logs.raw`", "Delta, ZSTD(1)"),
+    _intake("raw_offset", Kind.UINT64, "Offset of the message on `logs.raw`", "Delta, ZSTD(1)"),
+    _intake("raw_line", Kind.UINT32, "Place of the line in its message, from 0", "Delta, ZSTD(1)"),
+)
+
+INTAKE: Final = (
+    *POSITION,
+    _intake("received_at", Kind.TIME, "When the line reached us", "Delta, ZSTD(1)", "metadata.logged_time"),
+    _intake("agency", Kind.WORD, "Agency the authenticated source belongs to; `_unknown` when none", ocsf="metadata.tenant_uid"),
+    _intake("source", Kind.WORD, "The source's name within its agency", ocsf="metadata.log_provider"),
+    _intake("transport", Kind.WORD, "How it came: udp, tcp, tls, http, file, kafka, demo"),
+    _intake("peer_ip", Kind.IP, "Address that sent the line to us", nullable=True),
+    _intake("intake_flags", Kind.UINT32, "What intake had to do to the line; bits of IntakeFlag"),
+    _intake("raw", Kind.TEXT, "The whole line as received", "ZSTD(1)", "raw_data"),
+)
+
+PARSED: Final = (
+    Column("parser", Kind.WORD, "Parser that read the line", ocsf="metadata.log_name"),
+    Column("parser_version", Kind.UINT16, "Version of that parser"),
+    Column("log_class", Kind.WORD, "What the event tells of: firewall, ips, waf, ...", ocsf="class_name"),
+    Column("event_time", Kind.TIME, "When it happened, by the device's clock", codec="Delta, ZSTD(1)", ocsf="time"),
+    Column("vendor", Kind.WORD, "Maker of the device", ocsf="metadata.product.vendor_name"),
+    Column("product", Kind.WORD, "Product of the device", ocsf="metadata.product.name"),
+    Column(
+        "device",
+        Kind.WORD,
+        "Name of the device that wrote the line",
+        ocsf="device.hostname",
+        sigma=("host", "hostname", "devname", "dvc", "computer_name"),
+    ),
+    Column(
+        "event_code",
+        Kind.WORD,
+        "The device's own number or name of the message",
+        ocsf="metadata.event_code",
+        sigma=("eventid", "logid", "message_number"),
+    ),
+    Column("severity", Kind.WORD, "The device's own word or number of severity", ocsf="severity", sigma=("level",)),
+    Column(
+        "src_ip",
+        Kind.IP,
+        "Source address",
+        True,
+        ocsf="src_endpoint.ip",
+        sigma=("c-ip", "SourceIp", "src", "source.ip", "srcip", "id.orig_h", "ClientIP", "source_ip"),
+    ),
+    Column(
+        "src_port",
+        Kind.UINT16,
+        "Source port",
+        True,
+        ocsf="src_endpoint.port",
+        sigma=("SourcePort", "srcport", "source.port", "id.orig_p", "c-port"),
+    ),
+    Column(
+        "dst_ip",
+        Kind.IP,
+        "Destination address",
+        True,
+        ocsf="dst_endpoint.ip",
+        sigma=("s-ip", "DestinationIp", "dst", "destination.ip", "dstip", "id.resp_h", "dest_ip", "r-ip", "cs-ip"),
+    ),
+    Column(
+        "dst_port",
+        Kind.UINT16,
+        "Destination port",
+        True,
+        ocsf="dst_endpoint.port",
+        sigma=("DestinationPort", "dstport", "destination.port", "id.resp_p", "dest_port", "s-port", "r-port"),
+    ),
+    Column("src_nat_ip", Kind.IP, "Source address after translation", True, ocsf="src_endpoint.intermediate_ips"),
+    Column("src_nat_port", Kind.UINT16, "Source port after translation", True),
+    Column("dst_nat_ip", Kind.IP, "Destination address after translation", True, ocsf="dst_endpoint.intermediate_ips"),
+    Column("dst_nat_port", Kind.UINT16, "Destination port after translation", True),
+    Column(
+        "proto",
+        Kind.WORD,
+        "Transport protocol by its IANA keyword, lower case",
+        ocsf="connection_info.protocol_name",
+        sigma=("Protocol", "protocol", "network.transport", "transport"),
+    ),
+    Column(
+        "app_proto",
+        Kind.WORD,
+        "Application protocol or service, lower case",
+        ocsf="connection_info.protocol_ver_name",
+        sigma=("service", "network.protocol"),
+    ),
+    Column("app", Kind.WORD, "Application the device recognised", ocsf="app_name", sigma=("application",)),
+    Column("action", Kind.WORD, "What the device did, in its own word", ocsf="action", sigma=("event.action", "act")),
+    Column("disposition", Kind.WORD, "What it comes to: allow, deny, alert", ocsf="disposition"),
+    Column("rule", Kind.WORD, "Policy that decided, by name or number", ocsf="firewall_rule.name", sigma=("policyname", "rule_name")),
+    Column("rule_id", Kind.WORD, "Policy's identifier where it has a name too", ocsf="firewall_rule.uid", sigma=("policyid",)),
+    Column(
+        "user",
+        Kind.TEXT,
+        "User the device names",
+        ocsf="actor.user.name",
+        sigma=("username", "cs-username", "User", "TargetUserName", "user.name", "usrName"),
+    ),
+    Column(
+        "url",
+        Kind.TEXT,
+        "URL or path that was asked for",
+        ocsf="http_request.url.url_string",
+        sigma=("c-uri", "cs-uri", "cs-uri-query", "cs-uri-stem", "c-uri-query", "c-uri-stem", "request_url", "http.url", "request"),
+    ),
+    Column(
+        "domain",
+        Kind.TEXT,
+        "Host name that was asked for",
+        ocsf="http_request.url.hostname",
+        sigma=("cs-host", "r-dns", "c-uri-host", "host_header", "destination.domain", "DestinationHostname"),
+    ),
+    Column(
+        "dns_query",
+        Kind.TEXT,
+        "Name a DNS question asks for",
+        ocsf="query.hostname",
+        sigma=("query", "QueryName", "dns.question.name", "question"),
+    ),
+    Column("http_method", Kind.WORD, "HTTP method", ocsf="http_request.http_method", sigma=("cs-method", "method", "http.method")),
+    Column("http_status", Kind.UINT16, "HTTP status", True, ocsf="http_response.code", sigma=("sc-status", "status", "http.status_code")),
+    Column(
+        "user_agent",
+        Kind.TEXT,
+        "User-Agent header",
+        ocsf="http_request.user_agent",
+        sigma=("c-useragent", "cs-user-agent", "useragent", "cs(User-Agent)"),
+    ),
+    Column("sig_id", Kind.WORD, "Signature's number", ocsf="finding_info.uid", sigma=("signature_id", "alert.signature_id")),
+    Column("sig_name", Kind.TEXT, "Signature's name", ocsf="finding_info.title", sigma=("signature", "attack", "alert.signature", "msg")),
+    Column("bytes", Kind.UINT64, "Bytes in all", True, ocsf="traffic.bytes"),
+    Column("bytes_src", Kind.UINT64, "Bytes the source sent", True, ocsf="traffic.bytes_out", sigma=("cs-bytes", "sentbyte", "orig_bytes")),
+    Column(
+        "bytes_dst", Kind.UINT64, "Bytes the destination sent", True, ocsf="traffic.bytes_in", sigma=("sc-bytes", "rcvdbyte", "resp_bytes")
+    ),
+    Column("packets_src", Kind.UINT64, "Packets the source sent", True, ocsf="traffic.packets_out"),
+    Column("packets_dst", Kind.UINT64, "Packets the destination sent", True, ocsf="traffic.packets_in"),
+    Column("src_zone", Kind.WORD, "Zone the traffic came from", ocsf="src_endpoint.zone"),
+    Column("dst_zone", Kind.WORD, "Zone the traffic went to", ocsf="dst_endpoint.zone"),
+    Column("in_if", Kind.WORD, "Interface the traffic came in by", ocsf="src_endpoint.interface_name"),
+    Column("out_if", Kind.WORD, "Interface the traffic left by", ocsf="dst_endpoint.interface_name"),
+)
+
+EVENTS: Final = Table("events", (*INTAKE, *PARSED), order_by="(agency, event_time)", partition_by="toYYYYMMDD(received_at)")
+
+QUARANTINE: Final = Table(
+    "quarantine",
+    (
+        *INTAKE,
+        Column("reason", Kind.WORD, "Why the line is here, a stable word", set_by="normalise"),
+        Column("detail", Kind.TEXT, "What exactly was wrong", set_by="normalise"),
+    ),
+    order_by="(agency, received_at)",
+    partition_by="toYYYYMMDD(received_at)",
+)
+
+DETECTIONS: Final = Table(
+    "detections",
+    (
+        Column("detection_id", Kind.TEXT, "`rule_id:event_id`, so the same finding is the same detection for ever", set_by="detect"),
+        Column("rule_id", Kind.WORD, "The rule's id", ocsf="finding_info.analytic.uid", set_by="detect"),
+        Column("rule_title", Kind.WORD, "The rule's title", ocsf="finding_info.title", set_by="detect"),
+        Column("rule_level", Kind.WORD, "informational, low, medium, high, critical", ocsf="severity", set_by="detect"),
+        Column("rule_hash", Kind.WORD, "SHA-256 of the rule's text, first 16 hex digits", set_by="detect"),
+        Column("rule_tags", Kind.WORD, "The rule's tags, joined by a comma", set_by="detect"),
+        Column("detected_at", Kind.TIME, "When the rule fired", ocsf="finding_info.created_time", set_by="detect"),
+        *(c for c in EVENTS.columns if c.name != "intake_flags"),
+    ),
+    order_by="(agency, event_time)",
+    partition_by="toYYYYMMDD(received_at)",
+)
+
+TABLES: Final = (EVENTS, QUARANTINE, DETECTIONS)
+
+
+def event_id(epoch: str, partition: int, offset: int, line: int) -> str:
+    """The name of a line for ever; `parse_event_id` is its inverse."""
+    return f"{epoch}-{partition}-{offset}-{line}"
+
+
+def parse_event_id(text: str) -> tuple[str, int, int, int]:
+    """Epoch, partition, offset and line of an event id; ValueError when it is not one."""
+    epoch, partition, offset, line = text.rsplit("-", 3)
+    return epoch, int(partition), int(offset), int(line)

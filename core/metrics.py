@@ -1,0 +1,41 @@
+"""Every metric the product exposes, in one list. Names follow Prometheus practice: unit suffix, `_total` on counters."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+# Intake
+LINES_RECEIVED = Counter("bongsu_intake_lines_total", "Lines durably on the bus", ["transport", "agency"])
+BYTES_RECEIVED = Counter("bongsu_intake_bytes_total", "Bytes of lines durably on the bus", ["transport", "agency"])
+LINES_EMPTY = Counter("bongsu_intake_empty_lines_total", "Empty lines passed over", ["transport"])
+LINES_TRUNCATED = Counter("bongsu_intake_truncated_lines_total", "Lines cut at the longest kept length", ["transport"])
+DATAGRAMS_DROPPED = Counter("bongsu_intake_dropped_datagrams_total", "UDP datagrams that came while the bus was full", ["listener"])
+CONNECTIONS = Gauge("bongsu_intake_connections", "Open stream connections", ["listener"])
+FRAMING_ERRORS = Counter("bongsu_intake_framing_errors_total", "Connections closed for broken framing", ["listener"])
+BACKPRESSURE = Counter("bongsu_intake_backpressure_total", "Times a sender was made to wait", ["transport"])
+
+# Normalise
+LINES_NORMALISED = Counter("bongsu_normalised_lines_total", "Lines parsed into events", ["parser"])
+LINES_QUARANTINED = Counter("bongsu_quarantined_lines_total", "Lines put into quarantine", ["reason"])
+
+# Store
+ROWS_STORED = Counter("bongsu_stored_rows_total", "Rows written", ["table"])
+ROWS_REPEATED = Counter("bongsu_repeated_rows_total", "Rows of a repeated delivery that were already stored", ["table"])
+
+# Detect
+EVENTS_EVALUATED = Counter("bongsu_evaluated_events_total", "Events run through the rule set")
+DETECTIONS = Counter("bongsu_detections_total", "Detections raised", ["rule"])
+RULES_LOADED = Gauge("bongsu_rules", "Rules by state", ["state"])
+
+# Respond
+INCIDENTS_OPENED = Counter("bongsu_incidents_opened_total", "Incidents opened", ["severity"])
+
+# Every stage
+STAGE_BATCHES = Counter("bongsu_stage_batches_total", "Batches handled", ["stage"])
+STAGE_SECONDS = Histogram("bongsu_stage_batch_seconds", "Time to handle one batch", ["stage"])
+STAGE_RETRIES = Counter("bongsu_stage_retries_total", "Batches tried again after a failure that may pass", ["stage"])
+BUS_LAG = Gauge("bongsu_bus_lag_messages", "Messages not yet committed", ["group", "topic"])
+
+# API
+REQUESTS = Counter("bongsu_http_requests_total", "HTTP requests", ["method", "route", "status"])
+LOGINS = Counter("bongsu_logins_total", "Attempts to log in", ["outcome"])

@@ -1,0 +1,61 @@
+"""What every columnar store promises.
+
+- `insert` is atomic per call when all rows fall into one table partition (see `core.events.Table.partition_by`), and idempotent:
+  the same `token` writes its rows once, however often it is given within the deduplication window.
+- Values go to the engine beside the SQL (`{name:Type}` placeholders), never in its text.
+- A query has limits; passing one raises QueryTooCostly. A store that cannot be reached, is locked or full raises StoreUnavailable.
+- All methods are coroutines; the work is done outside the event loop. `close` lets running calls finish.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+Params = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The most one query may take."""
+
+    seconds: float = 30.0
+    rows: int = 100_000  # of the result
+    memory_bytes: int = 2 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """`problem` is '' when the store answers."""
+
+    problem: str
+    engine: str = ""  # name and version
+
+
+class Store(Protocol):
+    """A columnar store; made by `runtime.bootstrap`."""
+
+    async def start(self) -> None: ...
+
+    async def migrate(self) -> Sequence[str]:
+        """Apply the numbered migrations that are missing, in order; gives the names of those applied. Safe to call at every start."""
+        ...
+
+    async def insert(self, table: str, rows: pa.Table, token: str) -> None:
+        """Write `rows`, whose columns are those of the table in `core.events`."""
+        ...
+
+    async def query(self, sql: str, params: Params | None = None, limits: Limits | None = None) -> pa.Table:
+        """The whole result. Addresses come as 16 bytes, times as UTC milliseconds."""
+        ...
+
+    def stream(self, sql: str, params: Params | None = None, limits: Limits | None = None) -> AsyncIterator[pa.RecordBatch]:
+        """The result in batches, in constant memory; closing the iterator cancels the query. `limits.rows` does not apply."""
+        ...
+
+    async def health(self) -> Health: ...
+
+    async def close(self) -> None: ...

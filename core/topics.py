@@ -1,0 +1,34 @@
+"""The topics between stages and the headers their messages carry.
+
+| topic | a message is | written by | read by |
+|---|---|---|---|
+| logs.raw | many lines of one source (`ingest.rawbatch`) | ingest.sources, agencies' own producers | normalise |
+| events | one Arrow IPC stream of rows of `core.events.EVENTS` | normalise | store, detect |
+| quarantine | one Arrow IPC stream of rows of `core.events.QUARANTINE` | normalise | store |
+| detections | one Arrow IPC stream of rows of `core.events.DETECTIONS` | detect | store, respond |
+
+What a stage writes for partition p of its input goes to partition p of its output, in order. So on every partition of `events`,
+`quarantine` and `detections` the raw offsets never go back except in a repeated delivery, and a reader that keeps the highest raw
+offset it has handled per (epoch, partition) drops exactly the repeated rows. A message holds all rows of each raw offset it touches.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+LOGS_RAW: Final = "logs.raw"
+EVENTS: Final = "events"
+QUARANTINE: Final = "quarantine"
+DETECTIONS: Final = "detections"
+ALL: Final = (LOGS_RAW, EVENTS, QUARANTINE, DETECTIONS)
+
+# Headers of a logs.raw message; all optional, so that an agency's own producer may send a bare line.
+H_SOURCE: Final = "source"
+H_AGENCY: Final = "agency"
+H_TRANSPORT: Final = "transport"
+H_RECEIVED_AT: Final = "received_at"  # milliseconds since the epoch, decimal
+H_PEER: Final = "peer"
+H_FRAMING: Final = "framing"  # "lf" (lines joined by LF; the default) or "length" (each after its 4-byte big-endian length)
+H_COMPRESSION: Final = "compression"  # "" or "zstd"
+H_FLAGS: Final = "flags"  # IntakeFlag bits of every line, decimal
+H_LINES: Final = "lines"  # how many lines, decimal
