@@ -17,13 +17,19 @@ from chdb.state import sqlitelike
 from core.errors import StoreError
 
 
+Params = Mapping[str, Any] | None
+
+
 class Session:
-    """One connection to the engine; not for two threads at once."""
+    """One connection to the engine; not for two threads at once.
+
+    chdb finds the table named in `Python(rows)` among the local variables of its callers: the argument `rows` is read that way.
+    """
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
 
-    def arrow(self, sql: str, rows: pa.Table | None = None, params: Mapping[str, Any] | None = None) -> pa.Table:
+    def arrow(self, sql: str, rows: pa.Table | None = None, params: Params = None) -> pa.Table:  # noqa: ARG002 - see the class
         """Run `sql` and give its result as an Arrow table.
 
         `rows` is readable in the SQL as `Python(rows)`; `{name:Type}` placeholders are bound on the engine's side from `params`.
@@ -34,7 +40,7 @@ class Session:
         except RuntimeError as error:
             raise StoreError(str(error)) from error
 
-    def run(self, sql: str, rows: pa.Table | None = None, params: Mapping[str, Any] | None = None) -> None:
+    def run(self, sql: str, rows: pa.Table | None = None, params: Params = None) -> None:  # noqa: ARG002 - see the class
         """Run a statement that gives no rows."""
         try:
             self._connection.query(sql, "Null", params=dict(params or {}))

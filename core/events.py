@@ -11,7 +11,7 @@ Invariants:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum, IntFlag
+from enum import Enum, IntFlag, StrEnum
 from typing import Final
 
 import pyarrow as pa
@@ -72,7 +72,7 @@ class IntakeFlag(IntFlag):
     CLOCK_SKEW = 32  # the device's clock is off by more than the limit
 
 
-class LogClass(str, Enum):
+class LogClass(StrEnum):
     """What an event tells of; decides which rules run. The words of the column `log_class`."""
 
     FIREWALL = "firewall"

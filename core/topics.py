@@ -32,3 +32,4 @@ H_FRAMING: Final = "framing"  # "lf" (lines joined by LF; the default) or "lengt
 H_COMPRESSION: Final = "compression"  # "" or "zstd"
 H_FLAGS: Final = "flags"  # IntakeFlag bits of every line, decimal
 H_LINES: Final = "lines"  # how many lines, decimal
+H_TIMEZONE: Final = "timezone"  # the source's configured zone, IANA name

@@ -1,0 +1,1 @@
+"""From events to findings: Sigma rules compiled to columnar expressions, run on every batch."""

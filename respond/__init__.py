@@ -1,0 +1,1 @@
+"""From findings to incidents and the duties of the ordinance; transactional records."""

@@ -1,0 +1,1 @@
+"""Processes: the one place that builds clients, the services and the command line."""
