@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from core.errors import BusError
+from core.errors import BadMessage
 
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
 
@@ -18,11 +18,11 @@ def encode(table: pa.Table) -> bytes:
 
 
 def decode(value: bytes) -> pa.Table:
-    """The table of an IPC stream; BusError when it is not one."""
+    """The table of an IPC stream; BadMessage when it is not one."""
     try:
         return pa.ipc.open_stream(value).read_all()
     except pa.ArrowInvalid as error:
-        raise BusError(f"a message is not an Arrow stream ({error}); was it written by another program?") from error
+        raise BadMessage(f"a message is not an Arrow stream ({error}); was it written by another program?") from error
 
 
 def empty(schema: pa.Schema) -> pa.Table:

@@ -16,7 +16,6 @@ from chdb.state import sqlitelike
 
 from core.errors import StoreError
 
-
 Params = Mapping[str, Any] | None
 
 

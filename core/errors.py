@@ -4,7 +4,8 @@
     ├── ConfigError           a setting is wrong; the start stops             (key, reason)
     ├── BusError
     │   ├── BusFull           backlog or disk limit reached; try again later  -> HTTP 503, a TCP reader waits
-    │   └── BusUnavailable    the broker does not answer; try again later
+    │   ├── BusUnavailable    the broker does not answer; try again later
+    │   └── BadMessage        a message's value is not what its headers say; it goes to quarantine
     ├── StoreError
     │   ├── StoreUnavailable  the store does not answer, is locked or its disk is full; try again later
     │   └── QueryTooCostly    a query passed its limit of rows, time or memory
@@ -48,6 +49,10 @@ class BusFull(BusError):
 
 class BusUnavailable(BusError):
     """The broker does not answer; nothing is known to be accepted."""
+
+
+class BadMessage(BusError):
+    """A message's value is not what its headers say."""
 
 
 class StoreError(BongsuError):

@@ -16,7 +16,7 @@ import zstandard
 from core import topics
 from core.bus.contract import Message, Record
 from core.clock import from_millis, millis
-from core.errors import BusError
+from core.errors import BadMessage
 from core.events import UNKNOWN_AGENCY, IntakeFlag
 
 _LENGTH = struct.Struct(">I")
@@ -86,14 +86,11 @@ def _message(origin: Origin, received_at: datetime, value: bytes, framing: str, 
 def decode(record: Record) -> RawBatch:
     """The lines of a message. A bare line of an agency's own producer is a batch of one from an unknown source.
 
-    BusError when the value is not what its headers say.
+    BadMessage when the value is not what its headers say.
     """
     headers = record.headers
     value = _decompress(record, headers.get(topics.H_COMPRESSION, ""))
-    if headers.get(topics.H_FRAMING, "lf") == "length":
-        lines = _by_length(record, value)
-    else:
-        lines = value.split(b"\n")
+    lines = _by_length(record, value) if headers.get(topics.H_FRAMING) == "length" else value.split(b"\n")
     received = headers.get(topics.H_RECEIVED_AT, "")
     return RawBatch(_origin(headers), from_millis(int(received)) if received.isdecimal() else record.timestamp, lines)
 
@@ -116,11 +113,11 @@ def _decompress(record: Record, compression: str) -> bytes:
     if not compression:
         return record.value
     if compression != "zstd":
-        raise BusError(f"{_where(record)}: unknown compression {compression!r}")
+        raise BadMessage(f"{_where(record)}: unknown compression {compression!r}")
     try:
         return zstandard.ZstdDecompressor().decompress(record.value, max_output_size=_LARGEST)
     except zstandard.ZstdError as error:
-        raise BusError(f"{_where(record)}: {error}") from error
+        raise BadMessage(f"{_where(record)}: {error}") from error
 
 
 def _by_length(record: Record, value: bytes) -> list[bytes]:
@@ -128,11 +125,11 @@ def _by_length(record: Record, value: bytes) -> list[bytes]:
     at = 0
     while at < len(value):
         if at + _LENGTH.size > len(value):
-            raise BusError(f"{_where(record)}: cut inside a length")
+            raise BadMessage(f"{_where(record)}: cut inside a length")
         (size,) = _LENGTH.unpack_from(value, at)
         at += _LENGTH.size
         if at + size > len(value):
-            raise BusError(f"{_where(record)}: cut inside a line")
+            raise BadMessage(f"{_where(record)}: cut inside a line")
         lines.append(value[at : at + size])
         at += size
     return lines
