@@ -8,17 +8,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, ValidationError, model_validator
 
 from core.errors import ConfigError
 
 ENV_PREFIX = "BONGSU_"
+
+
+def _known_zone(name: str) -> str:
+    if name:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ValueError(f"{name!r} is not a time zone of the IANA list, such as Asia/Seoul") from None
+    return name
+
+
+Zone = Annotated[str, AfterValidator(_known_zone)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")]
 
@@ -127,7 +138,7 @@ class IntakeSettings(_Section):
     batch_lines: int = Field(default=16384, ge=1)
     batch_bytes: int = Field(default=4 << 20, ge=1024)
     linger_ms: int = Field(default=50, ge=1, le=5000, description="How long a line may wait for others")
-    default_timezone: str = "Asia/Seoul"
+    default_timezone: Zone = Field(default="Asia/Seoul", min_length=1)
     max_clock_skew_minutes: int = Field(default=24 * 60, ge=1)
 
     @model_validator(mode="after")
@@ -135,7 +146,6 @@ class IntakeSettings(_Section):
         names = [listener.name for listener in self.listeners]
         if len(set(names)) != len(names):
             raise ValueError("two listeners have the same name")
-        ZoneInfo(self.default_timezone)
         return self
 
 
@@ -143,9 +153,9 @@ class SourceSettings(_Section):
     """One log source of an agency, recognised by address range or by certificate name (subject alternative or common name)."""
 
     name: Name
-    addresses: tuple[IPv4Network | IPv6Network, ...] = ()
+    addresses: tuple[IPvAnyNetwork, ...] = ()
     certificates: tuple[str, ...] = ()
-    timezone: str = ""
+    timezone: Zone = ""
 
 
 class Agency(_Section):
