@@ -41,22 +41,26 @@ class _Section(BaseModel):
 class KafkaSettings(_Section):
     """How to reach Kafka."""
 
-    bootstrap_servers: str = "localhost:9092"
-    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
-    sasl_username: str = ""
-    sasl_password: SecretStr = SecretStr("")
-    ca_file: Path | None = None
-    replication_factor: int = Field(default=3, ge=1)
-    min_insync_replicas: int = Field(default=2, ge=1)
+    bootstrap_servers: str = Field(default="localhost:9092", description="Brokers to ask first, `host:port` joined by commas")
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        default="PLAINTEXT", description="How a connection is protected and who we say we are"
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        default="SCRAM-SHA-512", description="With a SASL protocol: how the password is proven"
+    )
+    sasl_username: str = Field(default="", description="With a SASL protocol: the user")
+    sasl_password: SecretStr = Field(default=SecretStr(""), description="With a SASL protocol: the password; give it in the environment")
+    ca_file: Path | None = Field(default=None, description="With SSL: who signs the brokers' certificates (PEM); empty: the system's list")
+    replication_factor: int = Field(default=3, ge=1, description="Copies of each topic we create; 1 only where there is one broker")
+    min_insync_replicas: int = Field(default=2, ge=1, description="Copies that must have a message before it counts as durable")
 
 
 class BusSettings(_Section):
     """The bus between stages."""
 
-    kind: Literal["embedded", "kafka"] = "embedded"
+    kind: Literal["embedded", "kafka"] = Field(default="embedded", description="SQLite files in the data folder, or Kafka")
     partitions: int = Field(default=1, ge=1, le=1024, description="Partitions of every topic; a deployment on Kafka wants 12 or more")
-    topic_prefix: str = Field(default="", pattern=r"^[A-Za-z0-9._]*$")
+    topic_prefix: str = Field(default="", pattern=r"^[A-Za-z0-9._]*$", description="Kafka: put before every topic's name")
     max_backlog_mb: int = Field(default=4096, ge=16, description="Embedded: senders wait when this much is not yet consumed")
     min_free_disk_mb: int = Field(default=512, ge=0, description="Embedded: senders wait when the disk has less room than this")
     epoch: str = Field(
@@ -68,19 +72,21 @@ class BusSettings(_Section):
 class ClickHouseSettings(_Section):
     """How to reach ClickHouse."""
 
-    host: str = "localhost"
-    port: Port = 9000
-    database: str = "bongsu"
-    user: str = "default"
-    password: SecretStr = SecretStr("")
-    secure: bool = False
-    ca_file: Path | None = None
+    host: str = Field(default="localhost", description="Name or address of the server")
+    port: Port = Field(default=9000, description="Port of the native protocol (9440 is usual with TLS)")
+    database: str = Field(default="bongsu", description="Database that holds our tables; made when it is missing")
+    user: str = Field(default="default", description="User to log in as")
+    password: SecretStr = Field(default=SecretStr(""), description="Its password; give it in the environment")
+    secure: bool = Field(default=False, description="Connect with TLS")
+    ca_file: Path | None = Field(default=None, description="With TLS: who signs the server's certificate (PEM); empty: the system's list")
 
 
 class StoreSettings(_Section):
     """The columnar store."""
 
-    kind: Literal["embedded", "clickhouse"] = "embedded"
+    kind: Literal["embedded", "clickhouse"] = Field(
+        default="embedded", description="The engine inside our process (chdb), or a ClickHouse server"
+    )
     clickhouse: ClickHouseSettings = ClickHouseSettings()
 
 
@@ -93,10 +99,10 @@ class DatabaseSettings(_Section):
 class TlsSettings(_Section):
     """A server's side of TLS (RFC 5425 for syslog)."""
 
-    certificate: Path
-    key: Path
-    client_ca: Path | None = None
-    require_client_certificate: bool = False
+    certificate: Path = Field(description="Our certificate with its chain (PEM)")
+    key: Path = Field(description="Its private key (PEM), readable by us alone")
+    client_ca: Path | None = Field(default=None, description="Who signs clients' certificates (PEM); their names then decide the source")
+    require_client_certificate: bool = Field(default=False, description="Refuse a client without a certificate of `client_ca`")
 
     @model_validator(mode="after")
     def _client_ca_present(self) -> TlsSettings:
@@ -108,14 +114,14 @@ class TlsSettings(_Section):
 class Listener(_Section):
     """One syslog socket. With `agency` and `source` set, everything that arrives on it is theirs."""
 
-    name: Name
-    kind: Literal["udp", "tcp", "tls"]
-    host: str = "0.0.0.0"  # noqa: S104 - a log receiver listens to the network
-    port: Port
-    agency: str = ""
-    source: str = ""
-    tls: TlsSettings | None = None
-    max_connections: int = Field(default=2048, ge=1)
+    name: Name = Field(description="Its name in logs and metrics")
+    kind: Literal["udp", "tcp", "tls"] = Field(description="How lines come: datagrams, a TCP stream, or TLS over TCP (RFC 5425)")
+    host: str = Field(default="0.0.0.0", description="Address to listen on")  # noqa: S104 - a log receiver listens to the network
+    port: Port = Field(description="Port to listen on; 0 takes a free one")
+    agency: str = Field(default="", description="Agency of everything that comes here; empty: found by certificate or address")
+    source: str = Field(default="", description="Source of everything that comes here; needs `agency`")
+    tls: TlsSettings | None = Field(default=None, description="For kind tls, and only for it")
+    max_connections: int = Field(default=2048, ge=1, description="Streams open at once; one more is closed")
 
     @model_validator(mode="after")
     def _whole(self) -> Listener:
@@ -129,17 +135,19 @@ class Listener(_Section):
 class IntakeSettings(_Section):
     """Receiving lines."""
 
-    listeners: tuple[Listener, ...] = (
-        Listener(name="udp", kind="udp", port=5514),
-        Listener(name="tcp", kind="tcp", port=5514),
+    listeners: tuple[Listener, ...] = Field(
+        default=(Listener(name="udp", kind="udp", port=5514), Listener(name="tcp", kind="tcp", port=5514)),
+        description="The syslog sockets",
     )
-    max_line_bytes: int = Field(default=65536, ge=1024, le=1 << 20)
+    max_line_bytes: int = Field(default=65536, ge=1024, le=1 << 20, description="A longer line is cut here and flagged")
     max_body_mb: int = Field(default=32, ge=1, le=1024, description="POST /v1/logs: the largest body, after decompression")
-    batch_lines: int = Field(default=16384, ge=1)
-    batch_bytes: int = Field(default=4 << 20, ge=1024)
+    batch_lines: int = Field(default=16384, ge=1, description="Lines of one source that go onto the bus as one message")
+    batch_bytes: int = Field(default=4 << 20, ge=1024, description="Bytes of lines that go onto the bus as one message")
     linger_ms: int = Field(default=50, ge=1, le=5000, description="How long a line may wait for others")
-    default_timezone: Zone = Field(default="Asia/Seoul", min_length=1)
-    max_clock_skew_minutes: int = Field(default=24 * 60, ge=1)
+    default_timezone: Zone = Field(
+        default="Asia/Seoul", min_length=1, description="Of times without an offset, where the source sets none (IANA name)"
+    )
+    max_clock_skew_minutes: int = Field(default=24 * 60, ge=1, description="A device's time further off than this is flagged")
 
     @model_validator(mode="after")
     def _distinct_names(self) -> IntakeSettings:
@@ -152,27 +160,27 @@ class IntakeSettings(_Section):
 class SourceSettings(_Section):
     """One log source of an agency, recognised by address range or by certificate name (subject alternative or common name)."""
 
-    name: Name
-    addresses: tuple[IPvAnyNetwork, ...] = ()
-    certificates: tuple[str, ...] = ()
-    timezone: Zone = ""
+    name: Name = Field(description="Its name, distinct within the agency")
+    addresses: tuple[IPvAnyNetwork, ...] = Field(default=(), description="Address ranges it sends from (CIDR)")
+    certificates: tuple[str, ...] = Field(default=(), description="Names in its client certificate")
+    timezone: Zone = Field(default="", description="Of its times without an offset (IANA name); empty: `intake.default_timezone`")
 
 
 class Agency(_Section):
     """An agency of the city and what sends its logs."""
 
-    id: Name
-    name_ko: str
-    name_en: str = ""
-    sources: tuple[SourceSettings, ...] = ()
+    id: Name = Field(description="Short name that marks its lines; never change it")
+    name_ko: str = Field(description="Name on Korean screens")
+    name_en: str = Field(default="", description="Name on English screens")
+    sources: tuple[SourceSettings, ...] = Field(default=(), description="What sends its logs")
 
 
 class DetectSettings(_Section):
     """Rules."""
 
     own_rules: bool = Field(default=True, description="Load the rules that come with the product")
-    rule_folders: tuple[Path, ...] = ()
-    disabled_rules: tuple[str, ...] = ()
+    rule_folders: tuple[Path, ...] = Field(default=(), description="Folders of further Sigma rules, read with their subfolders")
+    disabled_rules: tuple[str, ...] = Field(default=(), description="Ids of rules that do not run")
 
 
 class RespondSettings(_Section):
@@ -187,30 +195,30 @@ class RespondSettings(_Section):
 class ApiSettings(_Section):
     """The REST API and the dashboard."""
 
-    host: str = "127.0.0.1"
-    port: Port = 8514
-    tls: TlsSettings | None = None
-    session_hours: int = Field(default=12, ge=1, le=168)
+    host: str = Field(default="127.0.0.1", description="Address to listen on")
+    port: Port = Field(default=8514, description="Port to listen on; 0 takes a free one")
+    tls: TlsSettings | None = Field(default=None, description="Serve HTTPS ourselves; empty: plain HTTP, for loopback or a proxy with TLS")
+    session_hours: int = Field(default=12, ge=1, le=168, description="How long a login lasts")
     secret_key: SecretStr | None = Field(default=None, description="Signs cookies; empty: made once and kept in the data folder")
 
 
 class DemoSettings(_Section):
     """The demo feed."""
 
-    lines_per_second: int = Field(default=50, ge=1, le=200_000)
-    seed: int = 20260101
+    lines_per_second: int = Field(default=50, ge=1, le=200_000, description="Lines the demo feed makes")
+    seed: int = Field(default=20260101, description="The same seed makes the same lines")
 
 
 class Settings(_Section):
     """All settings of one installation."""
 
-    data_dir: Path = Path("var")
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    data_dir: Path = Field(default=Path("var"), description="Folder of everything kept on this machine")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="The least grave message logged")
     bus: BusSettings = BusSettings()
     store: StoreSettings = StoreSettings()
     database: DatabaseSettings = DatabaseSettings()
     intake: IntakeSettings = IntakeSettings()
-    agencies: tuple[Agency, ...] = ()
+    agencies: tuple[Agency, ...] = Field(default=(), description="The agencies whose logs come here")
     detect: DetectSettings = DetectSettings()
     respond: RespondSettings = RespondSettings()
     api: ApiSettings = ApiSettings()
