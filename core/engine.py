@@ -1,90 +1,146 @@
 """The in-process ClickHouse engine (chdb).
 
-chdb allows one engine per process, so the process has one `Engine`; everything that computes in columns (normalise, detect) or
-stores (the embedded store) takes sessions of it. A session belongs to one thread at a time. The engine frees the GIL while it works.
+chdb allows one engine per process, on one path, and one process per path; so the process has one `Engine`, and everything that
+computes in columns (normalise, detect) or stores (the embedded store) takes sessions of it. A session belongs to one thread at a
+time. The engine frees the GIL while it works.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 from chdb.state import sqlitelike
 
-from core.errors import StoreError
+from core.errors import StoreError, StoreUnavailable
+from core.storage.failures import store_error
+from core.storage.params import escaped
 
 Params = Mapping[str, Any] | None
+Settings = Mapping[str, int | float | str]
 
 
 class Session:
     """One connection to the engine; not for two threads at once.
 
     chdb finds the table named in `Python(rows)` among the local variables of its callers: the argument `rows` is read that way.
+
+    After an error chdb keeps what the failed query had already written, and puts it in front of the next result of that connection.
+    So a connection on which anything failed is replaced by a new one with the same settings.
     """
 
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
+    def __init__(self, where: str, settings: Settings) -> None:
+        self._where = where
+        self._settings = dict(settings)
+        self._connect()
 
     def arrow(self, sql: str, rows: pa.Table | None = None, params: Params = None) -> pa.Table:  # noqa: ARG002 - see the class
         """Run `sql` and give its result as an Arrow table.
 
         `rows` is readable in the SQL as `Python(rows)`; `{name:Type}` placeholders are bound on the engine's side from `params`.
-        StoreError carries the engine's own message.
+        StoreError, QueryTooCostly or StoreUnavailable carries the engine's own message.
         """
-        try:
-            return self._connection.query(sql, "arrowtable", params=dict(params or {}))
-        except RuntimeError as error:
-            raise StoreError(str(error)) from error
+        bound = escaped(params)
+        with self._guarded():
+            return self._connection.query(sql, "arrowtable", params=bound)
 
     def run(self, sql: str, rows: pa.Table | None = None, params: Params = None) -> None:  # noqa: ARG002 - see the class
-        """Run a statement that gives no rows."""
+        """Run a statement that gives no rows; errors as in `arrow`."""
+        bound = escaped(params)
+        with self._guarded():
+            self._connection.query(sql, "Null", params=bound)
+
+    def batches(self, sql: str, params: Params = None) -> Iterator[pa.RecordBatch]:
+        """The result of `sql` piece by piece, as the engine makes it; closing the generator cancels the query.
+
+        The session is taken until the generator ends. Errors as in `arrow`, also in the middle.
+        """
+        bound = escaped(params)
+        with self._guarded():
+            result = self._connection.send_query(sql, "Arrow", params=bound)
+            try:
+                for chunk in result:
+                    yield from pa.RecordBatchFileReader(chunk.bytes()).read_all().to_batches()
+            finally:
+                result.cancel()
+
+    def configure(self, settings: Settings) -> None:
+        """Set `settings` for what follows on this session."""
+        self._settings.update(settings)
+        self._set(settings)
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
         try:
-            self._connection.query(sql, "Null", params=dict(params or {}))
+            yield
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            self._connection.close()
+            self._connect()
+            if isinstance(error, RuntimeError):
+                raise store_error(str(error)) from error
+            raise
+
+    def _connect(self) -> None:
+        try:
+            self._connection: Any = sqlitelike.connect(self._where)
         except RuntimeError as error:
-            raise StoreError(str(error)) from error
+            raise StoreUnavailable(
+                f"the embedded engine cannot open {self._where}: {error}; is another bongsu running on this folder?"
+            ) from error
+        self._set(self._settings)
+
+    def _set(self, settings: Settings) -> None:
+        if settings:
+            values = ", ".join(f"{name} = {value!r}" for name, value in settings.items())
+            self._connection.query(f"SET {values}", "Null")
 
     @property
     def raw(self) -> Any:
-        """The chdb connection, for streaming reads and inserts."""
+        """The chdb connection at this moment; whoever uses it handles its errors and must not go on with it after one."""
         return self._connection
 
     def close(self) -> None:
+        """Release the connection; waits for the query under way."""
         self._connection.close()
 
 
 class Engine:
-    """The engine of this process; `path` None keeps nothing on disk."""
+    """The engine of this process; `path` None keeps nothing on disk.
+
+    Opening raises StoreUnavailable when another process has the folder, and StoreError when this process runs the engine elsewhere.
+    """
 
     _guard = threading.Lock()
     _path: str | None = None
     _users = 0
 
     def __init__(self, path: Path | None = None) -> None:
-        wanted = str(path) if path else ":memory:"
-        if path:
-            path.mkdir(parents=True, exist_ok=True)
+        wanted = str(path.absolute()) if path else ":memory:"
         with Engine._guard:
             if Engine._users and Engine._path != wanted:
                 raise StoreError(f"this process already runs the engine on {Engine._path}; it cannot also open {wanted}")
+            if path:
+                path.mkdir(parents=True, exist_ok=True)
+            self._where = wanted
+            self._root: Session | None = self.session()  # keeps the engine up between other sessions
             Engine._path = wanted
             Engine._users += 1
-        self._where = wanted
-        self._root = self.session()
 
-    def session(self) -> Session:
-        """A new session; close it when its thread ends."""
-        try:
-            return Session(sqlitelike.connect(self._where))
-        except RuntimeError as error:
-            raise StoreError(
-                f"the embedded engine cannot open {self._where}: {error}; is another bongsu running on this folder?"
-            ) from error
+    def session(self, settings: Settings | None = None) -> Session:
+        """A new session with `settings`; close it when its thread ends."""
+        return Session(self._where, settings or {})
 
     def close(self) -> None:
-        """Close the engine; sessions must be closed before."""
-        self._root.close()
+        """Close the engine; sessions must be closed before. Closing twice does nothing."""
         with Engine._guard:
+            if self._root is None:
+                return
+            self._root.close()
+            self._root = None
             Engine._users -= 1
