@@ -13,6 +13,7 @@
     ├── RuleError             a Sigma rule is wrong or unsupported; it is set aside (file, line, reason)
     └── DomainError           a request the domain refuses; carries an HTTP status and a stable code
         ├── NotFound 404 · Forbidden 403 · Unauthenticated 401 · Conflict 409 · Invalid 422 · TooMany 429
+        └── TooLarge 413 · Unsupported 415
 
 Every message says what happened, where, and what to do. Secrets never appear in one.
 """
@@ -126,6 +127,20 @@ class Invalid(DomainError):
 
     status = 422
     code = "invalid"
+
+
+class TooLarge(DomainError):
+    """The content is larger than the limit the message names."""
+
+    status = 413
+    code = "too_large"
+
+
+class Unsupported(DomainError):
+    """The content is of a type or in an encoding that is not read here."""
+
+    status = 415
+    code = "unsupported"
 
 
 class TooMany(DomainError):
