@@ -1,0 +1,126 @@
+"""The tables of incidents and of the audit trail.
+
+- `Incident.number` (`INC-2026-000123`) is the name people use: given once, never changed or given again.
+- `Incident.version` counts what people decided, and is the ETag; detections that join an incident change its counts, not its version,
+  so that a busy attacker does not keep an analyst from saving.
+- An incident that was absorbed by another keeps its number and points to it (`merged_into_id`); it is not listed any more.
+- Evidence is a copy: it stays when the columnar store forgets the event. It is never changed or removed.
+- `Audit` rows are written by `respond.audit` alone.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from core.database import AnyText, Base, Json, RowId, UtcDateTime
+
+
+class Incident(Base):
+    """Findings that belong together. Times of events are the devices' own; `opened_at` is ours."""
+
+    __tablename__ = "incidents"
+    __table_args__ = (
+        sa.Index(None, "group_key", "last_event_at"),
+        sa.Index(None, "agency", "id"),
+        sa.Index(None, "state", "severity"),
+        sa.Index(None, "opened_at"),
+    )
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    number: Mapped[str] = mapped_column(sa.Text, unique=True)
+    agency: Mapped[str] = mapped_column(sa.Text)
+    title: Mapped[str] = mapped_column(AnyText)
+    severity: Mapped[str] = mapped_column(sa.Text)
+    state: Mapped[str] = mapped_column(sa.Text)
+    group_key: Mapped[str] = mapped_column(sa.Text)
+    entity_kind: Mapped[str] = mapped_column(sa.Text)
+    entity_value: Mapped[str] = mapped_column(AnyText)
+    first_event_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    last_event_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    opened_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    detections: Mapped[int] = mapped_column(sa.BigInteger)
+    evidence_kept: Mapped[int] = mapped_column(sa.Integer)
+    entities_kept: Mapped[int] = mapped_column(sa.Integer)
+    rule_ids: Mapped[list[str]] = mapped_column(Json)
+    tags: Mapped[list[str]] = mapped_column(Json)
+    exercise: Mapped[bool] = mapped_column(sa.Boolean)
+    merged_into_id: Mapped[int | None] = mapped_column(RowId, sa.ForeignKey("incidents.id"), index=True)
+    version: Mapped[int] = mapped_column(sa.Integer)
+
+
+class IncidentEvidence(Base):
+    """One finding of an incident with the line it was found in and the rule that found it."""
+
+    __tablename__ = "incident_evidence"
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    incident_id: Mapped[int] = mapped_column(RowId, sa.ForeignKey("incidents.id"), index=True)
+    detection_id: Mapped[str] = mapped_column(sa.Text, unique=True)
+    event_id: Mapped[str] = mapped_column(sa.Text)
+    event_time: Mapped[datetime] = mapped_column(UtcDateTime)
+    received_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    detected_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    rule_id: Mapped[str] = mapped_column(sa.Text)
+    rule_title: Mapped[str] = mapped_column(AnyText)
+    rule_level: Mapped[str] = mapped_column(sa.Text)
+    rule_hash: Mapped[str] = mapped_column(sa.Text)
+    raw: Mapped[str] = mapped_column(AnyText)
+    fields: Mapped[dict[str, Any]] = mapped_column(Json)
+
+
+class IncidentEntity(Base):
+    """Something an incident's findings name, and in how many of them."""
+
+    __tablename__ = "incident_entities"
+    __table_args__ = (
+        sa.UniqueConstraint("incident_id", "kind", "role", "value_hash"),
+        sa.Index(None, "value_hash"),
+    )
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    incident_id: Mapped[int] = mapped_column(RowId, sa.ForeignKey("incidents.id"))
+    kind: Mapped[str] = mapped_column(sa.Text)
+    role: Mapped[str] = mapped_column(sa.Text)
+    value: Mapped[str] = mapped_column(AnyText)
+    value_hash: Mapped[str] = mapped_column(sa.Text)
+    detections: Mapped[int] = mapped_column(sa.BigInteger)
+
+
+class IncidentCounter(Base):
+    """The last number given in a year (of Seoul)."""
+
+    __tablename__ = "incident_counters"
+
+    year: Mapped[int] = mapped_column(sa.Integer, primary_key=True, autoincrement=False)
+    last: Mapped[int] = mapped_column(sa.Integer)
+
+
+class DetectionPosition(Base):
+    """How far the findings of a partition of `logs.raw` have become incidents; everything up to `raw_offset` has."""
+
+    __tablename__ = "detection_positions"
+
+    raw_epoch: Mapped[str] = mapped_column(sa.Text, primary_key=True)
+    raw_partition: Mapped[int] = mapped_column(sa.Integer, primary_key=True, autoincrement=False)
+    raw_offset: Mapped[int] = mapped_column(sa.BigInteger)
+
+
+class Audit(Base):
+    """One link of the audit chain. `detail` is the JSON text exactly as it was hashed."""
+
+    __tablename__ = "audit"
+    __table_args__ = (sa.Index(None, "object", "seq"),)
+
+    seq: Mapped[int] = mapped_column(RowId, primary_key=True, autoincrement=False)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    actor: Mapped[str] = mapped_column(AnyText)
+    action: Mapped[str] = mapped_column(sa.Text)
+    object: Mapped[str] = mapped_column(AnyText)
+    detail: Mapped[str] = mapped_column(sa.Text)
+    prev_hash: Mapped[str] = mapped_column(sa.Text)
+    hash: Mapped[str] = mapped_column(sa.Text)
