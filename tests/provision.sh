@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.."
 cache=.cache/debian
 
 install=""
+quietly() { output=$("$@" 2>&1) || { echo "$output" >&2; exit 1; }; }
 need() { command -v "$1" >/dev/null 2>&1 || [ -e "$1" ] || install="$install $2"; }
 need chromium chromium
 need logger bsdutils
@@ -32,17 +33,17 @@ if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
     exit 0
 fi
 echo "installing for the tests:$install$unpack"
-apt-get update -q >/dev/null
+quietly apt-get update -q
 if [ -n "$install" ]; then
     mkdir -p /usr/share/man/man1 # slim images have none, and Java's package links into it
     # No service is to start by itself (RUNLEVEL=1): tests run their own, on their own ports.
     # shellcheck disable=SC2086
-    RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $install >/dev/null
+    quietly env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $install
 fi
 for package in $unpack; do
     mkdir -p "$cache"
     folder=$(mktemp -d)
-    (cd "$folder" && apt-get download -q -o APT::Sandbox::User=root "$package" >/dev/null)
+    (cd "$folder" && quietly apt-get download -q -o APT::Sandbox::User=root "$package")
     case $package in
     prometheus) dpkg-deb --fsys-tarfile "$folder"/*.deb | tar -x -C "$cache" ./usr/bin/promtool ;;
     *) dpkg -x "$folder"/*.deb "$cache" ;;
