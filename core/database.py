@@ -30,7 +30,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Connection, Dialect, Engine, make_url
-from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.pool import NullPool
@@ -53,6 +53,7 @@ _PASSING: Final = {
     sqlite3.SQLITE_CANTOPEN,
     sqlite3.SQLITE_PROTOCOL,
 }
+_BROKEN: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _NUL_MARK = "\ufdd0"  # a noncharacter: never in text that means something (Unicode 23.7)
 
 
@@ -236,11 +237,13 @@ class Database:
     def _named_failures(self) -> Iterator[None]:
         try:
             yield
-        except (OperationalError, InterfaceError, PoolTimeout) as error:
-            if not _may_pass(error):
-                raise
+        except (DBAPIError, PoolTimeout) as error:
             reason = str(getattr(error, "orig", None) or error).strip()
-            raise StoreUnavailable(f"the database {self.where} does not answer: {reason}") from error
+            if _may_pass(error):
+                raise StoreUnavailable(f"the database {self.where} does not answer: {reason}") from error
+            if _sqlite_code(error) in _BROKEN:
+                raise StoreError(f"the database {self.where} is damaged ({reason}): restore it from a backup") from error
+            raise
 
 
 def now(session: Session) -> datetime:
@@ -325,5 +328,11 @@ def _check_foreign_keys(connection: Connection) -> None:
 
 
 def _may_pass(error: SQLAlchemyError) -> bool:
-    code = getattr(getattr(error, "orig", None), "sqlite_errorcode", None)
-    return code is None or (code & 0xFF) in _PASSING
+    code = _sqlite_code(error)
+    return isinstance(error, OperationalError | InterfaceError | PoolTimeout) if code is None else code in _PASSING
+
+
+def _sqlite_code(error: SQLAlchemyError) -> int | None:
+    """The primary result code; None when the error is not SQLite's."""
+    code: int | None = getattr(getattr(error, "orig", None), "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF

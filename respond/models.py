@@ -45,7 +45,6 @@ class Incident(Base):
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
     detections: Mapped[int] = mapped_column(sa.BigInteger)
     evidence_kept: Mapped[int] = mapped_column(sa.Integer)
-    entities_kept: Mapped[int] = mapped_column(sa.Integer)
     rule_ids: Mapped[list[str]] = mapped_column(Json)
     tags: Mapped[list[str]] = mapped_column(Json)
     exercise: Mapped[bool] = mapped_column(sa.Boolean)

@@ -40,7 +40,6 @@ def _incidents() -> None:
         sa.Column("updated_at", _INSTANT, nullable=False),
         sa.Column("detections", sa.BigInteger, nullable=False),
         sa.Column("evidence_kept", sa.Integer, nullable=False),
-        sa.Column("entities_kept", sa.Integer, nullable=False),
         sa.Column("rule_ids", _JSON, nullable=False),
         sa.Column("tags", _JSON, nullable=False),
         sa.Column("exercise", sa.Boolean, nullable=False),
