@@ -325,7 +325,7 @@ DETECTIONS: Final = Table(
         Column("rule_hash", Kind.WORD, "SHA-256 of the rule's text, first 16 hex digits", set_by="detect"),
         Column("rule_tags", Kind.WORD, "The rule's tags, joined by a comma", set_by="detect"),
         Column("detected_at", Kind.TIME, "When the rule fired", ocsf="finding_info.created_time", set_by="detect"),
-        *(c for c in EVENTS.columns if c.name != "intake_flags"),
+        *(c for c in EVENTS.columns if c.name not in ("intake_flags", "rule_id")),  # here `rule_id` is the detection rule's
     ),
     order_by="(agency, event_time)",
     partition_by="toYYYYMMDD(received_at)",
