@@ -1,0 +1,262 @@
+"""Sigma rules from folders, with every error kept to its own rule.
+
+Invariants:
+- What is wrong or not supported is set aside as a RuleError with file, line and reason; it never stops another rule and never becomes
+  a rule that means something else.
+- Ids are unique over all folders; the first in order of path keeps it.
+- A rule's `hash` changes exactly when its document, or a filter laid over it, changes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+import sigma.exceptions as sigma_errors
+import structlog
+import yaml
+from sigma.collection import deep_dict_update
+from sigma.filters import SigmaFilter
+from sigma.rule import SigmaRule
+from sigma.rule.base import SigmaYAMLLoader
+from sigma.rule.logsource import SigmaLogSource
+
+import detect.modifiers  # noqa: F401 - puts the encodings right in pySigma's table before any rule is read
+from core.errors import RuleError
+from detect.meaning import Placeholders, tree_of
+from detect.tree import AllOf, Node
+
+_log = structlog.get_logger()
+_SEPARATOR: Final = re.compile(r"^---(?:[ \t].*)?$", re.MULTILINE)
+_DEFAULT_LEVEL: Final = "medium"
+# What is wrong in a rule's description, not in what it detects.
+_DESCRIPTIVE: Final = (
+    sigma_errors.SigmaTitleError,
+    sigma_errors.SigmaIdentifierError,
+    sigma_errors.SigmaLogsourceError,
+    sigma_errors.SigmaLevelError,
+    sigma_errors.SigmaStatusError,
+    sigma_errors.SigmaTagError,
+    sigma_errors.SigmaDateError,
+    sigma_errors.SigmaModifiedError,
+    sigma_errors.SigmaAuthorError,
+    sigma_errors.SigmaDescriptionError,
+    sigma_errors.SigmaReferencesError,
+    sigma_errors.SigmaFalsePositivesError,
+    sigma_errors.SigmaFieldsError,
+    sigma_errors.SigmaRelatedError,
+    sigma_errors.SigmaScopeError,
+    sigma_errors.SigmaNameError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LogSource:
+    """Which logs a rule is for; '' where it does not say."""
+
+    category: str = ""
+    product: str = ""
+    service: str = ""
+
+    def covers(self, other: LogSource) -> bool:
+        """Whether everything said here is also said by `other`."""
+        return all(not mine or mine == its for mine, its in zip(self.parts, other.parts, strict=True))
+
+    @property
+    def parts(self) -> tuple[str, str, str]:
+        return self.category, self.product, self.service
+
+    def __str__(self) -> str:
+        named = zip(("category", "product", "service"), self.parts, strict=True)
+        return ", ".join(f"{name} {value}" for name, value in named if value) or "(none)"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule that can be compiled. `custom` holds the attributes Sigma does not define, as written."""
+
+    id: str
+    name: str
+    title: str
+    level: str
+    tags: tuple[str, ...]
+    logsource: LogSource
+    hash: str
+    file: str
+    line: int
+    tree: Node
+    description: str = ""
+    custom: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RuleFilter:
+    """A Sigma filter: a further condition on the rules it names (None: on every rule its log source covers)."""
+
+    id: str
+    rules: tuple[str, ...] | None
+    logsource: LogSource
+    hash: str
+    file: str
+    line: int
+    tree: Node
+
+    def applies(self, rule: Rule) -> bool:
+        named = self.rules is None or rule.id in self.rules or (rule.name in self.rules if rule.name else False)
+        return named and self.logsource.covers(rule.logsource)
+
+
+@dataclass(frozen=True, slots=True)
+class RuleBook:
+    """What was loaded and what was set aside."""
+
+    rules: tuple[Rule, ...]
+    set_aside: tuple[RuleError, ...] = ()
+
+
+def load(folders: Iterable[Path], placeholders: Placeholders | None = None) -> RuleBook:
+    """Every rule of every `.yml` and `.yaml` file under `folders`, filters applied. Files `*.samples.yml` are not rules."""
+    found: list[Rule | RuleFilter] = []
+    errors: list[RuleError] = []
+    for folder in folders:
+        if not folder.is_dir():
+            errors.append(RuleError(folder, "there is no such folder of rules"))
+        for path in sorted(p for p in folder.rglob("*") if p.suffix in (".yml", ".yaml") and ".samples." not in p.name):
+            try:
+                text = path.read_text("utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                errors.append(RuleError(path, f"cannot be read: {error}"))
+                continue
+            read, wrong = read_text(text, str(path), placeholders or {})
+            found += read
+            errors += wrong
+    return _bound(found, errors)
+
+
+def parse(text: str, file: str, placeholders: Placeholders | None = None, *, strict: bool = True) -> RuleBook:
+    """The rules of one text, filters applied. Not `strict`: faults of description (id, title, log source, tags, ...) are passed over."""
+    found, errors = read_text(text, file, placeholders or {}, strict=strict)
+    return _bound(found, errors)
+
+
+def read_text(text: str, file: str, placeholders: Placeholders, *, strict: bool = True) -> tuple[list[Rule | RuleFilter], list[RuleError]]:
+    """The rules and filters of one text of YAML documents, and what had to be set aside."""
+    found: list[Rule | RuleFilter] = []
+    errors: list[RuleError] = []
+    merge: dict[str, Any] = {}
+    for line, source in _documents(text):
+        try:
+            document = yaml.load(source, SigmaYAMLLoader)  # noqa: S506 - pySigma's loader is a CSafeLoader that also refuses repeated keys
+            if document is None:
+                continue
+            if not isinstance(document, dict):
+                raise RuleError(file, "a rule is a YAML map", line)
+            if "action" in document:
+                merge = _action(document, file, line)
+                continue
+            found.append(_read(deep_dict_update(document, merge) if merge else document, file, line, placeholders, strict))
+        except RuleError as error:
+            errors.append(error)
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            errors.append(RuleError(file, f"not YAML: {getattr(error, 'problem', None) or error}", line + mark.line if mark else line))
+        except ValueError as error:  # pySigma's errors, ConditionError and MeaningError
+            errors.append(RuleError(file, str(error), line))
+        except Exception as error:  # noqa: BLE001 - the loop's boundary: pySigma raises anything on a value of a wrong type
+            _log.warning("rules.unreadable", file=file, line=line, exc_info=True)
+            errors.append(RuleError(file, f"cannot be read: {type(error).__name__}: {error}", line))
+    return found, errors
+
+
+def _documents(text: str) -> Iterator[tuple[int, str]]:
+    """Each YAML document with the line it begins on, so that one that is broken leaves the others readable."""
+    start = 0
+    for separator in [*_SEPARATOR.finditer(text), None]:
+        end = separator.start() if separator else len(text)
+        source = text[start:end]
+        if source.strip():
+            blank = len(source) - len(source.lstrip("\r\n"))
+            yield text.count("\n", 0, start + blank) + 1, source[blank:]
+        start = separator.end() if separator else end
+
+
+def _action(document: dict[str, Any], file: str, line: int) -> dict[str, Any]:
+    """What the documents after an `action` document are merged with (Sigma 1 collections)."""
+    action = document.pop("action")
+    if action == "global":
+        return document
+    if action == "reset":
+        return {}
+    raise RuleError(file, f"the collection action {action!r} is not supported; write the rule out", line)
+
+
+def _read(document: dict[str, Any], file: str, line: int, placeholders: Placeholders, strict: bool) -> Rule | RuleFilter:
+    if "correlation" in document:
+        raise RuleError(file, "correlation rules are not supported yet", line)
+    digest = _digest(json.dumps(document, sort_keys=True, default=str))
+    kind = SigmaFilter if "filter" in document else SigmaRule
+    parsed = kind.from_dict(document, collect_errors=True)
+    faults = [error for error in parsed.errors if strict or not isinstance(error, _DESCRIPTIVE)]
+    if faults:
+        raise RuleError(file, "; ".join(str(fault) for fault in faults), line)
+    if strict and parsed.id is None:
+        raise RuleError(file, "it has no id; give it a new UUID", line)
+    logsource = _logsource(parsed.logsource)
+    if isinstance(parsed, SigmaFilter):
+        references = parsed.filter.rules
+        named = None if isinstance(references, str) else tuple(reference.reference for reference in references)
+        return RuleFilter(str(parsed.id or ""), named, logsource, digest, file, line, tree_of(parsed.filter, placeholders))
+    return Rule(
+        id=str(parsed.id or ""),
+        name=parsed.name or "",
+        title=parsed.title,
+        level=parsed.level.name.lower() if parsed.level else _DEFAULT_LEVEL,
+        tags=tuple(str(tag) for tag in parsed.tags),
+        logsource=logsource,
+        hash=digest,
+        file=file,
+        line=line,
+        tree=tree_of(parsed.detection, placeholders),
+        description=parsed.description or "",
+        custom=dict(parsed.custom_attributes),
+    )
+
+
+def _logsource(source: SigmaLogSource) -> LogSource:
+    return LogSource(*(str(part or "").lower() for part in (source.category, source.product, source.service)))
+
+
+def _bound(found: Sequence[Rule | RuleFilter], errors: list[RuleError]) -> RuleBook:
+    """Duplicates refused, filters laid over the rules they name."""
+    rules: dict[str, Rule] = {}
+    nameless: list[Rule] = []
+    for rule in found:
+        if not isinstance(rule, Rule):
+            continue
+        first = rules.get(rule.id)
+        if not rule.id:
+            nameless.append(rule)
+        elif first:
+            errors.append(RuleError(rule.file, f"its id {rule.id} is already that of the rule in {first.file}", rule.line))
+        else:
+            rules[rule.id] = rule
+    kept = [*rules.values(), *nameless]
+    for one in found:
+        if isinstance(one, RuleFilter):
+            if not any(one.applies(rule) for rule in kept):
+                errors.append(RuleError(one.file, "the filter fits no rule that is loaded", one.line))
+            kept = [_filtered(rule, one) if one.applies(rule) else rule for rule in kept]
+    return RuleBook(tuple(kept), tuple(errors))
+
+
+def _filtered(rule: Rule, by: RuleFilter) -> Rule:
+    return replace(rule, tree=AllOf((rule.tree, by.tree)), hash=_digest(f"{rule.hash}/{by.hash}"))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
