@@ -11,6 +11,7 @@ LINES_EMPTY = Counter("bongsu_intake_empty_lines_total", "Empty lines passed ove
 LINES_TRUNCATED = Counter("bongsu_intake_truncated_lines_total", "Lines cut at the longest kept length", ["transport"])
 DATAGRAMS_DROPPED = Counter("bongsu_intake_dropped_datagrams_total", "UDP datagrams that came while the bus was full", ["listener"])
 CONNECTIONS = Gauge("bongsu_intake_connections", "Open stream connections", ["listener"])
+CONNECTIONS_REFUSED = Counter("bongsu_intake_refused_connections_total", "Connections closed because there were too many", ["listener"])
 FRAMING_ERRORS = Counter("bongsu_intake_framing_errors_total", "Connections closed for broken framing", ["listener"])
 BACKPRESSURE = Counter("bongsu_intake_backpressure_total", "Times a sender was made to wait", ["transport"])
 
