@@ -35,6 +35,7 @@ INCIDENTS_OPENED = Counter("bongsu_incidents_opened_total", "Incidents opened", 
 STAGE_BATCHES = Counter("bongsu_stage_batches_total", "Batches handled", ["stage"])
 STAGE_SECONDS = Histogram("bongsu_stage_batch_seconds", "Time to handle one batch", ["stage"])
 STAGE_RETRIES = Counter("bongsu_stage_retries_total", "Batches tried again after a failure that may pass", ["stage"])
+MESSAGES_SKIPPED = Counter("bongsu_skipped_messages_total", "Messages passed over because they cannot be read", ["stage"])
 BUS_LAG = Gauge("bongsu_bus_lag_messages", "Messages not yet committed", ["group", "topic"])
 
 # API

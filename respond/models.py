@@ -14,9 +14,24 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.database import AnyText, Base, Json, RowId, UtcDateTime
+from respond.states import State
+
+
+class StateText(sa.types.TypeDecorator[State]):
+    """A state as its word."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: State | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - the same on both engines
+        return None if value is None else State(value).value
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> State | None:  # noqa: ARG002 - the same on both engines
+        return None if value is None else State(value)
 
 
 class Incident(Base):
@@ -35,7 +50,7 @@ class Incident(Base):
     agency: Mapped[str] = mapped_column(sa.Text)
     title: Mapped[str] = mapped_column(AnyText)
     severity: Mapped[str] = mapped_column(sa.Text)
-    state: Mapped[str] = mapped_column(sa.Text)
+    state: Mapped[State] = mapped_column(StateText)
     group_key: Mapped[str] = mapped_column(sa.Text)
     entity_kind: Mapped[str] = mapped_column(sa.Text)
     entity_value: Mapped[str] = mapped_column(AnyText)
