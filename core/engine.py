@@ -8,7 +8,7 @@ time. The engine frees the GIL while it works.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,7 @@ class Session:
         with self._guarded():
             self._connection.query(sql, "Null", params=bound)
 
-    def batches(self, sql: str, params: Params = None) -> Iterator[pa.RecordBatch]:
+    def batches(self, sql: str, params: Params = None) -> Generator[pa.RecordBatch, None, None]:
         """The result of `sql` piece by piece, as the engine makes it; closing the generator cancels the query.
 
         The session is taken until the generator ends. Errors as in `arrow`, also in the middle.

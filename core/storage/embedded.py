@@ -1,0 +1,183 @@
+"""The columnar store inside this process: chdb through sessions of the process's one Engine.
+
+- One thread writes, through one session; a few threads read, each through a session that may not write (`readonly`); each stream has a
+  thread and a session of its own. Nothing runs on the event loop.
+- An insert is one block, so one part: all of it or nothing.
+- A call that is cancelled goes on in its thread until it ends or passes its limits; its result is dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable, Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
+from typing import Final, TypeVar
+
+import pyarrow as pa
+
+from core.engine import Engine, Session, Settings
+from core.errors import StoreError
+from core.events import Kind, Table
+from core.storage import migrations
+from core.storage.contract import Health, Limits, Params
+from core.storage.tables import in_shape, table_named
+
+_READERS: Final = 3
+_WRITING: Final[Settings] = {"max_threads": 1, "max_insert_threads": 1}
+_ONE_BLOCK: Final = "insert_deduplicate = 1, min_insert_block_size_rows = 1000000000, min_insert_block_size_bytes = 0"
+_T = TypeVar("_T")
+
+
+class EmbeddedStore:
+    """The embedded implementation of `core.storage.contract.Store`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._writing = ThreadPoolExecutor(1, "store-write")
+        self._reading = ThreadPoolExecutor(_READERS, "store-read")
+        self._writer: Session | None = None
+        self._readers: SimpleQueue[Session] = SimpleQueue()
+        self._streams: set[_Stream] = set()
+        self._closed = False
+
+    async def start(self) -> None:
+        """Open the sessions. StoreUnavailable when another process has the folder."""
+        self._writer = await self._in(self._writing, lambda: self._engine.session(_WRITING))
+        for _ in range(_READERS):
+            self._readers.put(await self._in(self._reading, lambda: _reader(self._engine)))
+
+    async def migrate(self) -> Sequence[str]:
+        def work() -> tuple[str, ...]:
+            session = self._write_session()
+            return migrations.apply(lambda sql, params: session.run(sql, params=params), session.arrow)
+
+        return await self._in(self._writing, work)
+
+    async def insert(self, table: str, rows: pa.Table, token: str) -> None:
+        target = table_named(table)
+        rows = in_shape(target, rows)
+        if rows.num_rows:
+            sql = _insert_sql(target, token)
+            await self._in(self._writing, lambda: self._write_session().run(sql, rows))
+
+    async def query(self, sql: str, params: Params | None = None, limits: Limits | None = None) -> pa.Table:
+        def work() -> pa.Table:
+            session = self._readers.get()
+            try:
+                session.configure(_settings(limits or Limits()))
+                return session.arrow(sql, params=params)
+            finally:
+                self._readers.put(session)
+
+        return await self._in(self._reading, work)
+
+    async def stream(self, sql: str, params: Params | None = None, limits: Limits | None = None) -> AsyncIterator[pa.RecordBatch]:
+        self._check_open()
+        stream = _Stream(self._engine, sql, params, limits or Limits())
+        self._streams.add(stream)
+        try:
+            while (batch := await asyncio.wrap_future(stream.next())) is not None:
+                yield batch
+        finally:
+            stream.close()
+            self._streams.discard(stream)
+
+    async def health(self) -> Health:
+        try:
+            version = (await self.query("SELECT version() AS version"))["version"][0].as_py()
+        except StoreError as error:
+            return Health(str(error))
+        return Health("", f"ClickHouse {version} (embedded)")
+
+    async def close(self) -> None:
+        """Let running calls finish and end the streams; the engine may be closed after it."""
+        if self._closed:
+            return
+        self._closed = True
+        for stream in tuple(self._streams):
+            await asyncio.wrap_future(stream.close())
+        await asyncio.to_thread(self._release)
+
+    def _release(self) -> None:
+        self._reading.shutdown()
+        self._writing.shutdown()
+        while not self._readers.empty():
+            self._readers.get().close()
+        if self._writer is not None:
+            self._writer.close()
+
+    def _write_session(self) -> Session:
+        if self._writer is None:
+            raise StoreError("the store was not started")
+        return self._writer
+
+    async def _in(self, pool: ThreadPoolExecutor, work: Callable[[], _T]) -> _T:
+        self._check_open()
+        return await asyncio.get_running_loop().run_in_executor(pool, work)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreError("the store is closed")
+
+
+class _Stream:
+    """One streaming query, its session and its thread: every step and the close run there, one after another."""
+
+    def __init__(self, engine: Engine, sql: str, params: Params | None, limits: Limits) -> None:
+        self._pool = ThreadPoolExecutor(1, "store-stream")
+        self._session: Session | None = None
+        self._batches: Generator[pa.RecordBatch, None, None] | None = None
+        self._open = (engine, sql, params, limits)
+        self._end: Future[None] | None = None
+
+    def next(self) -> Future[pa.RecordBatch | None]:
+        """The next batch, None after the last."""
+        if self._end is not None:
+            raise StoreError("the store is closed")
+        return self._pool.submit(self._next)
+
+    def close(self) -> Future[None]:
+        """Cancel the query, after the step under way, and release the session."""
+        if self._end is None:
+            self._end = self._pool.submit(self._close)
+            self._pool.shutdown(wait=False)
+        return self._end
+
+    def _next(self) -> pa.RecordBatch | None:
+        if self._batches is None:
+            engine, sql, params, limits = self._open
+            self._session = _reader(engine)
+            self._session.configure(_settings(limits) | {"max_result_rows": 0})
+            self._batches = self._session.batches(sql, params)
+        return next(self._batches, None)
+
+    def _close(self) -> None:
+        if self._batches is not None:
+            self._batches.close()
+        if self._session is not None:
+            self._session.close()
+
+
+def _reader(engine: Engine) -> Session:
+    return engine.session({"readonly": 2})
+
+
+def _settings(limits: Limits) -> dict[str, int | float | str]:
+    return {
+        "max_execution_time": limits.seconds,
+        "max_result_rows": limits.rows,
+        "max_memory_usage": limits.memory_bytes,
+    }
+
+
+def _insert_sql(table: Table, token: str) -> str:
+    """The INSERT of `Python(rows)`. Its token is a digest, as a setting's value can only stand in the text."""
+    names = ", ".join(f"`{column.name}`" for column in table.columns)
+    values = ", ".join(
+        f"CAST(`{column.name}` AS {column.clickhouse})" if column.kind is Kind.IP else f"`{column.name}`" for column in table.columns
+    )
+    digest = hashlib.blake2b(token.encode(), digest_size=16).hexdigest()
+    settings = f"{_ONE_BLOCK}, insert_deduplication_token = '{digest}'"
+    return f"INSERT INTO {table.name} ({names}) SELECT {values} FROM Python(rows) SETTINGS {settings}"
