@@ -21,6 +21,7 @@ LINES_QUARANTINED = Counter("bongsu_quarantined_lines_total", "Lines put into qu
 
 # Store
 ROWS_STORED = Counter("bongsu_stored_rows_total", "Rows written", ["table"])
+MESSAGES_UNREADABLE = Counter("bongsu_store_unreadable_messages_total", "Messages passed over because they hold no rows of ours", ["topic"])
 ROWS_REPEATED = Counter("bongsu_repeated_rows_total", "Rows of a repeated delivery that were already stored", ["table"])
 
 # Detect

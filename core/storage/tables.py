@@ -7,7 +7,7 @@ from typing import Final
 import pyarrow as pa
 
 from core.errors import StoreError
-from core.events import TABLES, Table
+from core.events import TABLES, Column, Table
 
 _TABLES: Final = {table.name: table for table in TABLES}
 
@@ -21,10 +21,23 @@ def table_named(name: str) -> Table:
 
 
 def in_shape(table: Table, rows: pa.Table) -> pa.Table:
-    """`rows` with exactly the columns of `table`, in order and of its types; StoreError when they do not fit."""
+    """`rows` with exactly the columns of `table`, in order and of its types.
+
+    While a cluster is being upgraded, rows of the version before or after come too: a text or nullable column they lack is not set, and
+    a column the table does not have is left out (the line itself is always kept in `raw`). StoreError when they do not fit otherwise.
+    """
     if rows.schema == table.schema:
         return rows
     try:
-        return rows.select(table.names).cast(table.schema)
+        columns = [rows[column.name] if column.name in rows.column_names else _unset(column, rows.num_rows) for column in table.columns]
+        return pa.table(columns, names=table.names).cast(table.schema)
     except (KeyError, ValueError, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise StoreError(f"rows do not fit the table {table.name}: {error}") from error
+
+
+def _unset(column: Column, length: int) -> pa.Array:
+    if column.kind.is_text:
+        return pa.repeat(pa.scalar("", column.arrow.type), length)
+    if column.nullable:
+        return pa.nulls(length, column.arrow.type)
+    raise KeyError(f"column {column.name} is missing")
