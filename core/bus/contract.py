@@ -6,7 +6,10 @@
   committed comes again after a restart.
 - `produce` makes the caller wait no longer than `timeout` and then raises BusFull (backlog or disk limit) or BusUnavailable; nothing of
   that call is to be taken as accepted, and the caller must push back on its sender.
-- `close` finishes what is under way, then returns; calls after it raise BusError. Cancelling any call is safe.
+- A topic the bus was not made with, a partition that does not exist and a message larger than the bus takes raise BusError at once.
+- All topics of a bus have the same number of partitions; it can grow from one start to the next, never shrink.
+- `close` finishes what is under way, then returns; a poll that waits ends empty. Calls after it raise BusError, a second `close` does
+  nothing. Cancelling any call is safe.
 - All methods are coroutines of one event loop; nothing blocks the loop.
 """
 
@@ -64,7 +67,7 @@ class Lag:
 
 
 class Consumer(Protocol):
-    """One member of a group."""
+    """One member of a group. One task polls at a time."""
 
     @property
     def generation(self) -> int:
@@ -82,7 +85,10 @@ class Consumer(Protocol):
         ...
 
     async def commit(self, next_offsets: Mapping[tuple[str, int], int]) -> None:
-        """Record that everything before these offsets, by (topic, partition), is done. Durable on return."""
+        """Record that everything before these offsets, by (topic, partition), is done. Durable on return.
+
+        BusError when one of these partitions is not this member's any more; it may be another's by now.
+        """
         ...
 
     async def close(self) -> None:
