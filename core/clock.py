@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Protocol
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 KST = timezone(timedelta(hours=9), "KST")
 
 
@@ -41,9 +42,9 @@ class FixedClock:
 
 def millis(at: datetime) -> int:
     """Milliseconds since the epoch of an aware datetime."""
-    return int(at.timestamp() * 1000)
+    return (at - _EPOCH) // timedelta(milliseconds=1)
 
 
 def from_millis(value: int) -> datetime:
     """The UTC datetime of milliseconds since the epoch."""
-    return datetime.fromtimestamp(value / 1000, UTC)
+    return _EPOCH + timedelta(milliseconds=value)
