@@ -76,6 +76,7 @@ class EmbeddedBus:
             async with asyncio.timeout(timeout):
                 while self._shortage(topic):
                     await self._changed.wait()
+                    self.check_open()
                 self._admitted[topic] += size
                 admitted = True
                 return await self._writer.submit(Append(rows, size))
@@ -121,7 +122,7 @@ class EmbeddedBus:
         if self._state:
             return
         self._state = "closed"
-        self._sharing.wake()
+        self._after_round()
         await asyncio.to_thread(self._shut)
 
     def check_open(self) -> None:

@@ -56,6 +56,8 @@ class KafkaBus:
         self._state = "not started"
         self._renewing = asyncio.Lock()
         self._broken = False
+        self._under_way = 0
+        self._quiet = asyncio.Event()
         self._consumers: WeakSet[KafkaConsumer] = WeakSet()
 
     async def start(self) -> None:
@@ -80,22 +82,14 @@ class KafkaBus:
     async def produce(self, topic: str, messages: Sequence[Message], *, timeout: float = 30.0) -> Sequence[Position]:
         """As the contract says; of a call that fails, some messages may have been written."""
         name = self._known(topic)
-        async with answering(f"producing to {topic}", self._settings, timeout):
-            producer = await self._working_producer()
-            partitions = await producer.partitions_for(name)
-            for message in messages:
-                _check(topic, message, partitions)
-            sent: list[asyncio.Future[Any]] = []
-            try:
-                for message in messages:
-                    sent.append(await self._send(producer, name, message))
-                done = await asyncio.gather(*sent)
-            except KafkaError as error:
-                self._broken = self._broken or not error.retriable
-                raise
-            finally:
-                for future in sent:
-                    future.cancel()  # nobody will ask for the rest of a call that failed
+        self._under_way += 1
+        try:
+            async with answering(f"producing to {topic}", self._settings, timeout):
+                done = await self._produce(topic, name, messages)
+        finally:
+            self._under_way -= 1
+            if self._state and not self._under_way:
+                self._quiet.set()
         return [Position(topic, each.partition, each.offset) for each in done]
 
     async def consumer(self, group: str, topics: Sequence[str]) -> KafkaConsumer:
@@ -143,6 +137,9 @@ class KafkaBus:
             return
         self._state = "closed"
         await asyncio.gather(*(consumer.close() for consumer in self._consumers))
+        if self._under_way:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._quiet.wait(), _STOP_SECONDS)
         await self._disconnect()
 
     def _name(self, topic: str) -> str:
@@ -160,6 +157,23 @@ class KafkaBus:
         name = self._known(topic)
         async with answering(f"asking for the partitions of {topic}", self._settings):
             return [TopicPartition(name, partition) for partition in sorted(await self._producer.partitions_for(name))]
+
+    async def _produce(self, topic: str, name: str, messages: Sequence[Message]) -> Sequence[Any]:
+        producer = await self._working_producer()
+        partitions = await producer.partitions_for(name)
+        for message in messages:
+            _check(topic, message, partitions)
+        sent: list[asyncio.Future[Any]] = []
+        try:
+            for message in messages:
+                sent.append(await self._send(producer, name, message))
+            return await asyncio.gather(*sent)
+        except KafkaError as error:
+            self._broken = self._broken or not error.retriable
+            raise
+        finally:
+            for future in sent:
+                future.cancel()  # nobody will ask for the rest of a call that failed
 
     async def _send(self, producer: AIOKafkaProducer, name: str, message: Message) -> asyncio.Future[Any]:
         key = None if message.key is None else message.key.encode()
