@@ -1,0 +1,48 @@
+"""The FastAPI application of one centre: the API under /v1, the dashboard beside it, one gate before both."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Final
+
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+
+from api import dashboard, problems
+from api.auth.gate import Gate
+from api.centre import Centre
+from api.dashboard.beacons import STATIC
+from api.envelope import Envelope
+from api.routes import counters, events, health, incidents, keys, login, logs
+
+LARGEST_BODY: Final = 1 << 20  # of anything but logs
+_ABOUT: Final = """Logs in, events and incidents out. People log in and carry a session cookie; machines carry a key.
+
+Times are ISO 8601 in UTC. Errors are problem documents (RFC 9457). Lists give `next_cursor`, to be sent as `cursor` for the next page.
+Every answer has an `X-Request-ID`; yours is kept if you send one."""
+
+
+def create_app(centre: Centre) -> FastAPI:
+    """The application that serves `centre`. Its parts must be started already, and are not closed by it."""
+    app = FastAPI(
+        title="Bongsu",
+        version=version("bongsu"),
+        description=_ABOUT,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        docs_url=None,  # these pages load their scripts from the internet
+        redoc_url=None,
+        openapi_url="/v1/openapi.json",
+        max_body_size=LARGEST_BODY,
+        responses={
+            code: {"model": problems.Problem, "description": text, "content": {problems.MEDIA_TYPE: {}}}
+            for code, text in (("4XX", "The request is refused"), ("5XX", "The centre failed"))
+        },
+    )
+    problems.install(app)
+    for module in (health, login, logs, events, incidents, keys, counters):
+        app.include_router(module.router)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    dashboard.install(app)
+    app.add_middleware(Gate, database=centre.database)
+    app.add_middleware(Envelope, centre=centre)
+    return app

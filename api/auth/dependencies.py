@@ -1,0 +1,50 @@
+"""What a route states about its caller: `Depends(Allowed(Action.X))` gives the principal, or refuses."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.security import APIKeyCookie, HTTPBearer
+
+from api.auth.gate import COOKIE
+from api.auth.permissions import Action, Principal
+from api.centre import Centre
+from core.errors import Unauthenticated
+
+# These only describe the two ways in for the OpenAPI document: the gate has already looked at both.
+_session_scheme = APIKeyCookie(name=COOKIE, scheme_name="session", description="Cookie given by POST /v1/login", auto_error=False)
+_key_scheme = HTTPBearer(scheme_name="key", bearerFormat="bongsu_<id>_<secret>", description="Key of a machine", auto_error=False)
+
+
+def centre(request: Request) -> Centre:
+    """The running centre."""
+    found: Centre = request.state.centre
+    return found
+
+
+def principal(
+    request: Request,
+    _session: Annotated[str | None, Depends(_session_scheme)],
+    _key: Annotated[object, Depends(_key_scheme)],
+) -> Principal:
+    """Whoever calls, whatever they may do."""
+    found: Principal | None = getattr(request.state, "principal", None)
+    if found is None:
+        raise Unauthenticated("log in, or send a key")
+    return found
+
+
+class Allowed:
+    """A dependency that lets only those pass who hold `action`, for whatever agencies; the route asks `principal.scope(action)`."""
+
+    def __init__(self, action: Action) -> None:
+        self.action = action
+
+    def __call__(self, caller: Annotated[Principal, Depends(principal)]) -> Principal:
+        caller.scope(self.action)
+        return caller
+
+
+TheCentre = Annotated[Centre, Depends(centre)]
+Caller = Annotated[Principal, Depends(principal)]

@@ -1,0 +1,108 @@
+"""The gate before every route: it finds out who calls, and lets nobody pass without identity but to the few open doors.
+
+A machine shows its key (`Authorization: Bearer bongsu_...`), a browser its session cookie. What a browser is made to send by another
+site is refused (CSRF): with a cookie, a changing request or a socket needs our own `Origin`, or the session's `X-CSRF-Token`. The caller
+is then `request.state.principal`; whether they may do what they ask is decided by the route (`api.auth.dependencies`).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import quote, urlsplit
+
+from anyio.to_thread import run_sync
+from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import RedirectResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from api import problems
+from api.auth import keys, sessions
+from api.auth.permissions import Principal
+from core.crypto import derive, same
+from core.database import Database
+from core.errors import DomainError, Forbidden, StoreUnavailable, Unauthenticated
+
+COOKIE: Final = "bongsu_session"
+OPEN_PATHS: Final = frozenset({"/healthz", "/readyz", "/login", "/v1/login", "/preferences", "/favicon.ico"})
+OPEN_FOLDER: Final = "/static/"
+OPTIONAL_PATHS: Final = frozenset({"/metrics"})
+"""Here identity is looked for, and the route decides what to do without."""
+_READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class Gate:
+    """ASGI middleware."""
+
+    def __init__(self, app: ASGIApp, *, database: Database) -> None:
+        self._app = app
+        self._database = database
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket") or _is_open(scope["path"]):
+            await self._app(scope, receive, send)
+            return
+        connection = HTTPConnection(scope)
+        try:
+            principal = await self._identify(connection)
+            if principal is None and scope["path"] not in OPTIONAL_PATHS:
+                raise Unauthenticated("log in, or send a key as `Authorization: Bearer bongsu_...`")
+        except (DomainError, StoreUnavailable) as error:
+            await _refuse(scope, receive, send, error)
+            return
+        connection.state.principal = principal
+        await self._app(scope, receive, send)
+
+    async def _identify(self, connection: HTTPConnection) -> Principal | None:
+        scheme, _, credentials = connection.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() == "bearer":
+            principal = await run_sync(keys.by_text, self._database, credentials.strip())
+            if principal is None:
+                raise Unauthenticated("this key is not valid: unknown, expired or revoked")
+            return principal
+        cookie = connection.cookies.get(COOKIE, "")
+        principal = await run_sync(sessions.by_token, self._database, cookie) if cookie else None
+        if principal is not None and not _is_own_doing(connection, cookie):
+            raise Forbidden("this request does not come from our own pages: send the session's X-CSRF-Token (GET /v1/me gives it)")
+        return principal
+
+
+def csrf_token(cookie: str) -> str:
+    """What a program that uses the session `cookie` sends as `X-CSRF-Token`."""
+    return derive(cookie, "csrf")
+
+
+def is_same_origin(headers: Headers) -> bool:
+    """Whether the browser says that one of our own pages made this request (Fetch, `Origin`)."""
+    origin = headers.get("Origin", "")
+    return bool(origin) and urlsplit(origin).netloc == headers.get("Host")
+
+
+def _is_own_doing(connection: HTTPConnection, cookie: str) -> bool:
+    if connection.scope["type"] == "http" and connection.scope["method"] in _READING:
+        return True
+    token = connection.headers.get("X-CSRF-Token")
+    if token is not None:
+        return same(token, csrf_token(cookie))
+    return is_same_origin(connection.headers)
+
+
+def _is_open(path: str) -> bool:
+    return path in OPEN_PATHS or path.startswith(OPEN_FOLDER)
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send, error: DomainError | StoreUnavailable) -> None:
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close", "code": 1008, "reason": "not logged in"})
+        return
+    request = Request(scope)
+    if isinstance(error, Unauthenticated) and _is_page(request):
+        where = quote(request.url.path, safe="/")
+        await RedirectResponse(f"/login?next={where}", status_code=303)(scope, receive, send)
+        return
+    await problems.of_error(request, error)(scope, receive, send)
+
+
+def _is_page(request: Request) -> bool:
+    return request.method == "GET" and not request.url.path.startswith("/v1/") and "text/html" in request.headers.get("Accept", "")

@@ -1,0 +1,50 @@
+"""NiceGUI keeps one application per process; this is the one place that knows it.
+
+The pages know nothing of a particular centre: each request brings its own (`request.state`), so several applications of one process,
+one after another, can share them.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from nicegui import ui
+
+from api.dashboard import incident_page, overview_page
+from api.dashboard.beacons import MARK
+
+
+def mount(app: FastAPI) -> None:
+    """Let NiceGUI answer on every path `app` has no route for, and start and stop with it."""
+    pages = _pages()
+    app.mount("/", pages)
+    own = app.router.lifespan_context
+
+    @asynccontextmanager
+    async def both(outer: FastAPI) -> AsyncIterator[Any]:
+        async with own(outer) as state, pages.router.lifespan_context(pages):
+            yield state
+
+    app.router.lifespan_context = both
+
+
+@functools.cache
+def _pages() -> FastAPI:
+    pages = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    overview_page.register()
+    incident_page.register()
+    ui.run_with(
+        pages,
+        title="Bongsu",
+        favicon=MARK,
+        language=None,
+        tailwind=False,
+        binding_refresh_interval=None,
+        show_welcome_message=False,
+        reconnect_timeout=10.0,
+    )
+    return pages

@@ -1,0 +1,51 @@
+"""Who looks at a page: their identity, language and theme, checked again as long as the page stays open."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from fastapi import Request
+
+from api.auth import sessions
+from api.auth.permissions import Principal
+from api.centre import Centre
+from api.dashboard.preferences import texts_of, theme_of
+from api.dashboard.texts import Texts
+from core.errors import Unauthenticated
+
+
+@dataclass
+class Visitor:
+    """One open page. `principal` is as of the last `recheck`."""
+
+    centre: Centre
+    principal: Principal
+    t: Texts
+    theme: str
+    path: str
+
+    @classmethod
+    def of(cls, request: Request) -> Visitor:
+        """Whoever sent `request`, which has passed the gate."""
+        return cls(request.state.centre, request.state.principal, texts_of(request), theme_of(request), request.url.path)
+
+    @property
+    def login_url(self) -> str:
+        """Where to go when the session has ended."""
+        return f"/login?next={quote(self.path, safe='/')}"
+
+    async def recheck(self) -> None:
+        """See that the session still holds and what it may do now; Unauthenticated when it ended."""
+        found = await asyncio.to_thread(sessions.still_valid, self.centre.database, self.principal)
+        if found is None:
+            raise Unauthenticated("the session ended")
+        self.principal = found
+
+    def agency_name(self, agency: str) -> str:
+        """The agency's name in the visitor's language; its id when the settings do not know it."""
+        for known in self.centre.settings.agencies:
+            if known.id == agency:
+                return (known.name_en or known.name_ko) if self.t.language == "en" else known.name_ko
+        return self.t.word("agency", agency)

@@ -1,0 +1,115 @@
+"""The figures of the first page, for the API and the dashboard alike, computed once for all who look with the same scope.
+
+Lines and events are counted by when they reached us. The hour just past is asked for at every refresh; what lies before it, back to
+midnight in Seoul, changes only by late work and is asked for once a minute.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from api.auth.permissions import Action, Agencies, Principal
+from api.centre import Centre, StageState
+from core.clock import KST
+from core.storage import event_queries
+from core.storage.event_queries import Counts, Minute
+from respond import incidents
+
+CHART_MINUTES: Final = 60
+_MINUTE: Final = timedelta(minutes=1)
+_FRESH: Final = timedelta(seconds=1.5)
+_NOTHING: Final = Counts(0, 0, 0, [])
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """How things stood at `at`, within somebody's scope. Today began at midnight in Seoul.
+
+    `events_per_second` is the mean of the last minute; `minutes` are the last sixty, the present one last. `lag` counts messages waiting
+    for any stage. Of incidents there are none for those who do not read them.
+    """
+
+    at: datetime
+    events_per_second: float
+    received_today: int
+    quarantined_today: int
+    detections_today: int
+    lag: int
+    stages: Sequence[StageState]
+    open_incidents: int
+    open_by_severity: Mapping[str, int]
+    minutes: Sequence[Minute]
+
+
+class Overviews:
+    """Overviews of one centre by scope, each kept for a moment; belongs to one event loop."""
+
+    def __init__(self, centre: Centre) -> None:
+        self._centre = centre
+        self._kept: dict[tuple[Agencies, Agencies], tuple[datetime, asyncio.Task[Overview]]] = {}
+        self._earlier: dict[Agencies, tuple[datetime, Counts]] = {}
+
+    async def get(self, caller: Principal) -> Overview:
+        """The overview as `caller` may see it, at most a moment old.
+
+        Forbidden when they may see none; StoreError when the store or the database does not answer.
+        """
+        scope = caller.scope(Action.COUNTERS_READ)
+        of_incidents = caller.scope(Action.INCIDENTS_READ) if caller.may(Action.INCIDENTS_READ) else frozenset[str]()
+        now = self._centre.clock.now()
+        key = (scope, of_incidents)
+        kept = self._kept.get(key)
+        if kept is None or now - kept[0] > _FRESH or _failed(kept[1]):
+            kept = self._kept[key] = (now, asyncio.create_task(self._compute(scope, of_incidents, now)))
+        return await asyncio.shield(kept[1])
+
+    async def _compute(self, scope: Agencies, of_incidents: Agencies, now: datetime) -> Overview:
+        midnight = now.astimezone(KST).replace(hour=0, minute=0, second=0, microsecond=0)
+        minute = now.replace(second=0, microsecond=0)
+        edge = minute - (CHART_MINUTES - 1) * _MINUTE
+        recent = await event_queries.counts(self._centre.store, edge, minute + _MINUTE, scope)
+        earlier = await self._until(edge, midnight, scope)
+        today = [one for one in recent.minutes if one.at >= midnight]
+        stages = self._centre.stages()
+        incident_counts = await asyncio.to_thread(self._incident_counts, of_incidents)
+        quarantined = earlier.quarantined + sum(one.quarantined for one in today)
+        return Overview(
+            at=now,
+            events_per_second=_rate(recent.minutes, now),
+            received_today=earlier.events + sum(one.events for one in today) + quarantined,
+            quarantined_today=quarantined,
+            detections_today=earlier.detections + sum(one.detections for one in today),
+            lag=sum(stage.lag or 0 for stage in stages),
+            stages=stages,
+            open_incidents=sum(incident_counts.open_by_severity.values()),
+            open_by_severity=incident_counts.open_by_severity,
+            minutes=recent.minutes,
+        )
+
+    async def _until(self, edge: datetime, midnight: datetime, scope: Agencies) -> Counts:
+        """What came today before `edge`."""
+        if edge <= midnight:
+            return _NOTHING
+        kept = self._earlier.get(scope)
+        if kept is None or kept[0] != edge:
+            kept = self._earlier[scope] = (edge, await event_queries.counts(self._centre.store, midnight, edge, scope))
+        return kept[1]
+
+    def _incident_counts(self, scope: Agencies) -> incidents.Counts:
+        with self._centre.database.session(readonly=True) as session:
+            return incidents.counts(session, scope)
+
+
+def _failed(task: asyncio.Task[Overview]) -> bool:
+    return task.done() and (task.cancelled() or task.exception() is not None)
+
+
+def _rate(minutes: Sequence[Minute], now: datetime) -> float:
+    """Events a second over the last sixty seconds: the minute under way, and of the one before the part that still counts."""
+    before, under_way = minutes[-2:]
+    elapsed = now.second + now.microsecond / 1e6
+    return (under_way.events + before.events * (60 - elapsed) / 60) / 60

@@ -1,0 +1,112 @@
+"""Keys of machines, for those who administer them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from api import paging
+from api.auth import keys
+from api.auth.dependencies import Allowed, TheCentre
+from api.auth.keys import KeyWish
+from api.auth.permissions import Action, Principal
+from api.auth.tables import ApiKey
+from core.errors import Invalid
+
+router = APIRouter(prefix="/v1/keys", tags=["keys"])
+
+Reader = Annotated[Principal, Depends(Allowed(Action.KEYS_READ))]
+Writer = Annotated[Principal, Depends(Allowed(Action.KEYS_WRITE))]
+
+
+class NewKey(BaseModel):
+    """What a key is to be."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"name": "Seogu forwarder", "actions": ["logs:write"], "agency": "seogu", "source": "fw-1", "days": 365}]
+        },
+    )
+
+    name: str = Field(min_length=1, max_length=128, description="Whose it is, for people")
+    actions: list[str] = Field(min_length=1, max_length=16)
+    agency: str = Field(default="", max_length=63, description="Empty: every agency (not for logs:write)")
+    source: str = Field(default="", max_length=63, pattern=r"^([a-z0-9][a-z0-9_.-]*)?$", description="The log source it writes as")
+    days: int = Field(default=365, ge=1, le=keys.LONGEST_LIFE.days)
+
+
+class Key(BaseModel):
+    """A key, without its secret."""
+
+    id: str
+    name: str
+    actions: list[str]
+    agency: str
+    source: str
+    created_at: datetime
+    created_by: str
+    expires_at: datetime
+    revoked_at: datetime | None
+    last_used_at: datetime | None = Field(description="To the minute")
+
+
+class MadeKey(Key):
+    """A new key. `key` is shown this once."""
+
+    key: str
+
+
+class KeyPage(BaseModel):
+    """Keys, newest first. `next_cursor` is empty on the last page."""
+
+    items: list[Key]
+    next_cursor: str
+
+
+@router.get("", summary="List keys")
+def list_keys(caller: Reader, centre: TheCentre, cursor: paging.Cursor = "", limit: Annotated[int, Query(ge=1, le=500)] = 100) -> KeyPage:
+    """All keys the caller may see, ended ones included."""
+    after = paging.decode_instant(cursor)
+    with centre.database.session(readonly=True) as session:
+        rows = keys.list_keys(session, caller.scope(Action.KEYS_READ), after=after, limit=limit + 1)
+    shown = rows[:limit]
+    following = paging.encode_instant(shown[-1].created_at, shown[-1].id) if len(rows) > limit else ""
+    return KeyPage(items=[_key(row) for row in shown], next_cursor=following)
+
+
+@router.post("", status_code=201, summary="Make a key")
+def make_key(wish: NewKey, caller: Writer, centre: TheCentre) -> MadeKey:
+    """Make a key; it is shown in this answer and never again."""
+    known = {agency.id for agency in centre.settings.agencies}
+    if wish.agency and wish.agency not in known:
+        raise Invalid(f"there is no agency {wish.agency!r}")
+    with centre.database.session() as session:
+        wanted = KeyWish(wish.name, wish.actions, wish.agency, wish.source, timedelta(days=wish.days))
+        row, text = keys.create_key(session, wanted, actor=caller.actor)
+    return MadeKey(**_key(row).model_dump(), key=text)
+
+
+@router.delete("/{key_id}", status_code=204, summary="Revoke a key")
+def revoke_key(key_id: Annotated[str, Path(max_length=64)], caller: Writer, centre: TheCentre) -> None:
+    """End a key at once. Revoking it again changes nothing."""
+    with centre.database.session() as session:
+        keys.revoke_key(session, key_id, actor=caller.actor)
+
+
+def _key(row: ApiKey) -> Key:
+    return Key(
+        id=row.id,
+        name=row.name,
+        actions=row.actions.split(","),
+        agency=row.agency,
+        source=row.source,
+        created_at=row.created_at,
+        created_by=row.created_by,
+        expires_at=row.expires_at,
+        revoked_at=row.revoked_at,
+        last_used_at=row.last_used_at,
+    )
