@@ -27,6 +27,7 @@ _CR = b"\r"
 _ENDS = b"\r\n\0"
 _COUNT_DIGITS = 8
 _COUNT = re.compile(rb"[1-9][0-9]{0,%d} " % (_COUNT_DIGITS - 1))
+_HALF_COUNT = re.compile(rb"[1-9][0-9]{0,%d}" % (_COUNT_DIGITS - 1))
 _LARGEST_FRAME = 16 << 20
 
 
@@ -130,7 +131,7 @@ def _detect(head: bytes, limit: int) -> Framing | None:
     counted = _COUNT.match(head)
     if counted:
         return _fits(head, counted.end(), int(counted[0]), limit)
-    if head.isdigit() and len(head) <= _COUNT_DIGITS:
+    if _HALF_COUNT.fullmatch(head):
         return None
     lf, nul = head.find(_LF, 0, limit + 2), head.find(_NUL, 0, limit + 2)
     if nul >= 0 and (lf < 0 or nul < lf):
@@ -149,7 +150,7 @@ def _fits(head: bytes, start: int, size: int, limit: int) -> Framing | None:
     rest = head[start + size :].lstrip(_ENDS)
     if _COUNT.match(rest):
         return Framing.COUNTED
-    return Framing.LF if rest and not (rest.isdigit() and len(rest) <= _COUNT_DIGITS) else None
+    return Framing.LF if rest and not _HALF_COUNT.fullmatch(rest) else None
 
 
 def _of_whole(head: bytes) -> Framing:
@@ -257,12 +258,7 @@ class _Counted:
             data = data[dropped:]
         lines: list[bytes] = []
         data = self._tail + data
-        at = 0
-        while at < len(data):
-            taken = self._frame(data, at, lines, framed)
-            if taken <= at:
-                break
-            at = taken
+        at = self._frames(data, lines, framed)
         self._tail = b"" if self.broken else data[at:]
         if lines:
             framed.put(lines)
@@ -279,36 +275,56 @@ class _Counted:
         self._tail = b""
         return framed
 
-    def _frame(self, data: bytes, at: int, lines: list[bytes], framed: Framed) -> int:
-        """Take the frame that begins at `at`; where the next begins, or `at` when more bytes are needed or the stream is broken."""
+    def _frames(self, data: bytes, lines: list[bytes], framed: Framed) -> int:
+        """Take the whole frames of `data`; where the first begins that is not whole, or is broken."""
+        most = self._limit + 2  # room for a line end inside the frame
+        at, size = 0, len(data)
+        while at < size:
+            count = _COUNT.match(data, at)
+            if count is None:
+                begin = self._between(data, at)
+                if begin == at:
+                    break
+                at = begin
+                continue
+            start = count.end()
+            end = start + int(count[0])
+            if end - start > most:
+                cut = self._cut(data, start, end, framed)
+                if not cut:
+                    break
+                at = min(end, size)
+            elif end > size:
+                break
+            else:
+                self._line(data[start:end].rstrip(_ENDS), lines, framed)
+                at = end
+        return at
+
+    def _between(self, data: bytes, at: int) -> int:
+        """Where the next frame begins, when line ends stand before it; `at` when its count is not whole yet, or it is broken."""
         while data[at : at + 1] in (b"\n", b"\r", b"\0"):
             at += 1
-        count = _COUNT.match(data, at, at + _COUNT_DIGITS + 1)
-        if count is None:
-            ahead = data[at : at + _COUNT_DIGITS + 1]
-            if ahead and not (ahead.isdigit() and ahead[:1] != b"0" and len(ahead) <= _COUNT_DIGITS):
-                self.broken = "a frame does not begin with its length"
-            return at if not ahead else -1
-        start, size = count.end(), int(count[0])
-        if size > _LARGEST_FRAME:
-            self.broken = f"a frame says it is {size} bytes long"
-            return -1
-        if size > self._limit + 2:  # too long even without the two bytes of a line end
-            return self._cut(data, start, size, framed)
-        if len(data) < start + size:
-            return -1
-        line = data[start : start + size].rstrip(_ENDS)
+        ahead = data[at : at + _COUNT_DIGITS + 1]
+        if ahead and not _COUNT.match(ahead) and not _HALF_COUNT.fullmatch(ahead):
+            self.broken = "a frame does not begin with its length"
+        return at
+
+    def _line(self, line: bytes, lines: list[bytes], framed: Framed) -> None:
         if len(line) > self._limit:
             framed.cut.append(line[: self._limit])
         elif line:
             lines.append(line)
         else:
             framed.empty += 1
-        return start + size
 
-    def _cut(self, data: bytes, start: int, size: int, framed: Framed) -> int:
+    def _cut(self, data: bytes, start: int, end: int, framed: Framed) -> bool:
+        """Take the beginning of a frame that is too long; False when it is not there yet."""
+        if end - start > _LARGEST_FRAME:
+            self.broken = f"a frame says it is {end - start} bytes long"
+            return False
         if len(data) < start + self._limit:
-            return -1
+            return False
         framed.cut.append(data[start : start + self._limit])
-        self._skip = max(0, start + size - len(data))
-        return min(start + size, len(data))
+        self._skip = max(0, end - len(data))
+        return True

@@ -18,10 +18,14 @@ from core.bus.contract import Message, Record
 from core.clock import from_millis, millis
 from core.errors import BadMessage
 from core.events import UNKNOWN_AGENCY, IntakeFlag
+from ingest.inflate import BadCompression, Inflater
 
 _LENGTH = struct.Struct(">I")
 _COMPRESS_FROM = 4096
 _LARGEST = 256 << 20
+_LONGEST_MILLIS = 14  # digits: to the year 5138
+_LONGEST_FLAGS = 9
+_ALL_FLAGS = ~IntakeFlag.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +96,15 @@ def decode(record: Record) -> RawBatch:
     value = _decompress(record, headers.get(topics.H_COMPRESSION, ""))
     lines = _by_length(record, value) if headers.get(topics.H_FRAMING) == "length" else value.split(b"\n")
     received = headers.get(topics.H_RECEIVED_AT, "")
-    return RawBatch(_origin(headers), from_millis(int(received)) if received.isdecimal() else record.timestamp, lines)
+    told = received.isdecimal() and len(received) <= _LONGEST_MILLIS
+    return RawBatch(origin_of(headers), from_millis(int(received)) if told else record.timestamp, lines)
 
 
-def _origin(headers: Mapping[str, str]) -> Origin:
+def origin_of(headers: Mapping[str, str]) -> Origin:
+    """Where a message's headers say its lines came from. What they leave out, or write wrongly, is taken as not said."""
     agency = headers.get(topics.H_AGENCY, "")
     flags = headers.get(topics.H_FLAGS, "")
-    flag = IntakeFlag(int(flags)) if flags.isdecimal() else IntakeFlag.NONE
+    flag = IntakeFlag(int(flags)) & _ALL_FLAGS if flags.isdecimal() and len(flags) <= _LONGEST_FLAGS else IntakeFlag.NONE
     return Origin(
         agency=agency or UNKNOWN_AGENCY,
         source=headers.get(topics.H_SOURCE, ""),
@@ -110,14 +116,35 @@ def _origin(headers: Mapping[str, str]) -> Origin:
 
 
 def _decompress(record: Record, compression: str) -> bytes:
+    """The plain value. What would be larger than any batch is refused before room is made for it."""
     if not compression:
         return record.value
     if compression != "zstd":
         raise BadMessage(f"{_where(record)}: unknown compression {compression!r}")
     try:
-        return zstandard.ZstdDecompressor().decompress(record.value, max_output_size=_LARGEST)
-    except zstandard.ZstdError as error:
+        size = zstandard.frame_content_size(record.value)
+        if size < 0:  # the producer streamed and did not know it
+            return _inflated(record)
+        if size <= _LARGEST:
+            return zstandard.ZstdDecompressor().decompress(record.value)
+    except (zstandard.ZstdError, BadCompression) as error:
         raise BadMessage(f"{_where(record)}: {error}") from error
+    raise _too_large(record)
+
+
+def _inflated(record: Record) -> bytes:
+    inflater, pieces, size = Inflater("zstd"), [], 0
+    for piece in inflater.feed(record.value):
+        size += len(piece)
+        if size > _LARGEST:
+            raise _too_large(record)
+        pieces.append(piece)
+    inflater.finish()
+    return b"".join(pieces)
+
+
+def _too_large(record: Record) -> BadMessage:
+    return BadMessage(f"{_where(record)}: larger than {_LARGEST >> 20} MiB when decompressed")
 
 
 def _by_length(record: Record, value: bytes) -> list[bytes]:
