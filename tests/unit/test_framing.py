@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import pytest
 from hypothesis import example, given, settings
@@ -45,7 +46,7 @@ def read(chunks: list[bytes], limit: int = LIMIT, framing: Framing | None = None
 
 def chunked(stream: bytes, cuts: list[int]) -> list[bytes]:
     places = sorted({cut % (len(stream) + 1) for cut in cuts} | {0, len(stream)})
-    return [stream[a:b] for a, b in zip(places, places[1:], strict=False)]
+    return [stream[a:b] for a, b in pairwise(places)]
 
 
 cuts = st.lists(st.integers(0, 10_000), max_size=12)
