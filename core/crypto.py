@@ -1,4 +1,4 @@
-"""Secrets: hashing passwords, making and checking tokens, the installation's own key.
+"""Secrets: hashing passwords, making and checking tokens.
 
 - A password is hashed with argon2id (RFC 9106, second recommended option: 64 MiB, 3 passes). At most `_AT_ONCE` hashes run at a time, so
   that a flood of log-ins cannot eat the machine's memory.
@@ -11,16 +11,12 @@ from __future__ import annotations
 import functools
 import hashlib
 import hmac
-import os
 import secrets
 import threading
 import unicodedata
-from pathlib import Path
 from typing import Final
 
 import argon2
-
-from core.errors import ConfigError
 
 _AT_ONCE = 4
 _hasher: Final = argon2.PasswordHasher()
@@ -77,42 +73,6 @@ def same(one: str, other: str) -> bool:
     return hmac.compare_digest(one.encode(), other.encode())
 
 
-def sign(key: bytes, purpose: str, text: str) -> str:
-    """HMAC-SHA-256 of `text` under `key`, hex; `purpose` keeps signatures of one use from serving another."""
-    return hmac.new(key, f"{purpose}\0{text}".encode(), hashlib.sha256).hexdigest()
-
-
-def installation_key(data_dir: Path, configured: str | None) -> bytes:
-    """The key that signs: the configured one, else one made once and kept in `data_dir`, readable by its owner only.
-
-    ConfigError when it cannot be kept there or is too short.
-    """
-    if configured is not None:
-        if len(configured) < 32:
-            raise ConfigError("api.secret_key", "must have at least 32 characters; `openssl rand -hex 32` makes one")
-        return configured.encode()
-    path = data_dir / "secret_key"
-    try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        _create_once(path)
-        return path.read_bytes()
-    except OSError as error:
-        raise ConfigError("api.secret_key", f"is not set, and {path} cannot be made or read: {error.strerror}") from error
-
-
-def _create_once(path: Path) -> None:
-    """Write a new key to `path` unless one is there; two processes starting at once agree on one, and none sees half a key."""
-    if path.exists():
-        return
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(token())
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        os.link(draft, path)
-    except FileExistsError:
-        return
-    finally:
-        draft.unlink()
+def derive(secret: str, purpose: str) -> str:
+    """Another secret made of `secret` for one purpose (HMAC-SHA-256, hex): it tells nothing about `secret` or about other purposes."""
+    return hmac.new(secret.encode(), purpose.encode(), hashlib.sha256).hexdigest()
