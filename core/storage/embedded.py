@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Generator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import AsyncGenerator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import Final, TypeVar
 
@@ -22,6 +22,7 @@ from core.errors import StoreError
 from core.events import Kind, Table
 from core.storage import migrations
 from core.storage.contract import Health, Limits, Params
+from core.storage.streaming import Batches, Streams
 from core.storage.tables import in_shape, table_named
 
 _READERS: Final = 3
@@ -39,7 +40,7 @@ class EmbeddedStore:
         self._reading = ThreadPoolExecutor(_READERS, "store-read")
         self._writer: Session | None = None
         self._readers: SimpleQueue[Session] = SimpleQueue()
-        self._streams: set[_Stream] = set()
+        self._streams = Streams()
         self._closed = False
 
     async def start(self) -> None:
@@ -73,16 +74,9 @@ class EmbeddedStore:
 
         return await self._in(self._reading, work)
 
-    async def stream(self, sql: str, params: Params | None = None, limits: Limits | None = None) -> AsyncIterator[pa.RecordBatch]:
+    def stream(self, sql: str, params: Params | None = None, limits: Limits | None = None) -> AsyncGenerator[pa.RecordBatch, None]:
         self._check_open()
-        stream = _Stream(self._engine, sql, params, limits or Limits())
-        self._streams.add(stream)
-        try:
-            while (batch := await asyncio.wrap_future(stream.next())) is not None:
-                yield batch
-        finally:
-            stream.close()
-            self._streams.discard(stream)
+        return self._streams.batches(lambda: _batches(self._engine, sql, params, limits or Limits()))
 
     async def health(self) -> Health:
         try:
@@ -96,8 +90,7 @@ class EmbeddedStore:
         if self._closed:
             return
         self._closed = True
-        for stream in tuple(self._streams):
-            await asyncio.wrap_future(stream.close())
+        await self._streams.close()
         await asyncio.to_thread(self._release)
 
     def _release(self) -> None:
@@ -122,42 +115,13 @@ class EmbeddedStore:
             raise StoreError("the store is closed")
 
 
-class _Stream:
-    """One streaming query, its session and its thread: every step and the close run there, one after another."""
-
-    def __init__(self, engine: Engine, sql: str, params: Params | None, limits: Limits) -> None:
-        self._pool = ThreadPoolExecutor(1, "store-stream")
-        self._session: Session | None = None
-        self._batches: Generator[pa.RecordBatch, None, None] | None = None
-        self._open = (engine, sql, params, limits)
-        self._end: Future[None] | None = None
-
-    def next(self) -> Future[pa.RecordBatch | None]:
-        """The next batch, None after the last."""
-        if self._end is not None:
-            raise StoreError("the store is closed")
-        return self._pool.submit(self._next)
-
-    def close(self) -> Future[None]:
-        """Cancel the query, after the step under way, and release the session."""
-        if self._end is None:
-            self._end = self._pool.submit(self._close)
-            self._pool.shutdown(wait=False)
-        return self._end
-
-    def _next(self) -> pa.RecordBatch | None:
-        if self._batches is None:
-            engine, sql, params, limits = self._open
-            self._session = _reader(engine)
-            self._session.configure(_settings(limits) | {"max_result_rows": 0})
-            self._batches = self._session.batches(sql, params)
-        return next(self._batches, None)
-
-    def _close(self) -> None:
-        if self._batches is not None:
-            self._batches.close()
-        if self._session is not None:
-            self._session.close()
+def _batches(engine: Engine, sql: str, params: Params | None, limits: Limits) -> Batches:
+    session = _reader(engine)
+    try:
+        session.configure(_settings(limits) | {"max_result_rows": 0})
+        yield from session.batches(sql, params)
+    finally:
+        session.close()
 
 
 def _reader(engine: Engine) -> Session:
