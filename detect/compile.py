@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from detect import predicates
+from detect import literals, predicates
 from detect.fields import Field, FieldKind, Fields
 from detect.predicates import Predicate
-from detect.tree import AllOf, AnyOf, Item, Negation, Node, Pattern, Reference, Regex, Wild
+from detect.tree import AllOf, AnyOf, Item, Negation, Node, Number, Pattern, Reference, Regex, Test, Wild
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +55,8 @@ class _Writer:
         together: dict[str | None, list[Pattern]] = {}
         apart: list[Node] = []
         for child in nodes:
-            if isinstance(child, Item) and isinstance(child.test, Pattern):
-                together.setdefault(child.field, []).append(child.test)
+            if isinstance(child, Item) and (pattern := _as_pattern(child.test)):
+                together.setdefault(child.field, []).append(pattern)
             else:
                 apart.append(child)
         parts = [(self._cost(child), self.node(child)) for child in apart]
@@ -65,8 +65,8 @@ class _Writer:
         return predicates.any_of([predicate for _, predicate in sorted(parts, key=lambda part: part[0])])
 
     def _item(self, item: Item) -> Predicate:
-        if isinstance(item.test, Pattern):
-            return self._patterns(item.field, [item.test])
+        if pattern := _as_pattern(item.test):
+            return self._patterns(item.field, [pattern])
         field = self._field(item.field)
         if field is None:
             return predicates.absent(item.test)
@@ -97,8 +97,16 @@ class _Writer:
         field = self._fields.line() if node.field is None else self._fields.field(node.field)
         if field is None or field.kind not in (FieldKind.TEXT, FieldKind.VALUES):
             return 0
-        whole = isinstance(node.test, Pattern) and len(node.test.parts) <= 1
+        pattern = _as_pattern(node.test)
+        whole = pattern is not None and len(pattern.parts) <= 1
         return 1 + 4 * field.size + (3 if isinstance(node.test, Regex) else 0 if whole else 1)
+
+
+def _as_pattern(test: Test) -> Pattern | None:
+    """A number is compared as its digits, so that it equals quoted digits, and many of them make one set."""
+    if isinstance(test, Number):
+        return Pattern((literals.number(test.value),), cased=True)
+    return test if isinstance(test, Pattern) else None
 
 
 def _anywhere(pattern: Pattern) -> Pattern:

@@ -17,7 +17,7 @@ from ipaddress import ip_address
 
 from detect import literals
 from detect.fields import Field, FieldKind
-from detect.tree import Boolean, Compare, Exists, Network, Null, Number, Pattern, Reference, Regex, Test, TimePart, Wild
+from detect.tree import Boolean, Compare, Exists, Network, Null, Pattern, Reference, Regex, Test, TimePart, Wild
 
 Predicate = str | bool
 _MOST_NEEDLES = 255  # of multiSearchAny
@@ -62,7 +62,7 @@ class _Text:
 
 
 def test(field: Field, wanted: Test) -> Predicate:
-    """Whether `field` passes `wanted` (not a Reference)."""
+    """Whether `field` passes `wanted` (not a Reference; a Number comes as the Pattern of its digits)."""
     if isinstance(wanted, Pattern):
         return patterns(field, [wanted])
     if isinstance(wanted, Null):
@@ -160,8 +160,10 @@ def _fits(text: _Text, wanted: Sequence[Pattern]) -> Predicate:
     equal: dict[str, list[str]] = {}
     within: dict[str, list[str]] = {}
     found: list[Predicate] = []
+    fold = any(_has_case(pattern) for pattern in wanted)
     for pattern in wanted:
-        sql, literal = _folding(text.sql, pattern)
+        folded = fold and not pattern.cased and not _has_bytes(pattern)
+        sql, literal = (f"lowerUTF8({text.sql})", _folded) if folded else (text.sql, literals.string)
         match pattern.parts:
             case ():
                 found.append(f"({text.sql} = '')")
@@ -187,15 +189,15 @@ def _contains(sql: str, needles: Sequence[str]) -> str:
     return f"(position({sql}, {needles[0]}) > 0)" if len(needles) == 1 else f"multiSearchAny({sql}, [{', '.join(needles)}])"
 
 
-def _folding(sql: str, pattern: Pattern) -> tuple[str, Callable[[str], str]]:
-    """The side to search in, and how a literal of `pattern` is written, with or without folding of case.
-
-    Nothing without letters needs folding. Bytes that are no text have no case.
-    """
+def _has_case(pattern: Pattern) -> bool:
+    """Nothing without letters needs folding."""
     text = "".join(part for part in pattern.parts if isinstance(part, str))
-    if pattern.cased or (text.isascii() and text.lower() == text.upper()) or any("\udc80" <= c <= "\udcff" for c in text):
-        return sql, literals.string
-    return f"lowerUTF8({sql})", _folded
+    return not pattern.cased and not (text.isascii() and text.lower() == text.upper())
+
+
+def _has_bytes(pattern: Pattern) -> bool:
+    """Bytes that are no text have no case."""
+    return any("\udc80" <= character <= "\udcff" for part in pattern.parts if isinstance(part, str) for character in part)
 
 
 def _folded(literal: str) -> str:
@@ -233,8 +235,6 @@ def _text_test(field: Field, wanted: Test) -> Predicate:
 
 def _one_text(text: _Text, wanted: Test) -> Predicate:
     match wanted:
-        case Number(value):
-            return f"({text.sql} = {literals.string(literals.number(value))})"
         case Boolean(value):
             return f"(lowerUTF8({text.sql}) = '{str(value).lower()}')"
         case Regex():
@@ -255,8 +255,6 @@ def _within(sql: str, wanted: Network, nullable: bool) -> Predicate:
 
 def _number_test(field: Field, wanted: Test) -> Predicate:
     match wanted:
-        case Number(value):
-            return _among(field, [literals.number(value)]) if isinstance(value, int) and 0 <= value < 1 << 64 else False
         case Compare(relation, value):
             return _certain(f"{field.sql} {relation} {literals.number(value)}", field.nullable)
         case Regex():
