@@ -30,7 +30,6 @@ from ingest.rawbatch import Origin
 _LF = b"\n"
 _WRITES_AT_ONCE = 4
 _HELD_BATCHES = 16  # this many full batches may be held before senders are made to wait
-_WRITE_SECONDS = 5.0
 _UNTHREADED_BYTES = 16384  # below this, building messages takes less than handing them to a thread
 _log = structlog.get_logger()
 
@@ -78,8 +77,10 @@ _Lane = tuple[Origin, bool]
 class Intake:
     """Gathers lines and writes them to `logs.raw`. Used on one event loop; nothing here blocks it."""
 
-    def __init__(self, bus: Bus, settings: IntakeSettings, clock: Clock) -> None:
+    def __init__(self, bus: Bus, settings: IntakeSettings, clock: Clock, *, write_seconds: float = 5.0) -> None:
+        """`write_seconds`: how long a write or a sender that cannot be held back waits for a full bus."""
         self._bus = bus
+        self._write_seconds = write_seconds
         self._settings = settings
         self._clock = clock
         self._waiting: dict[_Lane, deque[_Batch]] = {}
@@ -149,7 +150,7 @@ class Intake:
         if not self.congested:
             return
         try:
-            await asyncio.wait_for(self._room.wait(), None if insist else _WRITE_SECONDS)
+            await asyncio.wait_for(self._room.wait(), None if insist else self._write_seconds)
         except TimeoutError:
             raise BusFull("too much is waiting for the bus") from None
 
@@ -252,7 +253,7 @@ class Intake:
             messages = await asyncio.to_thread(_messages, batches)
         else:
             messages = _messages(batches)
-        await self._bus.produce(topics.LOGS_RAW, messages, timeout=_WRITE_SECONDS)
+        await self._bus.produce(topics.LOGS_RAW, messages, timeout=self._write_seconds)
 
     def _refused(self, batches: list[_Batch], error: BusError) -> list[_Batch]:
         """The batches to try again; the senders of all others, here and waiting, are told."""
