@@ -37,7 +37,7 @@ _TRIM_MESSAGES = 8192
 _TRIM_BYTES = 64 << 20
 _VACUUM_PAGES = 2048
 _TIDY_EVERY = 1.0  # seconds
-_BUSY_SECONDS = 5.0
+_BUSY_SECONDS = 2.0
 
 _SCHEMA = """
 CREATE TABLE meta (epoch TEXT NOT NULL);
@@ -159,7 +159,8 @@ class Journal:
         self._tidied_at = now
         (free,) = self._writer.execute("PRAGMA freelist_count").fetchone()
         if free * _PAGE > _SPARE:
-            self._writer.execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").fetchall()
+            # By `execute` only its first step, one page, would be done: it gives rows without columns, which sqlite3 does not fetch.
+            self._writer.executescript(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
             self._unsettled += _PAGE
         if self._unsettled:
             # RESTART waits for the short reads under way, so that the WAL starts again from its beginning and cannot grow for ever.
