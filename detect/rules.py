@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -30,6 +30,9 @@ import detect.modifiers  # noqa: F401 - puts the encodings right in pySigma's ta
 from core.errors import RuleError
 from detect.meaning import Placeholders, tree_of
 from detect.tree import AllOf, Node
+
+OWN_RULES: Final = Path(__file__).resolve().parents[1] / "sigma_rules"
+"""The rules that come with the product."""
 
 _log = structlog.get_logger()
 _SEPARATOR: Final = re.compile(r"^---(?:[ \t].*)?$", re.MULTILINE)
@@ -119,8 +122,11 @@ class RuleBook:
     set_aside: tuple[RuleError, ...] = ()
 
 
-def load(folders: Iterable[Path], placeholders: Placeholders | None = None) -> RuleBook:
-    """Every rule of every `.yml` and `.yaml` file under `folders`, filters applied. Files `*.samples.yml` are not rules."""
+def load(folders: Iterable[Path], placeholders: Placeholders | None = None, disabled: Collection[str] = ()) -> RuleBook:
+    """Every rule of every `.yml` and `.yaml` file under `folders` but those whose id is `disabled`, filters applied.
+
+    Files `*.samples.yml` are not rules.
+    """
     found: list[Rule | RuleFilter] = []
     errors: list[RuleError] = []
     for folder in folders:
@@ -135,7 +141,7 @@ def load(folders: Iterable[Path], placeholders: Placeholders | None = None) -> R
             read, wrong = read_text(text, str(path), placeholders or {})
             found += read
             errors += wrong
-    return _bound(found, errors)
+    return _bound([one for one in found if one.id not in disabled], errors)
 
 
 def parse(text: str, file: str, placeholders: Placeholders | None = None, *, strict: bool = True) -> RuleBook:
