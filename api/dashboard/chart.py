@@ -1,4 +1,4 @@
-"""What each of the last sixty minutes brought, as bars; findings as points above them."""
+"""What each of the last sixty minutes brought, as bars; findings in a strip of their own above."""
 
 from __future__ import annotations
 
@@ -41,8 +41,9 @@ class MinuteChart:
             return
         self._minutes = minutes
         options = self._chart.options
-        options["xAxis"]["data"] = [one.at.astimezone(KST).strftime("%H:%M") for one in minutes]
-        values = ([one.events for one in minutes], [one.quarantined for one in minutes], [one.detections or None for one in minutes])
+        for axis in options["xAxis"]:
+            axis["data"] = [one.at.astimezone(KST).strftime("%H:%M") for one in minutes]
+        values = ([one.events for one in minutes], [one.quarantined for one in minutes], [one.detections for one in minutes])
         for series, data in zip(options["series"], values, strict=True):
             series["data"] = data
         came = any(one.events or one.quarantined or one.detections for one in minutes)
@@ -52,38 +53,34 @@ class MinuteChart:
 
 
 def _options(t: Texts) -> dict[str, Any]:
+    """Two plots above each other on the same minutes: findings in a strip, lines below."""
     words = {"color": _WORDS, "fontSize": 11}
-    axis = {"type": "value", "minInterval": 1, "axisLabel": words}
-    bars = {"type": "bar", "stack": "lines", "barCategoryGap": "28%"}
+    sides = {"left": 52, "right": 18}
+    bar = {"type": "bar", "barCategoryGap": "26%", "data": []}
+    line_bar = bar | {"stack": "lines", "xAxisIndex": 1, "yAxisIndex": 1}
     return {
         "animation": False,
         "textStyle": {"fontFamily": "inherit"},
-        "grid": {"left": 14, "right": 14, "top": 34, "bottom": 6, "containLabel": True},
-        "legend": {"top": 2, "right": 12, "itemWidth": 10, "itemHeight": 10, "itemGap": 18, "textStyle": {"color": _WORDS, "fontSize": 12}},
-        "tooltip": {"trigger": "axis", "axisPointer": {"type": "shadow"}, "confine": True},
-        "xAxis": {
-            "type": "category",
-            "data": [],
-            "axisTick": {"show": False},
-            "axisLine": {"lineStyle": {"color": _LINES}},
-            "axisLabel": words | {"interval": 9},
-        },
-        "yAxis": [
-            axis | {"splitLine": {"lineStyle": {"color": _LINES}}},
-            axis | {"position": "right", "splitLine": {"show": False}},
-        ],
+        "grid": [sides | {"top": 40, "height": 40}, sides | {"top": 92, "bottom": 26}],
+        "legend": {"top": 4, "right": 10, "itemWidth": 10, "itemHeight": 10, "itemGap": 18, "textStyle": {"color": _WORDS, "fontSize": 12}},
+        "tooltip": {"trigger": "axis", "axisPointer": {"type": "shadow"}, "confine": True, "order": "seriesDesc"},
+        "axisPointer": {"link": [{"xAxisIndex": "all"}]},
+        "xAxis": [_minutes_axis(0, {"show": False}), _minutes_axis(1, words | {":interval": "(place, minute) => minute.endsWith('0')"})],
+        "yAxis": [_count_axis(0, words, 1), _count_axis(1, words, 4)],
         "series": [
-            bars | {"name": t("chart.events"), "itemStyle": {"color": _EVENTS, "borderRadius": [2, 2, 0, 0]}, "data": []},
-            bars | {"name": t("chart.quarantined"), "itemStyle": {"color": _QUARANTINED, "borderRadius": [2, 2, 0, 0]}, "data": []},
-            {
-                "name": t("chart.detections"),
-                "type": "line",
-                "yAxisIndex": 1,
-                "symbol": "circle",
-                "symbolSize": 7,
-                "lineStyle": {"width": 0},
-                "itemStyle": {"color": _DETECTIONS},
-                "data": [],
-            },
+            bar | {"name": t("chart.events"), "itemStyle": {"color": _EVENTS}, "stack": "lines", "xAxisIndex": 1, "yAxisIndex": 1},
+            bar
+            | {"name": t("chart.quarantined"), "itemStyle": {"color": _QUARANTINED}, "stack": "lines", "xAxisIndex": 1, "yAxisIndex": 1},
+            bar | {"name": t("chart.detections"), "itemStyle": {"color": _DETECTIONS}},
         ],
     }
+
+
+def _minutes_axis(grid: int, label: dict[str, Any]) -> dict[str, Any]:
+    line = {"lineStyle": {"color": _LINES}}
+    return {"type": "category", "gridIndex": grid, "data": [], "axisTick": {"show": False}, "axisLine": line, "axisLabel": label}
+
+
+def _count_axis(grid: int, label: dict[str, Any], parts: int) -> dict[str, Any]:
+    line = {"lineStyle": {"color": _LINES}}
+    return {"type": "value", "gridIndex": grid, "minInterval": 1, "splitNumber": parts, "axisLabel": label, "splitLine": line}

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from html import escape
+from typing import Final
 
 from nicegui import ui
 
@@ -14,6 +15,16 @@ from api.dashboard.frame import severity_html, text
 from api.dashboard.texts import kst_short, number, utc
 from api.dashboard.visitor import Visitor
 from respond.incidents import Summary
+
+_COLUMNS: Final = {
+    "severity": "",
+    "number": "num soft",
+    "agency": "",
+    "incident": "",
+    "state": "",
+    "detections": "right num",
+    "time": "right num soft",
+}
 
 
 @dataclass
@@ -32,18 +43,10 @@ class IncidentTable:
         self._visitor = visitor
         self._rows: dict[str, _Row] = {}
         t = visitor.t
-        with ui.element("div").classes("scroll"), ui.element("table").classes("list"):
+        with ui.element("div").classes("scroll"), ui.element("table").classes("list incidents"):
             with ui.element("thead"), ui.element("tr"):
-                for key, classes in (
-                    ("severity", ""),
-                    ("number", "wide"),
-                    ("agency", ""),
-                    ("incident", ""),
-                    ("state", ""),
-                    ("detections", "right wide"),
-                    ("time", "right"),
-                ):
-                    text("th", t(f"column.{key}"), classes).props("scope=col")
+                for column, classes in _COLUMNS.items():
+                    text("th", t(f"column.{column}"), "right" if "right" in classes else "").props("scope=col")
             self._body = ui.element("tbody")
 
     def show(self, incidents: Sequence[Summary], now: datetime) -> None:
@@ -63,8 +66,10 @@ class IncidentTable:
 
     def _make(self, cells: tuple[str, ...], place: int) -> _Row:
         with self._body, ui.element("tr").classes("opens") as line:
-            classes = ("", "wide num soft", "", "", "", "right num wide", "right num soft")
-            made = [ui.html(cell, tag="td", sanitize=False).classes(kind) for cell, kind in zip(cells, classes, strict=True)]
+            made = [
+                ui.html(cell, tag="td", sanitize=False).classes(f"cell cell-{column} {classes}")
+                for cell, (column, classes) in zip(cells, _COLUMNS.items(), strict=True)
+            ]
         line.move(target_index=place)
         return _Row(cells, line, made)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from ipaddress import ip_address
-from typing import Literal
+from typing import Any, Final, Literal
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -14,6 +14,12 @@ from api.auth.dependencies import TheCentre
 from api.auth.permissions import Action, Principal
 from api.centre import Centre, StageState
 from core.errors import Unauthenticated
+
+_EXAMPLE: Final[dict[str, Any]] = {
+    "ready": False,
+    "parts": [{"name": "bus", "ready": True}, {"name": "store", "ready": False}, {"name": "database", "ready": True}],
+    "stages": [{"name": "normalise", "ready": True}],
+}
 
 router = APIRouter(tags=["operation"])
 
@@ -25,7 +31,7 @@ class Alive(BaseModel):
 
 
 class Part(BaseModel):
-    """One part of the centre. `lag` is in messages not yet handled, of stages only."""
+    """One part of the centre or one of its stages. `lag` is in messages not yet handled, of stages only."""
 
     name: str
     ready: bool
@@ -36,12 +42,11 @@ class Part(BaseModel):
 class Readiness(BaseModel):
     """Whether every part answers. This page is open to everybody, so strangers learn no addresses and no load from it."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"ready": False, "parts": [{"name": "bus", "ready": True}, {"name": "store", "ready": False}]}]}
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
     ready: bool
     parts: list[Part]
+    stages: list[Part]
 
 
 @router.get("/healthz", summary="Does the process live")
@@ -59,17 +64,9 @@ def alive() -> Alive:
 async def ready(request: Request, response: Response, centre: TheCentre) -> Readiness:
     """Asks the bus, the store, the database and every stage; 503 names the parts that do not answer."""
     told = _from_this_machine(request)
-    states = [*await part_states(centre), *centre.stages()]
-    parts = [
-        Part(
-            name=state.name,
-            ready=not state.problem,
-            problem=state.problem if told and state.problem else None,
-            lag=state.lag if told else None,
-        )
-        for state in states
-    ]
-    answer = Readiness(ready=all(part.ready for part in parts), parts=parts)
+    parts = [_part(state, told=told) for state in await part_states(centre)]
+    stages = [_part(state, told=told) for state in centre.stages()]
+    answer = Readiness(ready=all(one.ready for one in (*parts, *stages)), parts=parts, stages=stages)
     response.status_code = 200 if answer.ready else 503
     return answer
 
@@ -89,6 +86,11 @@ async def part_states(centre: Centre) -> list[StageState]:
     """How the bus, the store and the database are doing."""
     bus, store, database = await asyncio.gather(centre.bus.healthy(), centre.store.health(), asyncio.to_thread(centre.database.health))
     return [StageState("bus", bus), StageState("store", store.problem), StageState("database", database.problem)]
+
+
+def _part(state: StageState, *, told: bool) -> Part:
+    problem = state.problem if told and state.problem else None
+    return Part(name=state.name, ready=not state.problem, problem=problem, lag=state.lag if told else None)
 
 
 def _from_this_machine(request: Request) -> bool:
