@@ -38,17 +38,13 @@ class DatagramServer:
 
     def __init__(self, listener: Listener, intake: Intake, attribution: Attribution) -> None:
         self.listener = listener
+        self.port = listener.port  # the one in use, once started
         self._intake = intake
         self._attribution = attribution
         self._limit = intake.settings.max_line_bytes
         self._socket: socket.socket | None = None
         self._unsettled: set[asyncio.Future[None]] = set()
         self._dropping = False
-
-    @property
-    def port(self) -> int:
-        """The port in use."""
-        return self.listener.port if self._socket is None else int(self._socket.getsockname()[1])
 
     async def start(self) -> None:
         listener = self.listener
@@ -61,6 +57,7 @@ class DatagramServer:
             raise ConfigError(
                 f"intake.listeners.{listener.name}", f"cannot listen on {listener.host} port {listener.port}: {error.strerror or error}"
             ) from error
+        self.port = int(self._socket.getsockname()[1])
         loop.add_reader(self._socket.fileno(), self._read)
         size = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
         _log.info("syslog.listening", listener=listener.name, kind="udp", port=self.port, receive_buffer=size)
@@ -76,6 +73,7 @@ class DatagramServer:
         if self._unsettled:
             await asyncio.wait(self._unsettled, timeout=_STOP_SECONDS)
         self._socket.close()
+        self._socket = None
 
     def _read(self) -> bool:
         """Take datagrams that have arrived; whether there may be more."""

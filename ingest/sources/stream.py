@@ -48,6 +48,7 @@ class StreamServer:
 
     def __init__(self, listener: Listener, intake: Intake, attribution: Attribution, limits: StreamLimits) -> None:
         self.listener = listener
+        self.port = listener.port  # the one in use, once started
         self.intake = intake
         self.limits = limits
         self._attribution = attribution
@@ -56,13 +57,6 @@ class StreamServer:
         self._unsettled: set[asyncio.Future[None]] = set()
         self._sweep: asyncio.TimerHandle | None = None
         self._refusing = False
-
-    @property
-    def port(self) -> int:
-        """The port in use."""
-        if self._server is None:
-            return self.listener.port
-        return int(self._server.sockets[0].getsockname()[1])
 
     async def start(self) -> None:
         listener = self.listener
@@ -81,6 +75,7 @@ class StreamServer:
             raise ConfigError(
                 f"intake.listeners.{listener.name}", f"cannot listen on {listener.host} port {listener.port}: {error.strerror or error}"
             ) from error
+        self.port = int(self._server.sockets[0].getsockname()[1])
         self._sweep_later()
         _log.info("syslog.listening", listener=listener.name, kind=listener.kind, port=self.port)
 
@@ -91,6 +86,7 @@ class StreamServer:
         if self._sweep is not None:
             self._sweep.cancel()
         self._server.close()
+        self._server = None
         for connection in tuple(self._connections):
             connection.finish()
         if self._unsettled:

@@ -93,8 +93,8 @@ async def receiving(
 async def eventually(condition: Callable[[], object]) -> None:
     """Wait until `condition` holds."""
     async with asyncio.timeout(ARRIVE_SECONDS):
-        while not condition():
-            await asyncio.sleep(0.01)  # noqa: ASYNC110 - what is waited for has no event of its own
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event of its own
+            await asyncio.sleep(0.01)
 
 
 def count(metric: Counter, *labels: str) -> float:
