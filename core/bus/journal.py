@@ -152,16 +152,14 @@ class Journal:
         return positions
 
     def tidy(self) -> None:
-        """Bring the WAL into the main file and give free room back to the disk: once enough was written, or a second has passed."""
+        """Bring the WAL into the main file once it is large or a second has passed; in quieter times also give free room to the disk."""
         now = time.monotonic()
-        if self._unsettled < _CHECKPOINT_AFTER and now - self._tidied_at < _TIDY_EVERY:
+        quiet = self._unsettled < _CHECKPOINT_AFTER
+        if quiet and now - self._tidied_at < _TIDY_EVERY:
             return
         self._tidied_at = now
-        (free,) = self._writer.execute("PRAGMA freelist_count").fetchone()
-        if free * _PAGE > _SPARE:
-            # By `execute` only its first step, one page, would be done: it gives rows without columns, which sqlite3 does not fetch.
-            self._writer.executescript(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
-            self._unsettled += _PAGE
+        if quiet:
+            self._shrink()
         if self._unsettled:
             # RESTART waits for the short reads under way, so that the WAL starts again from its beginning and cannot grow for ever.
             self._writer.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
@@ -312,6 +310,13 @@ class Journal:
         self._writer.executemany("INSERT INTO message VALUES (?, ?, ?, ?)", rows)
         pending.written += change.size
         return positions
+
+    def _shrink(self) -> None:
+        (free,) = self._writer.execute("PRAGMA freelist_count").fetchone()
+        if free * _PAGE > _SPARE:
+            # By `execute` only its first step, one page, would be done: it gives rows without columns, which sqlite3 does not fetch.
+            self._writer.executescript(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
+            self._unsettled += _PAGE
 
     def _trim(self, pending: _Pending) -> None:
         """Remove some messages before the floor of each stream: what one transaction bears."""
