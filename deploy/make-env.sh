@@ -15,7 +15,6 @@ cat >"$file" <<END
 TLS_DIR=$tls
 POSTGRES_PASSWORD=$(secret)
 CLICKHOUSE_PASSWORD=$(secret)
-API_SECRET_KEY=$(secret)
 # Names this Kafka cluster for ever: Bongsu tells by it whether its offsets go on. Made anew only together with an empty volume.
 KAFKA_CLUSTER_ID=k$(od -An -N10 -tx1 /dev/urandom | tr -d ' \n')A
 # The key Prometheus reads /metrics with: \`bongsu keys create prometheus --action metrics:read\` prints it. See docs/operations.md.

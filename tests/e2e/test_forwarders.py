@@ -14,62 +14,46 @@ from pathlib import Path
 
 import pytest
 
-from core import config, topics
-from core.bus.embedded import EmbeddedBus
-from core.clock import SystemClock
 from core.config import Listener
 from core.events import IntakeFlag
-from ingest import rawbatch
-from ingest.attribution import Attribution
-from ingest.rawbatch import RawBatch
-from ingest.sources.intake import Intake
 from ingest.sources.syslog import SyslogServer
 from tests.servers.centre import free_port
-from tests.servers.certificates import Authority
+from tests.servers.certificates import Authority, Pair
 from tests.servers.forwarders import Example, Forwarder, Program, Tls, skip_without
+from tests.servers.receiving import Receiving, receiving
 
 ARRIVE_SECONDS = 30.0
 CENTRE, RELAY, STRANGER = "bongsu.city.example", "relay.transport.example", "somebody.else.example"
 PROGRAMS: tuple[Program, ...] = ("rsyslog", "syslog-ng")
 
 
+SETTINGS = {
+    "agencies": [
+        {"id": "transport", "name_ko": "교통", "sources": [{"name": "relay", "certificates": [RELAY]}]},
+        {"id": "water", "name_ko": "수도", "sources": [{"name": "network", "addresses": ["127.0.0.0/8"]}]},
+    ]
+}
+
+
 class Receiver:
     """The syslog half of the receiver on a real embedded bus, with one listener; it can be stopped and started on the same port."""
 
-    def __init__(self, folder: Path, listener: Listener) -> None:
-        self._settings = config.validate(
-            {
-                "agencies": [
-                    {"id": "transport", "name_ko": "교통", "sources": [{"name": "relay", "certificates": [RELAY]}]},
-                    {"id": "water", "name_ko": "수도", "sources": [{"name": "network", "addresses": ["127.0.0.0/8"]}]},
-                ]
-            }
-        )
-        self._listener = listener
+    def __init__(self, centre: Receiving, listener: Listener) -> None:
         self.kind = listener.kind
-        clock = SystemClock()
-        self._bus = EmbeddedBus(folder / "bus.db", partitions=2, max_backlog_bytes=256 << 20, min_free_disk_bytes=0, clock=clock)
-        self._intake = Intake(self._bus, self._settings.intake, clock)
+        self._centre = centre
+        self._listener = listener
         self._server: SyslogServer | None = None
-        self._closed = False
-        self.batches: list[RawBatch] = []
 
     @property
     def port(self) -> int:
         return self._listener.port
 
-    async def open(self) -> None:
-        await self._bus.start()
-        self._consumer = await self._bus.consumer("test", [topics.LOGS_RAW])
-        await self.listen()
-
-    async def listen(self, certificate: Path | None = None, key: Path | None = None) -> None:
+    async def listen(self, pair: Pair | None = None) -> None:
         """Listen, with another certificate than the one before when it is given."""
-        if certificate and key and self._listener.tls:
-            tls = self._listener.tls.model_copy(update={"certificate": certificate, "key": key})
+        if pair and self._listener.tls:
+            tls = self._listener.tls.model_copy(update=pair._asdict())
             self._listener = self._listener.model_copy(update={"tls": tls})
-        self._server = SyslogServer(self._listener, self._intake, Attribution(self._settings))
-        await self._server.start()
+        self._server = await self._centre.listen(self._listener)
         self._listener = self._listener.model_copy(update={"port": self._server.port})
 
     async def hang_up(self) -> None:
@@ -80,40 +64,24 @@ class Receiver:
 
     async def until(self, lines: int) -> None:
         """Wait until so many lines are on the bus in all."""
-        async with asyncio.timeout(ARRIVE_SECONDS):
-            while len(self.lines) < lines:
-                await self._poll(0.2)
+        await self._centre.until(lines)
 
     async def until_all(self, lines: Sequence[bytes]) -> None:
         """Wait until each of `lines` is on the bus."""
         async with asyncio.timeout(ARRIVE_SECONDS):
-            while not set(lines) <= set(self.lines):
-                await self._poll(0.2)
+            while not set(lines) <= set(self._centre.lines()):
+                await self._centre.read()
 
-    async def close(self) -> None:
-        """Stop, and read what is still unread."""
-        if self._closed:
-            return
-        self._closed = True
+    async def everything(self) -> list[bytes]:
+        """Stop, and give all lines that ever arrived."""
         await self.hang_up()
-        await self._intake.close()
-        while await self._poll(0.0):
-            pass
-        await self._bus.close()
-
-    async def _poll(self, seconds: float) -> bool:
-        records = await self._consumer.poll(max_messages=1000, max_bytes=64 << 20, timeout=seconds)
-        self.batches.extend(rawbatch.decode(record) for record in records)
-        return bool(records)
+        await self._centre.all()
+        return self._centre.lines()
 
     @property
-    def senders(self) -> set[tuple[str, str, str]]:
-        """Agency, source and transport of all that arrived."""
-        return {(batch.origin.agency, batch.origin.source, batch.origin.transport) for batch in self.batches}
-
-    @property
-    def lines(self) -> list[bytes]:
-        return [line for batch in self.batches for line in batch.lines]
+    def senders(self) -> set[tuple[str, str, str, IntakeFlag]]:
+        """Agency, source, transport and flags of all that arrived."""
+        return {(origin.agency, origin.source, origin.transport, origin.flags) for origin in self._centre.origins}
 
 
 @pytest.fixture
@@ -124,13 +92,12 @@ def authority(tmp_path: Path) -> Authority:
 @pytest.fixture
 async def receiver(request: pytest.FixtureRequest, tmp_path: Path, authority: Authority) -> AsyncIterator[Receiver]:
     """A receiver whose one listener is of the kind the parameter names."""
-    certificate, key = authority.issue(CENTRE, "127.0.0.1")
-    tls = {"certificate": certificate, "key": key, "client_ca": authority.file, "require_client_certificate": True}
+    tls = {**authority.issue(CENTRE, "127.0.0.1")._asdict(), "client_ca": authority.file, "require_client_certificate": True}
     kind = request.param
-    made = Receiver(tmp_path, Listener(name=kind, kind=kind, host="127.0.0.1", port=0, tls=tls if kind == "tls" else None))
-    await made.open()
-    yield made
-    await made.close()
+    async with receiving(tmp_path, SETTINGS) as centre:
+        made = Receiver(centre, Listener(name=kind, kind=kind, host="127.0.0.1", port=0, tls=tls if kind == "tls" else None))
+        await made.listen()
+        yield made
 
 
 def example(program: Program, receiver: Receiver, tmp_path: Path, tls: Tls | None = None) -> Example:
@@ -174,9 +141,8 @@ async def test_a_relay_over_tcp_delivers_every_line_once_and_unchanged(program: 
     async with Forwarder(example(program, receiver, tmp_path)) as forwarder:
         await forwarder.send(*ended(lines))
         await receiver.until(len(lines))
-    await receiver.close()
-    assert Counter(receiver.lines) == Counter(lines)
-    assert receiver.senders == {("water", "network", "tcp")}
+    assert Counter(await receiver.everything()) == Counter(lines)
+    assert receiver.senders == {("water", "network", "tcp", IntakeFlag.NONE)}
 
 
 @pytest.mark.parametrize("receiver", ["tls"], indirect=True)
@@ -189,10 +155,8 @@ async def test_a_relay_over_tls_delivers_under_the_name_in_its_certificate(
     async with Forwarder(example(program, receiver, tmp_path, Tls(authority.file, authority.issue(RELAY)))) as forwarder:
         await forwarder.send(*ended(lines))
         await receiver.until(len(lines))
-    await receiver.close()
-    assert Counter(receiver.lines) == Counter(lines)
-    assert receiver.senders == {("transport", "relay", "tls")}
-    assert {batch.origin.flags for batch in receiver.batches} == {IntakeFlag.NONE}
+    assert Counter(await receiver.everything()) == Counter(lines)
+    assert receiver.senders == {("transport", "relay", "tls", IntakeFlag.NONE)}
 
 
 @pytest.mark.parametrize("receiver", ["tcp"], indirect=True)
@@ -202,8 +166,7 @@ async def test_a_line_with_line_feeds_stays_one_line(receiver: Receiver, tmp_pat
     async with Forwarder(example("rsyslog", receiver, tmp_path)) as forwarder:
         await forwarder.send(*framed(lines))
         await receiver.until(len(lines))
-    await receiver.close()
-    assert receiver.lines == lines
+    assert await receiver.everything() == lines
 
 
 @pytest.mark.parametrize("receiver", ["tcp"], indirect=True)
@@ -214,8 +177,7 @@ async def test_rsyslog_with_newline_framing(receiver: Receiver, tmp_path: Path) 
     async with Forwarder(by_line) as forwarder:
         await forwarder.send(*ended(lines))
         await receiver.until(len(lines))
-    await receiver.close()
-    assert Counter(receiver.lines) == Counter(lines)
+    assert Counter(await receiver.everything()) == Counter(lines)
 
 
 @pytest.mark.parametrize("receiver", ["tcp", "tls"], indirect=True)
@@ -242,8 +204,7 @@ async def test_what_a_relay_takes_while_the_centre_is_away_comes_when_it_is_back
         await receiver.listen()
         await forwarder.send(*ended(after))
         await receiver.until_all([*before, *away, *after])
-    await receiver.close()
-    arrived = Counter(line for line in receiver.lines if line not in probes)
+    arrived = Counter(line for line in await receiver.everything() if line not in probes)
     assert arrived.keys() == {*before, *away, *after}
     twice = arrived.total() - len(arrived)
     assert twice <= (1 if program == "rsyslog" else 0)
@@ -267,14 +228,12 @@ async def test_a_relay_sends_nothing_to_a_centre_of_another_name(
     program: Program, receiver: Receiver, tmp_path: Path, authority: Authority
 ) -> None:
     skip_without(program)
-    certificate, key = authority.issue(STRANGER, "127.0.0.2")
     await receiver.hang_up()
-    await receiver.listen(certificate, key)
+    await receiver.listen(authority.issue(STRANGER, "127.0.0.2"))
     complaint = {"rsyslog": "not permitted to talk to it", "syslog-ng": "does not match configured hostname"}[program]
     async with Forwarder(example(program, receiver, tmp_path, Tls(authority.file, authority.issue(RELAY)))) as forwarder:
         await probe_until(forwarder, complaint)
-    await receiver.close()
-    assert receiver.lines == []
+    assert await receiver.everything() == []
 
 
 RFC5424 = rb"<13>1 \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+[+-]\d\d:\d\d \S+ bongsu-test - - \[timeQuality [^]]*\] "
@@ -292,9 +251,8 @@ async def test_logger_delivers(form: str, header: bytes, options: list[str], rec
     file.write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
     await logger(*options, form, "-n", "127.0.0.1", "-P", str(receiver.port), "-t", "bongsu-test", "-f", str(file))
     await receiver.until(len(texts))
-    await receiver.close()
-    assert len(receiver.lines) == len(texts)
-    for line, text in zip(sorted(receiver.lines, key=_number), texts, strict=True):
+    lines = sorted(await receiver.everything(), key=_number)
+    for line, text in zip(lines, texts, strict=True):
         assert re.fullmatch(header + re.escape(text.encode()), line), line
 
 
