@@ -1,0 +1,264 @@
+"""What this machine does a second: each stage alone, then all of them together over a real socket.
+
+Lines are FortiGate traffic lines of about 600 bytes, the same ones at every run. The sender is a process of its own and shares the
+machine. CPU seconds are of the process that does the work, children not included.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvloop
+import yaml
+
+from core import arrow, topics
+from core.bus.contract import Message, Record
+from core.bus.embedded import EmbeddedBus
+from core.clock import SystemClock
+from core.config import Settings, validate
+from core.engine import Engine
+from core.errors import BongsuError
+from core.events import EVENTS
+from core.storage.embedded import EmbeddedStore
+from core.storage.writer import TableWriter
+from detect.stream import Detector
+from ingest.attribution import Attribution
+from ingest.compile import ParserSet
+from ingest.normalise import Normaliser
+from ingest.rawbatch import Origin, message_of_blob
+from ingest.sources.demo import fortigate_lines
+from ingest.sources.intake import Intake
+from ingest.sources.syslog import SyslogServer
+from runtime.bootstrap import rule_book
+
+_PER_MESSAGE = 16_384
+_DISTINCT = 100_000
+_SEED = 7
+_CLOCK = SystemClock()
+_ORIGIN = Origin("bench", "fw", "tcp", "127.0.0.1")
+_DEADLINE_SECONDS = 300.0
+
+
+class BenchFailed(BongsuError):
+    """A measurement did not come to its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One figure. `wall` and `cpu` are in seconds."""
+
+    step: str
+    lines: int
+    wall: float
+    cpu: float
+
+    @property
+    def per_second(self) -> float:
+        return self.lines / self.wall
+
+    @property
+    def per_cpu_second(self) -> float:
+        return self.lines / self.cpu
+
+
+def run(lines: int, on_step: Callable[[str], None]) -> Iterator[Measured]:
+    """Measure every step on `lines` lines; `on_step` hears what begins."""
+    some = fortigate_lines(min(lines, _DISTINCT), _SEED)
+    blobs = [b"\n".join(part) for part in _parts(some, lines)]
+    with tempfile.TemporaryDirectory(prefix="bongsu-bench-") as name:
+        folder = Path(name)
+        on_step("receive")
+        yield uvloop.run(_receive(folder, blobs, lines))
+        on_step("normalise")
+        engine = Engine(folder / "store")
+        try:
+            events, measured = _normalise(engine, blobs, lines)
+            yield measured
+            on_step("store")
+            yield asyncio.run(_store(engine, events, lines))
+            on_step("detect")
+            yield _detect(engine, events, lines)
+        finally:
+            engine.close()
+        on_step("all together")
+        yield _together(folder, blobs, lines)
+
+
+def _parts(some: Sequence[bytes], lines: int) -> Iterator[list[bytes]]:
+    for first in range(0, lines, _PER_MESSAGE):
+        yield [some[number % len(some)] for number in range(first, min(first + _PER_MESSAGE, lines))]
+
+
+@contextmanager
+def _timed(step: str, lines: int, into: list[Measured]) -> Iterator[None]:
+    wall, cpu = time.perf_counter(), time.process_time()
+    yield
+    into.append(Measured(step, lines, time.perf_counter() - wall, time.process_time() - cpu))
+
+
+def _send(port: int, blobs: Sequence[bytes]) -> None:
+    with socket.create_connection(("127.0.0.1", port)) as stream:
+        for blob in blobs:
+            stream.sendall(blob + b"\n")
+
+
+@contextmanager
+def _sender(port: int, blobs: Sequence[bytes]) -> Iterator[None]:
+    process = multiprocessing.get_context("fork").Process(target=_send, args=(port, blobs), daemon=True)
+    process.start()
+    try:
+        yield
+    finally:
+        process.join(_DEADLINE_SECONDS)
+
+
+async def _receive(folder: Path, blobs: Sequence[bytes], lines: int) -> Measured:
+    """TCP to the embedded bus, durable."""
+    settings = _settings(folder, 0)
+    bus = EmbeddedBus(folder / "bus.sqlite", partitions=1, max_backlog_bytes=64 << 30, min_free_disk_bytes=0, clock=_CLOCK)
+    await bus.start()
+    intake = Intake(bus, settings.intake, _CLOCK)
+    server = SyslogServer(settings.intake.listeners[0], intake, Attribution(settings))
+    await server.start()
+    measured: list[Measured] = []
+    with _timed("receive", lines, measured), _sender(server.port, blobs):
+        held = 0
+        consumer = await bus.consumer("bench", [topics.LOGS_RAW])
+        while held < lines:
+            records = await consumer.poll(max_messages=1000, max_bytes=1 << 30, timeout=_DEADLINE_SECONDS)
+            if not records:
+                raise BenchFailed(f"only {held:,} of {lines:,} lines arrived")
+            held += sum(int(record.headers[topics.H_LINES]) for record in records)
+    await server.stop()
+    await intake.close()
+    await consumer.close()
+    await bus.close()
+    return measured[0]
+
+
+def _normalise(engine: Engine, blobs: Sequence[bytes], lines: int) -> tuple[list[bytes], Measured]:
+    """Messages of `logs.raw` to messages of `events`, on one thread."""
+    session = engine.session()
+    normaliser = Normaliser(engine, ParserSet.load(session), Settings().intake, _CLOCK)
+    records = [_record(message_of_blob(_ORIGIN, _CLOCK.now(), blob, blob.count(b"\n") + 1), at) for at, blob in enumerate(blobs)]
+    normaliser.normalise(records[:1], "bench")
+    events: list[bytes] = []
+    measured: list[Measured] = []
+    with _timed("normalise", lines, measured):
+        for record in records:
+            events.append(arrow.encode(normaliser.normalise([record], "bench").events))
+    normaliser.close()
+    session.close()
+    return events, measured[0]
+
+
+async def _store(engine: Engine, events: Sequence[bytes], lines: int) -> Measured:
+    """Messages of `events` to rows of the table."""
+    store = EmbeddedStore(engine)
+    await store.start()
+    await store.migrate()
+    writer = TableWriter(store, EVENTS)
+    measured: list[Measured] = []
+    with _timed("store", lines, measured):
+        for at, value in enumerate(events):
+            await writer.handle([_record(Message(value), at, topics.EVENTS)], 0)
+    held = (await store.query("SELECT count() AS held FROM events")).column("held")[0].as_py()
+    await store.close()
+    if held != lines:
+        raise BenchFailed(f"{held:,} of {lines:,} lines were stored")
+    return measured[0]
+
+
+def _detect(engine: Engine, events: Sequence[bytes], lines: int) -> Measured:
+    """Messages of `events` through our own rules, on one thread."""
+    detector = Detector(engine, rule_book(Settings().detect), _CLOCK)
+    detector.detect(arrow.decode(events[0]))
+    measured: list[Measured] = []
+    with _timed("detect", lines, measured):
+        for value in events:
+            detector.detect(arrow.decode(value))
+    detector.close()
+    return measured[0]
+
+
+def _record(message: Message, offset: int, topic: str = topics.LOGS_RAW) -> Record:
+    return Record(topic, 0, offset, message.value, message.headers, _CLOCK.now())
+
+
+def _settings(folder: Path, api_port: int) -> Settings:
+    return validate(_tree(folder, 0, api_port))
+
+
+def _tree(folder: Path, syslog_port: int, api_port: int) -> dict[str, object]:
+    listener = {"name": "tcp", "kind": "tcp", "host": "127.0.0.1", "port": syslog_port, "agency": "bench", "source": "fw"}
+    return {
+        "data_dir": str(folder / "data"),
+        "api": {"port": api_port},
+        "intake": {"listeners": [listener]},
+        "agencies": [{"id": "bench", "name_ko": "측정"}],
+    }
+
+
+def _together(folder: Path, blobs: Sequence[bytes], lines: int) -> Measured:
+    """`bongsu up` in a process of its own: from the first byte sent until every line is stored and evaluated."""
+    syslog_port, api_port = _free_port(), _free_port()
+    file = folder / "settings.yaml"
+    file.write_text(yaml.safe_dump(_tree(folder, syslog_port, api_port), allow_unicode=True), encoding="utf-8")
+    command = [sys.executable, "-m", "runtime", "up", "--config", str(file)]
+    with (folder / "log.txt").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:  # noqa: S603 - our own command
+        try:
+            _until(lambda: _counter(api_port, "bongsu_stored_rows_total") is not None, process)
+            cpu, wall = _cpu_seconds(process.pid), time.perf_counter()
+            with _sender(syslog_port, blobs):
+                _until(lambda: _handled(api_port) >= lines, process)
+            return Measured("all together", lines, time.perf_counter() - wall, _cpu_seconds(process.pid) - cpu)
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(60)
+
+
+def _handled(api_port: int) -> float:
+    stored = _counter(api_port, 'bongsu_stored_rows_total{table="events"}') or 0.0
+    return min(stored, _counter(api_port, "bongsu_evaluated_events_total") or 0.0)
+
+
+def _until(done: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    deadline = time.perf_counter() + _DEADLINE_SECONDS
+    while not done():
+        if process.poll() is not None or time.perf_counter() > deadline:
+            raise BenchFailed("the centre did not come to the end of the lines")
+        time.sleep(0.05)
+
+
+def _counter(api_port: int, name: str) -> float | None:
+    """A counter of the running centre; None when it does not answer yet."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{api_port}/metrics", timeout=5) as answer:
+            text = answer.read().decode()
+    except OSError:
+        return None
+    return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(name))
+
+
+def _cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

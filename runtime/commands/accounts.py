@@ -1,0 +1,105 @@
+"""`bongsu users` and `bongsu keys`: identities from the command line, for the first account and for automation."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from sqlalchemy.orm import Session
+
+from api.auth.keys import KeyWish, create_key, list_keys, revoke_key
+from api.auth.users import disable_user, ensure_user, list_users
+from core import config
+from core.clock import SystemClock
+from core.database import Database
+from runtime.commands.options import Config
+
+users = typer.Typer(help="Accounts of people.", no_args_is_help=True)
+keys = typer.Typer(help="API keys of machines.", no_args_is_help=True)
+
+Agency = Annotated[str, typer.Option("--agency", help="Reach only this agency.")]
+
+
+@contextmanager
+def _session(config_file: Path | None) -> Iterator[Session]:
+    settings = config.load(config_file)
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    database = Database(settings.database_url, SystemClock())
+    database.start()
+    try:
+        database.migrate()
+        with database.session() as session:
+            yield session
+    finally:
+        database.close()
+
+
+def _actor() -> str:
+    return f"console:{getpass.getuser()}"
+
+
+@users.command("set")
+def set_user(
+    name: str,
+    role: Annotated[list[str], typer.Option("--role", help="Repeat for several.")],
+    password: Annotated[str, typer.Option(prompt=True, confirmation_prompt=True, hide_input=True, envvar="BONGSU_PASSWORD")],
+    agency: Agency = "",
+    config_file: Config = None,
+) -> None:
+    """Make an account, or give an existing one this password, these roles and this agency."""
+    with _session(config_file) as session:
+        ensure_user(session, name, password, role, agency, actor=_actor())
+    typer.echo(f"{name}: {', '.join(role)}{f' of {agency}' if agency else ''}")
+
+
+@users.command("list")
+def show_users(config_file: Config = None) -> None:
+    """List the accounts."""
+    with _session(config_file) as session:
+        for user in list_users(session):
+            typer.echo(f"{user.name}\t{user.roles}\t{user.agency or 'all'}\t{'disabled' if user.disabled_at else 'enabled'}")
+
+
+@users.command("disable")
+def shut_out(name: str, config_file: Config = None) -> None:
+    """Shut an account out at once, its sessions included."""
+    with _session(config_file) as session:
+        disable_user(session, name, actor=_actor())
+    typer.echo(f"{name}: disabled")
+
+
+@keys.command("create")
+def make_key(
+    name: str,
+    action: Annotated[list[str], typer.Option("--action", help="What it may do, such as logs:write. Repeat for several.")],
+    agency: Agency = "",
+    source: Annotated[str, typer.Option("--source", help="The log source it writes as.")] = "",
+    days: Annotated[int, typer.Option("--days", min=1, help="How long it lives.")] = 365,
+    config_file: Config = None,
+) -> None:
+    """Make an API key and print it, this once."""
+    with _session(config_file) as session:
+        _, text = create_key(session, KeyWish(name, action, agency, source, timedelta(days=days)), actor=_actor())
+    typer.echo(text)
+
+
+@keys.command("list")
+def show_keys(config_file: Config = None) -> None:
+    """List the keys, newest first; their secrets are not kept."""
+    with _session(config_file) as session:
+        for key in list_keys(session):
+            state = "revoked" if key.revoked_at else f"until {key.expires_at:%Y-%m-%d}"
+            typer.echo(f"{key.id}\t{key.name}\t{key.actions}\t{key.agency or 'all'}\t{state}")
+
+
+@keys.command("revoke")
+def end_key(key_id: str, config_file: Config = None) -> None:
+    """End a key at once."""
+    with _session(config_file) as session:
+        revoke_key(session, key_id, actor=_actor())
+    typer.echo(f"{key_id}: revoked")

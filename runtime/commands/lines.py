@@ -1,0 +1,52 @@
+"""`bongsu parse`: what the parsers make of lines."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from ingest.parsing import parse_lines
+
+from core.clock import SystemClock
+from core.config import Settings
+from core.engine import Engine
+from core.errors import ConfigError
+from ingest.normalise import Normaliser
+from ingest.parser import load_parsers
+
+_FORMATS_OF_ALL = "auto"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command("parse")(_parse)
+
+
+def _parse(
+    file: Annotated[str, typer.Argument(help="File of lines, or - for standard input.")],
+    parser: Annotated[str, typer.Option("--parser", help="A parser's name, or auto to recognise each line.")] = _FORMATS_OF_ALL,
+) -> None:
+    """Print one JSON object per input line, in order: the normalised columns that are set and `parser`, or `quarantine` with the reason."""
+    engine = Engine()
+    try:
+        normaliser = Normaliser(engine, load_parsers(), Settings().intake, SystemClock())
+        write = sys.stdout.write
+        for row in parse_lines(normaliser, _lines(file), parser):
+            write(json.dumps(row, ensure_ascii=False) + "\n")
+    finally:
+        engine.close()
+
+
+def _lines(file: str) -> Iterator[bytes]:
+    if file == "-":
+        yield from sys.stdin.buffer
+        return
+    try:
+        with Path(file).open("rb") as opened:
+            yield from opened
+    except OSError as error:
+        raise ConfigError(file, f"cannot be read: {error.strerror}") from error

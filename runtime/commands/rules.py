@@ -1,0 +1,73 @@
+"""`bongsu rules`: try and list rules."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from core import config
+from core.engine import Engine
+from core.errors import ConfigError
+from detect.match import match_cases
+from runtime.bootstrap import rule_book
+from runtime.commands.options import AsJson, Config
+
+app = typer.Typer(help="Try, list and check Sigma rules.", no_args_is_help=True)
+
+
+@app.command("match")
+def match(
+    cases: Annotated[Path, typer.Option("--cases", help='JSON lines {"id", "rule_yaml", "event"}.')],
+) -> None:
+    """Print for each case, in order, {"id", "match"} or {"id", "error"}, by the compiler and engine that production uses."""
+    engine = Engine()
+    try:
+        for result in match_cases(engine, _cases(cases)):
+            sys.stdout.write(json.dumps(result, ensure_ascii=False) + "\n")
+    finally:
+        engine.close()
+
+
+@app.command("list")
+def list_rules(config_file: Config = None, as_json: AsJson = False) -> None:
+    """List the rules that run, and those set aside with the reason."""
+    loaded = rule_book(config.load(config_file).detect)
+    if as_json:
+        rows = [{"id": rule.id, "title": rule.title, "level": rule.level, "file": str(rule.file)} for rule in loaded.rules]
+        aside = [{"file": error.file, "line": error.line, "reason": error.reason} for error in loaded.set_aside]
+        typer.echo(json.dumps({"rules": rows, "set_aside": aside}, ensure_ascii=False))
+        return
+    table = Table("level", "title", "id", title=f"{len(loaded.rules)} rules", title_justify="left")
+    for rule in loaded.rules:
+        table.add_row(rule.level, rule.title, rule.id)
+    console = Console()
+    console.print(table)
+    for error in loaded.set_aside:
+        console.print(f"set aside: {error}", markup=False)
+
+
+def _cases(file: Path) -> Iterator[dict[str, Any]]:
+    try:
+        with file.open(encoding="utf-8") as opened:
+            for number, line in enumerate(opened, 1):
+                if line.strip():
+                    yield _case(file, number, line)
+    except OSError as error:
+        raise ConfigError(str(file), f"cannot be read: {error.strerror}") from error
+
+
+def _case(file: Path, number: int, line: str) -> dict[str, Any]:
+    try:
+        case = json.loads(line)
+    except ValueError as error:
+        raise ConfigError(f"{file}:{number}", f"is not JSON: {error}") from error
+    if not isinstance(case, dict):
+        raise ConfigError(f"{file}:{number}", "must be an object with id, rule_yaml and event")
+    return case

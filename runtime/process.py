@@ -1,0 +1,210 @@
+"""What each process runs: the stages of the design, wired to the parts of `bootstrap`.
+
+`up` runs every role in one process on the embedded engines; a cluster runs one role in each process. Only this module knows which
+role needs which part and which services it is made of.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import structlog
+
+from api.app import create_app
+from api.centre import Centre, StageState
+from core import topics
+from core.clock import Clock
+from core.config import Settings
+from core.errors import ConfigError
+from core.events import DETECTIONS, EVENTS, QUARANTINE
+from core.stage import Handler, Stage
+from core.storage.writer import TableWriter, check_positions
+from detect.stream import Detector, DetectStage
+from ingest.attribution import Attribution
+from ingest.compile import ParserSet
+from ingest.normalise import Normaliser
+from ingest.sources.demo import DemoFeed
+from ingest.sources.http import HttpIntake
+from ingest.sources.intake import Intake
+from ingest.sources.syslog import SyslogServer
+from ingest.stage import NormaliseStage
+from respond.stage import RespondStage
+from runtime.bootstrap import Need, Parts, open_parts, rule_book
+from runtime.services import LagMonitor, PairService, Service, StageService, TaskService, run_until
+from runtime.web import WebService
+
+_log = structlog.get_logger()
+
+
+class Role(StrEnum):
+    """One kind of process of a cluster."""
+
+    RECEIVE = "receive"
+    NORMALISE = "normalise"
+    STORE = "store"
+    DETECT = "detect"
+    RESPOND = "respond"
+    API = "api"
+
+
+EVERY_ROLE: tuple[Role, ...] = tuple(Role)
+_NEEDS: dict[Role, frozenset[Need]] = {
+    Role.RECEIVE: frozenset({"bus"}),
+    Role.NORMALISE: frozenset({"bus", "engine"}),
+    Role.STORE: frozenset({"bus", "store"}),
+    Role.DETECT: frozenset({"bus", "engine"}),
+    Role.RESPOND: frozenset({"bus", "database"}),
+    Role.API: frozenset({"bus", "store", "database"}),
+}
+GROUPS: tuple[tuple[str, str], ...] = (
+    ("normalise", topics.LOGS_RAW),
+    ("store-events", topics.EVENTS),
+    ("store-quarantine", topics.QUARANTINE),
+    ("store-detections", topics.DETECTIONS),
+    ("detect", topics.EVENTS),
+    ("respond", topics.DETECTIONS),
+)
+"""Every consumer group and the topic it reads."""
+
+
+@dataclass
+class Running:
+    """A process that has started, as `on_ready` sees it."""
+
+    parts: Parts
+    url: str = ""
+    syslog_ports: dict[str, int] = field(default_factory=dict)
+
+
+async def run(
+    settings: Settings,
+    roles: Sequence[Role],
+    on_ready: Callable[[Running], Awaitable[None]],
+    *,
+    demo: bool = False,
+    clock: Clock | None = None,
+) -> None:
+    """Run `roles` until SIGINT or SIGTERM; raises the first failure of a service."""
+    if len(roles) < len(EVERY_ROLE):
+        _check_cluster(settings, roles)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    needs = frozenset[Need]().union(*(_NEEDS[role] for role in roles))
+    async with open_parts(settings, needs, clock) as parts:
+        await _prepare(parts)
+        assembly = await _Assembly.of(parts, roles, demo=demo)
+
+        async def ready() -> None:
+            await on_ready(assembly.running())
+
+        await run_until(stop, assembly.services, ready)
+    _log.info("stopped")
+
+
+def _check_cluster(settings: Settings, roles: Sequence[Role]) -> None:
+    if settings.bus.kind == "embedded":
+        raise ConfigError("bus.kind", f"a process of its own for {roles[0]} needs Kafka; on one machine use `bongsu up`")
+    if settings.store.kind == "embedded" and any("store" in _NEEDS[role] for role in roles):
+        raise ConfigError("store.kind", f"a process of its own for {roles[0]} needs ClickHouse; on one machine use `bongsu up`")
+
+
+async def _prepare(parts: Parts) -> None:
+    """Apply what migrations are missing, and refuse a bus and a store that do not belong together."""
+    if parts.opened_database is not None:
+        await asyncio.to_thread(parts.database.migrate)
+    if parts.opened_store is not None:
+        await parts.store.migrate()
+        await check_positions(parts.store, parts.bus)
+
+
+class _Assembly:
+    """The services of one process, in the order they start."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._stages: list[Stage] = []
+        self._listeners: list[SyslogServer] = []
+        self._web: WebService | None = None
+        self._monitor = LagMonitor(parts.bus, GROUPS)
+        self.services: list[Service] = []
+
+    @classmethod
+    async def of(cls, parts: Parts, roles: Sequence[Role], *, demo: bool) -> _Assembly:
+        self = cls(parts)
+        if Role.RESPOND in roles:
+            self._add_stage("respond", topics.DETECTIONS, RespondStage(parts.database, parts.settings, parts.clock).handle)
+        if Role.DETECT in roles:
+            self._add_detect()
+        if Role.STORE in roles:
+            for table, topic in ((EVENTS, topics.EVENTS), (QUARANTINE, topics.QUARANTINE), (DETECTIONS, topics.DETECTIONS)):
+                self._add_stage(f"store-{table.name}", topic, TableWriter(parts.store, table).handle)
+        if Role.NORMALISE in roles:
+            self._add_normalise()
+        self.services.append(TaskService("lag", self._monitor.run))
+        if Role.API in roles or Role.RECEIVE in roles:
+            self._add_intake(roles, demo=demo)
+        return self
+
+    def running(self) -> Running:
+        return Running(
+            self._parts,
+            url=self._web.url if self._web else "",
+            syslog_ports={server.listener.name: server.port for server in self._listeners},
+        )
+
+    def _add_stage(self, name: str, topic: str, handler: Handler) -> None:
+        stage = Stage(name, self._parts.bus, [topic], handler)
+        self._stages.append(stage)
+        self.services.append(StageService(stage))
+
+    def _add_detect(self) -> None:
+        parts = self._parts
+        detector = Detector(parts.engine, rule_book(parts.settings.detect), parts.clock)
+        self._add_stage("detect", topics.EVENTS, DetectStage(parts.bus, detector).handle)
+
+    def _add_normalise(self) -> None:
+        parts = self._parts
+        with closing(parts.engine.session()) as session:
+            parsers = ParserSet.load(session)
+        normaliser = Normaliser(parts.engine, parsers, parts.settings.intake, parts.clock)
+        self._add_stage("normalise", topics.LOGS_RAW, NormaliseStage(parts.bus, normaliser).handle)
+
+    def _add_intake(self, roles: Sequence[Role], *, demo: bool) -> None:
+        parts = self._parts
+        settings = parts.settings
+        intake = Intake(parts.bus, settings.intake, parts.clock)
+        attribution = Attribution(settings)
+        self.services.append(PairService("intake", stop=intake.close))
+        if Role.API in roles:
+            centre = Centre(
+                settings=settings,
+                clock=parts.clock,
+                store=parts.store,
+                database=parts.database,
+                bus=parts.bus,
+                http_intake=HttpIntake(intake, settings.intake),
+                attribution=attribution,
+                stages=self._stage_states,
+            )
+            self._web = WebService(create_app(centre), settings.api)
+            self.services.append(self._web)
+        if Role.RECEIVE in roles:
+            for listener in settings.intake.listeners:
+                server = SyslogServer(listener, intake, attribution)
+                self._listeners.append(server)
+                self.services.append(PairService(f"listener {listener.name}", start=server.start, stop=server.stop))
+        if demo:
+            feed = DemoFeed(intake, settings, parts.clock)
+            self.services.append(TaskService("demo", feed.run))
+
+    def _stage_states(self) -> Sequence[StageState]:
+        problems = {stage.name: stage.problem for stage in self._stages}
+        lags = self._monitor.states
+        return [StageState(group, problems.get(group, ""), lags[group].messages if group in lags else 0) for group, _topic in GROUPS]

@@ -1,0 +1,80 @@
+"""The HTTP server of the API and the dashboard, as a service on the process's own event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from fastapi import FastAPI
+
+from core.config import ApiSettings
+from core.errors import ConfigError
+from runtime.services import failure_of, finish
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handling: the process decides when to stop."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class WebService:
+    """Serves `app` at the address of the settings; `url` is where people reach it."""
+
+    name = "api"
+
+    def __init__(self, app: FastAPI, settings: ApiSettings) -> None:
+        self._settings = settings
+        tls = settings.tls
+        self._server = _Server(
+            uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_graceful_shutdown=3,
+                ssl_certfile=str(tls.certificate) if tls else None,
+                ssl_keyfile=str(tls.key) if tls else None,
+            )
+        )
+        self._task: asyncio.Task[None] | None = None
+        self._port = settings.port
+
+    @property
+    def url(self) -> str:
+        host = "127.0.0.1" if self._settings.host in ("0.0.0.0", "::") else self._settings.host  # noqa: S104 - compared, not bound
+        return f"{'https' if self._settings.tls else 'http'}://{host}:{self._port}"
+
+    async def start(self) -> None:
+        listening = self._bind()
+        self._port = listening.getsockname()[1]
+        self._task = asyncio.create_task(self._server.serve(sockets=[listening]), name=self.name)
+        while not self._server.started and not self._task.done():  # noqa: ASYNC110 - uvicorn tells its start by an attribute
+            await asyncio.sleep(0.02)
+
+    def _bind(self) -> socket.socket:
+        family = socket.AF_INET6 if ":" in self._settings.host else socket.AF_INET
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((self._settings.host, self._settings.port))
+        except OSError as error:
+            listening.close()
+            raise ConfigError("api.port", f"cannot listen on {self._settings.host}:{self._settings.port}: {error.strerror}") from error
+        listening.listen(512)
+        listening.setblocking(False)
+        return listening
+
+    async def stop(self) -> None:
+        self._server.should_exit = True
+        if self._task is not None:
+            await finish(self._task)
+
+    def failure(self) -> BaseException | None:
+        return failure_of(self._task)
