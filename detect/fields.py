@@ -3,7 +3,8 @@
 Two resolvers give the same compiler its fields: `EventFields` for the table of events, `ObjectFields` for an event given as an object.
 
 Names, in production: a field is a column of `core.events.EVENTS` by the column's own name or one of its Sigma names. Sigma's names have
-case; where no name fits exactly, one that differs only in case is taken, since no two columns' names do. A field that fits no column is
+case; where no name fits exactly, one that differs only in case is taken, since no two columns' names do. `transport` is Sigma's, the
+protocol, and not how the line came to us. A field that fits no column is
 absent from every event: `field: null` and `exists: false` hold on it and nothing else does, so a rule that needs it can never fire (the
 compiler says so) while a rule that merely excludes by it goes on without the exclusion.
 """
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Protocol
 
-from core.events import EVENTS, Column, Kind
+from core.events import INTAKE, PARSED, Column, Kind
 
 
 class FieldKind(Enum):
@@ -69,7 +70,7 @@ class EventFields:
 
     def __init__(self) -> None:
         self._exact: dict[str, Field] = {}
-        for column in EVENTS.columns:
+        for column in (*PARSED, *INTAKE):
             for name in (column.name, *column.sigma):
                 self._exact.setdefault(name, _of_column(column))
         self._folded = {name.casefold(): field for name, field in self._exact.items()}
