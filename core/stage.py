@@ -21,6 +21,7 @@ from core.errors import BusError, StoreError
 Handler = Callable[[Sequence[Record], int], Awaitable[None]]
 """Called with the records and the consumer's generation."""
 
+_SHORTEST_PAUSE = 0.1  # seconds
 _LONGEST_PAUSE = 5.0
 _log = structlog.get_logger()
 
@@ -46,7 +47,9 @@ class Stage:
 
     async def run(self) -> None:
         """Consume until `stop`; the batch under way is finished and committed first, unless it keeps failing."""
-        consumer = await self._bus.consumer(self.name, self._topics)
+        consumer = await self._join()
+        if consumer is None:
+            return
         try:
             while not self._stop.is_set():
                 records = await self._poll(consumer)
@@ -55,16 +58,30 @@ class Stage:
         finally:
             await consumer.close()
 
+    async def _join(self) -> Consumer | None:
+        """Become a member of the group, however long the bus takes to let us in; None when stopped before."""
+        pause = _SHORTEST_PAUSE
+        while not self._stop.is_set():
+            try:
+                return await self._bus.consumer(self.name, self._topics)
+            except BusError as error:
+                self._failed(error)
+            await self._pause(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+        return None
+
     async def _poll(self, consumer: Consumer) -> Sequence[Record]:
         try:
-            return await consumer.poll(max_messages=self._max_messages, max_bytes=self._max_bytes, timeout=0.5)
+            records = await consumer.poll(max_messages=self._max_messages, max_bytes=self._max_bytes, timeout=0.5)
         except BusError as error:
             self._failed(error)
             await self._pause(1.0)
             return ()
+        self.problem = ""
+        return records
 
     async def _until_done(self, consumer: Consumer, records: Sequence[Record]) -> None:
-        pause = 0.1
+        pause = _SHORTEST_PAUSE
         while True:
             started = time.perf_counter()
             generation = consumer.generation
