@@ -1,0 +1,250 @@
+"""Messages of `logs.raw` to rows of `events` and `quarantine`, in columns throughout.
+
+Every line of every message ends in exactly one row of one of the two tables, but for lines that hold nothing: those are counted. The rows
+are in the order of the lines. The columns of intake are attached here in Arrow; only the line and its time of receipt go through SQL.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import structlog
+
+from core import metrics
+from core.bus.contract import Record
+from core.clock import Clock, millis
+from core.config import IntakeSettings
+from core.engine import Engine, Session
+from core.errors import BadMessage, StoreError
+from core.events import EVENTS, INTAKE, PARSED, QUARANTINE, IntakeFlag
+from ingest import rawbatch
+from ingest.compile import LINES, ParserSet
+from ingest.encoding import Array, escaped, to_text
+from ingest.parse import LineParser, Outcome, Parsed, Part
+from ingest.rawbatch import Origin
+
+BAD_MESSAGE: Final = "bad_message"
+_BAD_VALUE_KEPT: Final = 64 << 10
+_EARLIEST: Final = 631_152_000_000  # 1990: what claims to be older is a device without a clock
+_LATEST: Final = 4_102_444_800_000  # 2100
+_TIME: Final = pa.timestamp("ms", "UTC")
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Normalised:
+    """Rows of `core.events.EVENTS` and of `core.events.QUARANTINE`, each in the order of the lines."""
+
+    events: pa.Table
+    quarantine: pa.Table
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """The lines of one message, as text."""
+
+    record: Record
+    origin: Origin
+    received: int
+    text: pa.StringArray
+    places: Array
+    flags: Array
+    wide: bool
+
+
+class Normaliser:
+    """One session of the engine, and what it remembers of sources; not for two threads at once."""
+
+    def __init__(self, engine: Engine, parsers: ParserSet, settings: IntakeSettings, clock: Clock) -> None:
+        self.parsers = parsers
+        self.settings = settings
+        self.clock = clock
+        self.session: Session = engine.session()
+        self.lines = LineParser(self.session, parsers)
+        self._zones: dict[str, str] = {}
+
+    def close(self) -> None:
+        self.session.close()
+
+    def normalise(self, records: Sequence[Record], epoch: str) -> Normalised:
+        """The rows of `records`, which are of one partition. StoreError when the engine itself fails."""
+        batches: list[_Batch] = []
+        broken: list[tuple[Record, str]] = []
+        for record in records:
+            try:
+                batches.append(_read(record))
+            except BadMessage as error:
+                _log.warning("normalise.bad_message", error=str(error))
+                broken.append((record, str(error)))
+        held = [batch for batch in batches if len(batch.text)]
+        done = self._normalise(held, epoch) if held else Normalised(EVENTS.schema.empty_table(), QUARANTINE.schema.empty_table())
+        if broken:
+            bad = pa.concat_tables([_bad_message(record, reason, epoch) for record, reason in broken])
+            metrics.LINES_QUARANTINED.labels(BAD_MESSAGE).inc(len(broken))
+            rows = pa.concat_tables([done.quarantine, bad])
+            done = Normalised(done.events, rows.sort_by([("raw_offset", "ascending"), ("raw_line", "ascending")]))
+        return done
+
+    def zone(self, name: str) -> str:
+        """The zone a source's zoneless times are in: its own when that is a zone, else the installation's."""
+        if name not in self._zones:
+            self._zones[name] = name if name and self._is_zone(name) else self.settings.default_timezone
+        return self._zones[name]
+
+    def _is_zone(self, name: str) -> bool:
+        """The engine has the last word: a name only it does not know would fail every statement."""
+        try:
+            self.session.arrow("SELECT toDateTime(0, {zone:String})", params={"zone": name})
+        except StoreError:
+            _log.warning("normalise.unknown_zone", zone=name[:64])
+            return False
+        return True
+
+    def _normalise(self, batches: Sequence[_Batch], epoch: str) -> Normalised:
+        counts = [len(batch.text) for batch in batches]
+        of = np.repeat(np.arange(len(batches)), counts)
+        received = np.array([batch.received for batch in batches], np.int64)[of]
+        text = pa.concat_arrays([batch.text for batch in batches])
+        stops = np.cumsum(counts)
+        parts = [
+            Part((batch.origin.agency, batch.origin.source), self.zone(batch.origin.timezone), int(stop) - count, int(stop))
+            for batch, count, stop in zip(batches, counts, stops, strict=True)
+        ]
+        lines = pa.table([text, pa.array(received)], schema=LINES)
+        outcome = self.lines.parse(lines, parts, wide=any(batch.wide for batch in batches))
+        events, rows = parsed_columns(outcome.parsed, received)
+        flags = np.concatenate([batch.flags for batch in batches])
+        limit = self.settings.max_clock_skew_minutes * 60_000
+        skewed = np.abs(events["event_time"].cast(pa.int64()).to_numpy() - received[rows]) > limit
+        flags[rows[skewed]] |= np.uint32(IntakeFlag.CLOCK_SKEW)
+        intake = _intake(batches, of, text, flags, epoch)
+        return Normalised(
+            pa.table(_take(intake, rows).columns + events.columns, schema=EVENTS.schema), _quarantined(outcome, intake)
+        )
+
+
+def _read(record: Record) -> _Batch:
+    raw = rawbatch.decode(record)
+    lines = to_text(raw.lines)
+    if lines.empty:
+        metrics.LINES_EMPTY.labels(raw.origin.transport).inc(lines.empty)
+    flags = lines.flags | np.uint32(raw.origin.flags)
+    return _Batch(record, raw.origin, millis(raw.received_at), lines.text, lines.places, flags, lines.wide)
+
+
+def parsed_columns(parsed: Sequence[Parsed], received: Array) -> tuple[pa.Table, Array]:
+    """The PARSED columns of all parsed rows in the order of the rows, and which rows these are.
+
+    `received` (milliseconds, one for each row of the input) stands in where a line tells no time, or an impossible one.
+    """
+    schema = pa.schema([column.arrow for column in PARSED])
+    if not parsed:
+        return schema.empty_table(), np.zeros(0, np.int64)
+    tables = [_complete(one, received, schema) for one in parsed]
+    rows = np.concatenate([one.rows for one in parsed])
+    table = pa.concat_tables(tables)
+    for one in parsed:
+        metrics.LINES_NORMALISED.labels(one.parser.name).inc(len(one.rows))
+    order = np.argsort(rows, kind="stable")
+    if (np.diff(rows) < 0).any():
+        table = table.take(pa.array(order))
+    return table, rows[order]
+
+
+def _complete(one: Parsed, received: Array, schema: pa.Schema) -> pa.Table:
+    """One statement's columns and the constants of its parser, as rows of PARSED."""
+    count = len(one.rows)
+    constants = {"parser": one.parser.name, "parser_version": one.parser.version, "vendor": one.parser.vendor, "product": one.parser.product}
+    columns: list[Any] = []
+    for target in schema:
+        if target.name == "event_time":
+            columns.append(_event_time(one.columns["event_time"], received[one.rows]))
+        elif target.name in one.columns.column_names:
+            columns.append(one.columns[target.name].cast(target.type))
+        elif target.nullable:
+            columns.append(pa.nulls(count, target.type))
+        else:
+            columns.append(pa.repeat(pa.scalar(constants.get(target.name, ""), target.type), count))
+    return pa.table(columns, schema=schema)
+
+
+def _event_time(told: pa.ChunkedArray, received: Array) -> pa.ChunkedArray:
+    possible = pc.and_(pc.greater_equal(told, _EARLIEST), pc.less(told, _LATEST))
+    return pc.if_else(pc.fill_null(possible, False), told, pa.array(received)).cast(_TIME)
+
+
+def _intake(batches: Sequence[_Batch], of: Array, text: pa.StringArray, flags: Array, epoch: str) -> pa.Table:
+    """The INTAKE columns of all rows; `of` says which batch each is from."""
+    spread = pa.array(of)
+
+    def each(values: list[Any], kind: pa.DataType) -> pa.Array:
+        return pa.repeat(pa.scalar(values[0], kind), len(of)) if len(values) == 1 else pa.array(values, kind).take(spread)
+
+    columns = {
+        "raw_epoch": pa.repeat(epoch, len(of)),
+        "raw_partition": each([batch.record.partition for batch in batches], pa.uint16()),
+        "raw_offset": each([batch.record.offset for batch in batches], pa.uint64()),
+        "raw_line": pa.array(np.concatenate([batch.places for batch in batches])),
+        "received_at": each([batch.received for batch in batches], pa.int64()).cast(_TIME),
+        "agency": each([batch.origin.agency for batch in batches], pa.string()),
+        "source": each([batch.origin.source for batch in batches], pa.string()),
+        "transport": each([batch.origin.transport for batch in batches], pa.string()),
+        "peer_ip": each([_address(batch.origin.peer) for batch in batches], pa.binary(16)),
+        "intake_flags": pa.array(flags),
+        "raw": text,
+    }
+    return pa.table(columns, schema=pa.schema([column.arrow for column in INTAKE]))
+
+
+def _take(table: pa.Table, rows: Array) -> pa.Table:
+    return table if len(rows) == table.num_rows else table.take(pa.array(rows))
+
+
+def _quarantined(outcome: Outcome, intake: pa.Table) -> pa.Table:
+    if not outcome.refused:
+        return QUARANTINE.schema.empty_table()
+    rows = np.concatenate([one.rows for one in outcome.refused])
+    reasons = [one.reason for one in outcome.refused for _ in one.details]
+    details = [detail for one in outcome.refused for detail in one.details]
+    for reason, count in Counter(reasons).items():
+        metrics.LINES_QUARANTINED.labels(reason).inc(count)
+    order = pa.array(np.argsort(rows, kind="stable"))
+    columns = [*intake.take(pa.array(rows)).columns, pa.array(reasons), pa.array(details)]
+    return pa.table(columns, schema=QUARANTINE.schema).take(order)
+
+
+def _bad_message(record: Record, reason: str, epoch: str) -> pa.Table:
+    """The row for a message whose value is not what its headers say."""
+    origin = rawbatch.origin_of(record.headers)
+    row = {
+        "raw_epoch": epoch,
+        "raw_partition": record.partition,
+        "raw_offset": record.offset,
+        "raw_line": 0,
+        "received_at": record.timestamp,
+        "agency": origin.agency,
+        "source": origin.source,
+        "transport": origin.transport,
+        "peer_ip": _address(origin.peer),
+        "intake_flags": int(origin.flags),
+        "raw": escaped(record.value[:_BAD_VALUE_KEPT]),
+        "reason": BAD_MESSAGE,
+        "detail": reason,
+    }
+    return pa.Table.from_pylist([row], schema=QUARANTINE.schema)
+
+
+def _address(text: str) -> bytes | None:
+    """16 bytes of an address in text; None when it is none."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    return address.packed if address.version == 6 else b"\0" * 10 + b"\xff\xff" + address.packed

@@ -1,0 +1,218 @@
+"""The names one parser's SQL is built from: each intermediate result is written once and referred to by its alias.
+
+Aliases carry the parser's name, so that the recognising conditions of all parsers can stand in one statement. Only what is referred to
+gets into the statement.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ingest import headers
+from ingest.macros import MACROS, MIDDLE, PADDING
+from ingest.parser import Definition, Pairs
+from ingest.sql import arguments, quote, tokens
+
+_CEF_FIELD = r"((?:[^|\\]|\\.)*)"
+_CEF_HEADER = r"^(CEF: ?\d+(?:\.\d+)?\|" + r"\|".join([_CEF_FIELD] * 6) + r"(?:\||$))"
+_PART = re.compile(r"\d+")
+
+
+class Scope:
+    """Expands one definition's expressions and gathers the aliases they need."""
+
+    def __init__(self, definition: Definition) -> None:
+        self._definition = definition
+        self._aliases: dict[str, str] = {}
+        self._named: dict[str, str] = {}
+        self._json: dict[str, Any] = {}
+        self._open: set[str] = set()
+        self.pairs: Pairs = definition.pairs
+        self.delimiter: str = definition.delimiter
+
+    @property
+    def aliases(self) -> Mapping[str, str]:
+        """Alias to SQL; complete once everything has been expanded."""
+        if not self._json:
+            return self._aliases
+        return {**self._aliases, self._json_alias: f"JSONExtract({self.text}, {quote(_json_type(self._json))})"}
+
+    def expand(self, expression: str, window: int = MIDDLE) -> str:
+        """The SQL of an author's expression; ValueError says what is wrong with it."""
+        out: list[str] = []
+        done = 0
+        previous = ""
+        for kind, text, at in tokens(expression):
+            if at < done:
+                continue
+            done = at + len(text)
+            if kind == "word":
+                opening = _opening(expression, done)
+                if opening and text in MACROS:
+                    args, done = arguments(expression, opening)
+                    out.append(self._macro(text, args, window))
+                elif opening or previous == ".":
+                    out.append(text)
+                else:
+                    out.append(self._name(text))
+            else:
+                out.append(text)
+            if kind != "space":
+                previous = text
+        return "".join(out)
+
+    def _macro(self, name: str, args: list[str], window: int) -> str:
+        try:
+            return MACROS[name](self, args, window)
+        except (ValueError, KeyError) as error:
+            raise ValueError(f"{name}({', '.join(args)}): {error}") from error
+
+    def define(self, sql: str) -> str:
+        """An alias for `sql`; the same SQL has the same alias."""
+        if re.fullmatch(r"\w+", sql):
+            return sql
+        if sql not in self._named:
+            alias = f"{self._definition.name}__{len(self._named)}"
+            self._named[sql] = alias
+            self._aliases[alias] = sql
+        return self._named[sql]
+
+    def _name(self, word: str) -> str:
+        if word == "text":
+            return self.text
+        if word in headers.ALIASES:
+            return self._named_alias(word, word, headers.ALIASES[word])
+        if word in self._definition.aliases:
+            return self._named_alias(word, f"{self._definition.name}_{word}", self._definition.aliases[word])
+        return word
+
+    def _named_alias(self, word: str, alias: str, expression: str) -> str:
+        if alias not in self._aliases:
+            if word in self._open:
+                raise ValueError(f"{word} refers to itself")
+            self._open.add(word)
+            self._aliases[alias] = self.expand(expression)
+            self._open.discard(word)
+        return alias
+
+    @property
+    def text(self) -> str:
+        """The alias of the text the macros read."""
+        return self._named_alias("text", f"{self._definition.name}_text", self._definition.text)
+
+    def pairs_text(self) -> str:
+        """The text key=value pairs are looked for in."""
+        return self._padded(self.text)
+
+    def _padded(self, text: str) -> str:
+        before, after = self.pairs.before, self.pairs.after
+        pad = '"' * PADDING + (after if after == before else after + before)
+        return self.define(f"concat({quote(pad)}, {text})")
+
+    def map(self, name: str) -> Mapping[str, str]:
+        return self._definition.maps[name]
+
+    # CSV
+
+    def csv_fields(self) -> str:
+        """Array of fields. Delimiters inside quotes become \\x1f until a field is taken out; a doubled quote becomes one."""
+        text = self.text
+        mark = quote(self.delimiter)
+        parts = f"splitByChar('\"', {text})"
+        shielded = (
+            f"arrayStringConcat(arrayMap((part, at, n) -> multiIf(at % 2 = 0, replaceAll(part, {mark}, '\\x1f'), "
+            f"part = '' AND at > 1 AND at < n, '\"', part), {parts}, arrayEnumerate({parts}), "
+            f"arrayWithConstant(length({parts}), length({parts}))))"
+        )
+        return self.define(f"splitByChar({mark}, if(position({text}, '\"') = 0, {text}, {shielded}))")
+
+    # CEF
+
+    def cef_header(self) -> str:
+        """Array: whole header, then its fields from vendor to severity."""
+        return self.define(f"extractGroups(substring({self._cef_text()}, 1, 4096), {quote(_CEF_HEADER)})")
+
+    def cef_extension(self) -> str:
+        return self._padded(f"substring({self._cef_text()}, length({self.cef_header()}[1]) + 1)")
+
+    def _cef_text(self) -> str:
+        return self.define(f"substring({self.text}, greatest(position({self.text}, 'CEF:'), 1))")
+
+    # JSON
+
+    @property
+    def _json_alias(self) -> str:
+        return f"{self._definition.name}_json"
+
+    def json_value(self, path: list[str]) -> str:
+        """The text at a path of the document, which is read once whatever number of paths are asked."""
+        sql = self._json_alias
+        place = self._json
+        for number, part in enumerate(path):
+            sql = f"{sql}[{int(part) + 1}]" if _PART.fullmatch(part) else f"tupleElement({sql}, {quote(part)})"
+            inner = place.setdefault(part, None if number == len(path) - 1 else {})
+            if (inner is None) != (number == len(path) - 1):
+                raise ValueError("a path cannot end where another goes on")
+            place = inner
+        _ = self.text  # the document's alias refers to it
+        return sql
+
+    # Cases
+
+    def group(self, name: str) -> str:
+        """A named group of the case that matched; '' when that case has none of this name."""
+        cases = self._definition.cases
+        if cases is None:
+            raise ValueError("this parser has no cases")
+        places = [str(case.groups.get(name, 0)) for case in cases.items]
+        if not any(place != "0" for place in places):
+            raise ValueError("no case has a group of this name")
+        return f"{self._groups()}[[{', '.join(places)}][{self.case()}]]"
+
+    def constant(self, name: str) -> str:
+        """What the case that matched sets `name` to; '' when it does not."""
+        cases = self._definition.cases
+        assert cases is not None  # noqa: S101 - only asked for parsers with cases
+        return f"[{', '.join(quote(case.set.get(name, '')) for case in cases.items)}][{self.case()}]"
+
+    def case(self) -> str:
+        """Number of the case that matched, from 1; 0 when none did."""
+        cases = self._definition.cases
+        assert cases is not None  # noqa: S101
+        of = self.define(self.expand(cases.of))
+        branches = [
+            f"{self.expand(case.when) if case.when else f'match({of}, {quote(case.match)})'}, {number}"
+            for number, case in enumerate(cases.items, 1)
+        ]
+        return self.define(f"multiIf({', '.join(branches)}, 0)")
+
+    def _groups(self) -> str:
+        cases = self._definition.cases
+        assert cases is not None  # noqa: S101
+        of = self.define(self.expand(cases.of))
+        case = self.case()
+        branches = [
+            f"{case} = {number}, extractGroups({of}, {quote(item.match)})" for number, item in enumerate(cases.items, 1) if item.match
+        ]
+        return self.define(f"multiIf({', '.join(branches)}, [])")
+
+
+def _opening(sql: str, at: int) -> int:
+    """Where the '(' of a call stands when the word before `at` is followed by one, else 0."""
+    while at < len(sql) and sql[at].isspace():
+        at += 1
+    return at if at < len(sql) and sql[at] == "(" else 0
+
+
+def _json_type(tree: Mapping[str, Any] | None) -> str:
+    """The ClickHouse type that holds the asked paths."""
+    if tree is None:
+        return "String"
+    if all(_PART.fullmatch(key) for key in tree):
+        kinds = {_json_type(inner) for inner in tree.values()}
+        if len(kinds) != 1:
+            raise ValueError("places of one list are asked for different things")
+        return f"Array({kinds.pop()})"
+    return "Tuple(" + ", ".join(f"`{key}` {_json_type(inner)}" for key, inner in tree.items()) + ")"
