@@ -67,6 +67,8 @@ def test_every_image_has_a_version(compose: dict[str, Any]) -> None:
     for name, service in compose["services"].items():
         assert re.fullmatch(r"[a-z0-9/-]+:v?\d+\.\d+[\w.-]*", service["image"]), name
     assert {service["image"] for service in ours(compose).values()} == {f"bongsu:{version}"}
+    tested = (ROOT / "tests" / "servers" / "kafka_jars" / "pom.xml").read_text(encoding="utf-8")
+    assert f"<version>{compose['services']['kafka']['image'].partition(':')[2]}</version>" in tested
 
 
 def test_no_secret_has_a_default(compose: dict[str, Any]) -> None:
