@@ -22,7 +22,7 @@ from core.errors import StoreError
 from core.events import Kind, Table
 from core.storage import migrations
 from core.storage.contract import Health, Limits, Params
-from core.storage.streaming import Batches, Streams
+from core.storage.streaming import STREAMING, Batches, Streams
 from core.storage.tables import in_shape, table_named
 
 _READERS: Final = 3
@@ -118,7 +118,7 @@ class EmbeddedStore:
 def _batches(engine: Engine, sql: str, params: Params | None, limits: Limits) -> Batches:
     session = _reader(engine)
     try:
-        session.configure(_settings(limits) | {"max_result_rows": 0})
+        session.configure(_settings(limits) | STREAMING)
         yield from session.batches(sql, params)
     finally:
         session.close()

@@ -32,7 +32,7 @@ from core.storage.contract import Health, Limits, Params
 from core.storage.failures import store_error
 from core.storage.native import Block, BlockReader, write_block
 from core.storage.params import plain
-from core.storage.streaming import Batches, Streams
+from core.storage.streaming import STREAMING, Batches, Streams
 from core.storage.tables import in_shape, table_named
 
 _CONNECTIONS: Final = 4
@@ -94,7 +94,7 @@ class ServerStore:
 
     def stream(self, sql: str, params: Params | None = None, limits: Limits | None = None) -> AsyncGenerator[pa.RecordBatch, None]:
         self._check_open()
-        settings = _query_settings(limits or Limits()) | {"max_result_rows": 0}
+        settings = _query_settings(limits or Limits()) | STREAMING
         return self._streams.batches(lambda: _batches(_Connection(self._settings), sql, params or {}, settings))
 
     async def health(self) -> Health:

@@ -9,10 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Final
 
 import pyarrow as pa
 
 from core.errors import StoreError
+
+STREAMING: Final = {"max_result_rows": 0, "max_block_size": 8192}
+"""Engine settings of a stream: no limit of rows, and pieces small enough that the engine holds little of the result at a time."""
 
 Batches = Generator[pa.RecordBatch, None, None]
 

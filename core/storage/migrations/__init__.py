@@ -70,13 +70,14 @@ def missing(applied: Sequence[tuple[int, str]]) -> tuple[Migration, ...]:
     return tuple(step for step in migrations() if step.number not in done)
 
 
-def apply(run: Callable[[str, Mapping[str, Any]], None], select: Callable[[str], pa.Table]) -> tuple[str, ...]:
-    """Bring a store to the newest schema; gives the names of the migrations applied. Blocking.
+def apply(run: Callable[[str, Mapping[str, Any]], None], select: Callable[[str], pa.Table], newest: int | None = None) -> tuple[str, ...]:
+    """Bring a store to the newest schema, or to that of migration `newest`; gives the names of the migrations applied. Blocking.
 
     `run` executes a statement with parameters, `select` gives the rows of a query.
     """
     run(_LEDGER, {})
     steps = missing([(row["number"], row["name"]) for row in select(_APPLIED).to_pylist()])
+    steps = tuple(step for step in steps if newest is None or step.number <= newest)
     for step in steps:
         for statement in step.statements:
             run(statement, {})
