@@ -21,7 +21,7 @@ def decode(value: bytes) -> pa.Table:
     """The table of an IPC stream; BadMessage when it is not one."""
     try:
         return pa.ipc.open_stream(value).read_all()
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowException, OSError) as error:  # a cut or damaged stream fails as a read
         raise BadMessage(f"a message is not an Arrow stream ({error}); was it written by another program?") from error
 
 

@@ -105,8 +105,8 @@ def digest(seq: int, at: datetime, actor: str, action: str, object: str, detail:
 def verify(session: Session) -> Verified:
     """Walk the whole trail in constant memory and name the first row that is not as it was written."""
     columns = (Audit.seq, Audit.at, Audit.actor, Audit.action, Audit.object, Audit.detail, Audit.prev_hash, Audit.hash)
-    found = session.execute(sa.select(*columns).order_by(Audit.seq).execution_options(yield_per=_AT_A_TIME))
-    return verify_entries(Entry(*row) for row in found)
+    with session.execute(sa.select(*columns).order_by(Audit.seq).execution_options(yield_per=_AT_A_TIME)) as found:
+        return verify_entries(Entry(*row) for row in found)
 
 
 def verify_entries(entries: Iterable[Entry]) -> Verified:

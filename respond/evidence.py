@@ -148,10 +148,11 @@ def _kept_counts(session: Session, incidents: Sequence[int]) -> Mapping[int, int
     for start in range(0, len(incidents), _ROWS_AT_A_TIME):
         some = incidents[start : start + _ROWS_AT_A_TIME]
         query = sa.select(IncidentEntity.incident_id, sa.func.count()).where(IncidentEntity.incident_id.in_(some))
-        counts.update(session.execute(query.group_by(IncidentEntity.incident_id)).tuples().all())
+        counts.update((incident, count) for incident, count in session.execute(query.group_by(IncidentEntity.incident_id)))
     return counts
 
 
 def _kept(session: Session, incident: int) -> set[tuple[str, str, str]]:
     columns = (IncidentEntity.kind, IncidentEntity.role, IncidentEntity.value_hash)
-    return set(session.execute(sa.select(*columns).where(IncidentEntity.incident_id == incident)).tuples())
+    found = session.execute(sa.select(*columns).where(IncidentEntity.incident_id == incident))
+    return {(kind, role, value_hash) for kind, role, value_hash in found}

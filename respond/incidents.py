@@ -173,7 +173,7 @@ def counts(session: Session, scope: Scope) -> Counts:
     )
     by_state: dict[str, int] = {}
     open_by_severity: dict[str, int] = {}
-    for state, severity, count in session.execute(grouped).tuples():
+    for state, severity, count in session.execute(grouped):
         by_state[state.value] = by_state.get(state.value, 0) + count
         if state not in ENDED:
             open_by_severity[severity] = open_by_severity.get(severity, 0) + count
@@ -186,7 +186,8 @@ def transition(session: Session, scope: Scope, actor: str, number: str, to: Stat
     `if_version` is the version the actor has seen. Conflict when it is not the present one, when the machine has no such step, or when
     the incident was absorbed by another; Invalid when the step needs a reason and has none; NotFound as in `get_incident`.
     """
-    row = session.execute(_summaries(scope).where(Incident.number == number).with_for_update(of=Incident)).one_or_none()
+    query = _summaries(scope).where(Incident.number == number).with_for_update(of=Incident)
+    row = session.execute(query.execution_options(populate_existing=True)).one_or_none()
     if row is None:
         raise NotFound(f"there is no incident {number}")
     incident, merged_into = row
@@ -217,7 +218,7 @@ def _visible(scope: Scope) -> sa.ColumnElement[bool]:
     return Incident.agency.in_(scope - {UNKNOWN_AGENCY})
 
 
-def _summaries(scope: Scope) -> sa.Select[tuple[Incident, str | None]]:
+def _summaries(scope: Scope) -> sa.Select[Incident, str | None]:
     """Incidents in scope, each with the number of the one it was merged into."""
     merged_into = sa.select(_Other.number).where(_Other.id == Incident.merged_into_id).scalar_subquery()
     return sa.select(Incident, merged_into).where(_visible(scope))

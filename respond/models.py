@@ -46,13 +46,13 @@ class Incident(Base):
     )
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
-    number: Mapped[str] = mapped_column(sa.Text, unique=True)
-    agency: Mapped[str] = mapped_column(sa.Text)
+    number: Mapped[str] = mapped_column(AnyText, unique=True)
+    agency: Mapped[str] = mapped_column(AnyText)
     title: Mapped[str] = mapped_column(AnyText)
-    severity: Mapped[str] = mapped_column(sa.Text)
+    severity: Mapped[str] = mapped_column(AnyText)
     state: Mapped[State] = mapped_column(StateText)
-    group_key: Mapped[str] = mapped_column(sa.Text)
-    entity_kind: Mapped[str] = mapped_column(sa.Text)
+    group_key: Mapped[str] = mapped_column(AnyText)
+    entity_kind: Mapped[str] = mapped_column(AnyText)
     entity_value: Mapped[str] = mapped_column(AnyText)
     first_event_at: Mapped[datetime] = mapped_column(UtcDateTime)
     last_event_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -74,15 +74,15 @@ class IncidentEvidence(Base):
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     incident_id: Mapped[int] = mapped_column(RowId, sa.ForeignKey("incidents.id"), index=True)
-    detection_id: Mapped[str] = mapped_column(sa.Text, unique=True)
-    event_id: Mapped[str] = mapped_column(sa.Text)
+    detection_id: Mapped[str] = mapped_column(AnyText, unique=True)
+    event_id: Mapped[str] = mapped_column(AnyText)
     event_time: Mapped[datetime] = mapped_column(UtcDateTime)
     received_at: Mapped[datetime] = mapped_column(UtcDateTime)
     detected_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    rule_id: Mapped[str] = mapped_column(sa.Text)
+    rule_id: Mapped[str] = mapped_column(AnyText)
     rule_title: Mapped[str] = mapped_column(AnyText)
-    rule_level: Mapped[str] = mapped_column(sa.Text)
-    rule_hash: Mapped[str] = mapped_column(sa.Text)
+    rule_level: Mapped[str] = mapped_column(AnyText)
+    rule_hash: Mapped[str] = mapped_column(AnyText)
     raw: Mapped[str] = mapped_column(AnyText)
     fields: Mapped[dict[str, Any]] = mapped_column(Json)
 
@@ -98,10 +98,10 @@ class IncidentEntity(Base):
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     incident_id: Mapped[int] = mapped_column(RowId, sa.ForeignKey("incidents.id"))
-    kind: Mapped[str] = mapped_column(sa.Text)
-    role: Mapped[str] = mapped_column(sa.Text)
+    kind: Mapped[str] = mapped_column(AnyText)
+    role: Mapped[str] = mapped_column(AnyText)
     value: Mapped[str] = mapped_column(AnyText)
-    value_hash: Mapped[str] = mapped_column(sa.Text)
+    value_hash: Mapped[str] = mapped_column(AnyText)
     detections: Mapped[int] = mapped_column(sa.BigInteger)
 
 
@@ -119,7 +119,7 @@ class DetectionPosition(Base):
 
     __tablename__ = "detection_positions"
 
-    raw_epoch: Mapped[str] = mapped_column(sa.Text, primary_key=True)
+    raw_epoch: Mapped[str] = mapped_column(AnyText, primary_key=True)
     raw_partition: Mapped[int] = mapped_column(sa.Integer, primary_key=True, autoincrement=False)
     raw_offset: Mapped[int] = mapped_column(sa.BigInteger)
 
@@ -133,8 +133,8 @@ class Audit(Base):
     seq: Mapped[int] = mapped_column(RowId, primary_key=True, autoincrement=False)
     at: Mapped[datetime] = mapped_column(UtcDateTime)
     actor: Mapped[str] = mapped_column(AnyText)
-    action: Mapped[str] = mapped_column(sa.Text)
+    action: Mapped[str] = mapped_column(AnyText)
     object: Mapped[str] = mapped_column(AnyText)
-    detail: Mapped[str] = mapped_column(sa.Text)
-    prev_hash: Mapped[str] = mapped_column(sa.Text)
-    hash: Mapped[str] = mapped_column(sa.Text)
+    detail: Mapped[str] = mapped_column(AnyText)
+    prev_hash: Mapped[str] = mapped_column(AnyText)
+    hash: Mapped[str] = mapped_column(AnyText)

@@ -1,14 +1,14 @@
 """The stage that turns findings into incidents: a handler for `core.stage.Stage` on the topic `detections`.
 
-One call is one transaction: the incidents, their evidence and entities, the audit rows, and how far the partitions were read. So a
-batch that comes again changes nothing, and a process killed at any moment leaves all of a batch or none of it. Findings from sources of
-no known agency open incidents too, of the agency `_unknown`.
+Messages are handled whole, in one transaction each or several together: the incidents, their evidence and entities, the audit rows, and
+how far the partitions were read. So a batch that comes again changes nothing, and a process killed at any moment leaves all of a message
+or none of it. Findings from sources of no known agency open incidents too, of the agency `_unknown`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 import structlog
@@ -26,6 +26,7 @@ from respond.audit import record_all
 from respond.positions import Positions
 
 _MINUTE_MS = 60_000
+_ROWS_A_TRANSACTION = 20_000
 _log = structlog.get_logger()
 
 
@@ -43,14 +44,13 @@ class RespondStage:
         await asyncio.to_thread(self._handle, records)
 
     def _handle(self, records: Sequence[Record]) -> None:
-        messages = [findings for record in records if (findings := _findings(record)) is not None and findings.num_rows]
-        if not messages:
-            return
-        with self._database.session() as session:
-            joined = self._apply(session, messages)
-        for incident in joined.opened:
-            metrics.INCIDENTS_OPENED.labels(incident.severity).inc()
-            _log.info("incident.opened", incident=incident.number, agency=incident.agency, severity=incident.severity)
+        for messages in _parts(records):
+            with self._database.session() as session:
+                joined = self._apply(session, messages)
+            for incident in joined.opened:
+                metrics.INCIDENTS_OPENED.labels(incident.severity).inc()
+            if joined.opened:
+                _log.info("incidents.opened", first=joined.opened[0].number, count=len(joined.opened))
 
     def _apply(self, session: Session, messages: Sequence[pa.Table]) -> joining.Joined:
         exclusive(session, "incidents")
@@ -69,6 +69,21 @@ class RespondStage:
         return joined
 
 
+def _parts(records: Sequence[Record]) -> Iterator[list[pa.Table]]:
+    """The findings of whole messages, in parts that make a transaction of bearable length."""
+    part: list[pa.Table] = []
+    for record in records:
+        findings = _findings(record)
+        if findings is None or not findings.num_rows:
+            continue
+        part.append(findings)
+        if sum(known.num_rows for known in part) >= _ROWS_A_TRANSACTION:
+            yield part
+            part = []
+    if part:
+        yield part
+
+
 def _findings(record: Record) -> pa.Table | None:
     """The findings of a message with their entity; None when it cannot be read, which is logged and counted."""
     try:
@@ -85,7 +100,7 @@ def _checked(table: pa.Table) -> pa.Table:
     try:
         found = table.select(list(DETECTIONS.names)).cast(DETECTIONS.schema)
         found.validate(full=True)
-    except (KeyError, pa.ArrowException) as error:
+    except (pa.ArrowException, KeyError, ValueError) as error:
         raise BadMessage(f"a message does not hold detections: {error}") from error
     if empty := [column.name for column in DETECTIONS.columns if not column.nullable and found[column.name].null_count]:
         raise BadMessage(f"a message holds detections without {', '.join(empty)}")
