@@ -29,7 +29,7 @@ from core.config import KafkaSettings
 from core.errors import BusError, BusUnavailable
 
 _START_SECONDS = 30
-_STOP_SECONDS = 10
+_STOP_SECONDS = 5
 _BATCH_BYTES = 1 << 20
 _log = structlog.get_logger()
 

@@ -17,7 +17,8 @@ from core.config import KafkaSettings
 from core.errors import BusError, BusFull, BusUnavailable, ConfigError
 
 LARGEST_MESSAGE = 32 << 20
-REQUEST_SECONDS = 20
+ANSWER_SECONDS = 10.0  # for a question; a write has the limit of its caller
+_REQUEST_MS = 20_000
 _RECORD_OVERHEAD = 64 << 10  # headers, key and framing of a message of the largest size
 
 
@@ -26,7 +27,7 @@ def options(settings: KafkaSettings) -> dict[str, Any]:
     given: dict[str, Any] = {
         "bootstrap_servers": settings.bootstrap_servers,
         "client_id": "bongsu",
-        "request_timeout_ms": REQUEST_SECONDS * 1000,
+        "request_timeout_ms": _REQUEST_MS,
         "security_protocol": settings.security_protocol,
     }
     if settings.security_protocol.endswith("SSL"):
@@ -44,7 +45,7 @@ def largest_request() -> int:
 
 
 @asynccontextmanager
-async def answering(what: str, settings: KafkaSettings, seconds: float = REQUEST_SECONDS) -> AsyncIterator[None]:
+async def answering(what: str, settings: KafkaSettings, seconds: float = ANSWER_SECONDS) -> AsyncIterator[None]:
     """Run calls of aiokafka within `seconds`, its errors turned into ours; `what` says what was tried."""
     where = f"Kafka at {settings.bootstrap_servers}"
     try:

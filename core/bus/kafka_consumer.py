@@ -16,14 +16,14 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 
 from core.bus.contract import Record
-from core.bus.kafka_client import answering, largest_request, options
+from core.bus.kafka_client import ANSWER_SECONDS, answering, largest_request, options
 from core.clock import from_millis
 from core.config import KafkaSettings
 from core.errors import BusError, BusUnavailable
 
 _JOIN_SECONDS = 60  # a member that was killed is waited for until its session ends
-_COMMIT_SECONDS = 30
-_LEAVE_SECONDS = 10
+_COMMIT_SECONDS = 15
+_LEAVE_SECONDS = 5
 _SESSION_MS = 15_000
 _HEARTBEAT_MS = 1_000
 _LONGEST_HANDLING_MS = 24 * 3600 * 1000
@@ -74,7 +74,7 @@ class KafkaConsumer:
         """As the contract says. A broker that does not answer shows as nothing coming; aiokafka connects again by itself."""
         self._check_open()
         if not self._fetched:
-            async with answering("polling", self._settings, timeout + _LEAVE_SECONDS):
+            async with answering("polling", self._settings, timeout + ANSWER_SECONDS):
                 self._fetched.extend(await self._fetch(max_messages, timeout))
         taken: list[Record] = []
         size = 0
