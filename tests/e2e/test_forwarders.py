@@ -92,7 +92,7 @@ def authority(tmp_path: Path) -> Authority:
 @pytest.fixture
 async def receiver(request: pytest.FixtureRequest, tmp_path: Path, authority: Authority) -> AsyncIterator[Receiver]:
     """A receiver whose one listener is of the kind the parameter names."""
-    tls = {**authority.issue(CENTRE, "127.0.0.1")._asdict(), "client_ca": authority.file, "require_client_certificate": True}
+    tls = {**authority.issue(CENTRE)._asdict(), "client_ca": authority.file, "require_client_certificate": True}
     kind = request.param
     async with receiving(tmp_path, SETTINGS) as centre:
         made = Receiver(centre, Listener(name=kind, kind=kind, host="127.0.0.1", port=0, tls=tls if kind == "tls" else None))
@@ -229,7 +229,7 @@ async def test_a_relay_sends_nothing_to_a_centre_of_another_name(
 ) -> None:
     skip_without(program)
     await receiver.hang_up()
-    await receiver.listen(authority.issue(STRANGER, "127.0.0.2"))
+    await receiver.listen(authority.issue(STRANGER, address="127.0.0.2"))
     complaint = {"rsyslog": "not permitted to talk to it", "syslog-ng": "does not match configured hostname"}[program]
     async with Forwarder(example(program, receiver, tmp_path, Tls(authority.file, authority.issue(RELAY)))) as forwarder:
         await probe_until(forwarder, complaint)
