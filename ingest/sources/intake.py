@@ -5,7 +5,7 @@
 - Order per origin is kept: an origin has one write under way at a time, and several origins may be written at once.
 - What is offered and not yet durable is bounded: `congested` tells a sender to stop, `submit` waits by itself.
 - A sender that can be held back (a TCP connection, a file) *insists*: its lines are tried again until the bus takes them. Any other
-  (HTTP, UDP) is told BusFull or BusUnavailable; while insisting writes are being tried again it is told at once.
+  (HTTP, UDP) is told BusFull or BusUnavailable after some seconds. The two never share a write, and neither can use up the other's.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ from ingest import rawbatch
 from ingest.rawbatch import Origin
 
 _LF = b"\n"
-_WRITES_AT_ONCE = 4
+_WRITES_AT_ONCE = 4  # of those who insist, and as many of the others
+_INSISTING = 12  # an insisting write gives the bus so many times longer: a write that is given up too early may come twice
 _HELD_BATCHES = 16  # this many full batches may be held before senders are made to wait
 _UNTHREADED_BYTES = 16384  # below this, building messages takes less than handing them to a thread
 _log = structlog.get_logger()
@@ -85,14 +86,12 @@ class Intake:
         self._clock = clock
         self._waiting: dict[_Lane, deque[_Batch]] = {}
         self._busy: set[_Lane] = set()
-        self._writes: set[asyncio.Task[None]] = set()
+        self._writes: dict[bool, set[asyncio.Task[None]]] = {True: set(), False: set()}
         self._timer: asyncio.TimerHandle | None = None
         self._held = 0
         self._held_limit = _HELD_BATCHES * settings.batch_bytes
         self._room = asyncio.Event()
         self._room.set()
-        self._retrying = 0
-        self._trouble: BusError | None = None
         self._closing = asyncio.Event()
 
     @property
@@ -103,11 +102,6 @@ class Intake:
     def congested(self) -> bool:
         """So much is held that senders must stop for a while."""
         return self._held > self._held_limit
-
-    @property
-    def problem(self) -> str:
-        """Why the bus does not take lines at the moment; '' when it does."""
-        return str(self._trouble) if self._trouble else ""
 
     async def submit(self, origin: Origin, blob: bytes, lines: int, *, insist: bool = False) -> None:
         """Take `lines` whole lines joined by LF; returns when they are durable.
@@ -138,11 +132,14 @@ class Intake:
         return self._add((origin, insist), lines, True, len(lines), len(blob))
 
     async def close(self) -> None:
-        """Write what is held, once more where it failed before, then return. What the bus still refuses is told to its senders."""
+        """Write what is held, then return. What the bus does not take within some seconds is told to its senders."""
         self._closing.set()
-        while self._waiting or self._writes:
+        while self._waiting or any(self._writes.values()):
             self._flush(everything=True)
-            await asyncio.wait(self._writes)
+            done, late = await asyncio.wait(self._writes[True] | self._writes[False], timeout=self._write_seconds)
+            if not done:
+                for write in late:
+                    write.cancel()
         if self._timer is not None:
             self._timer.cancel()
 
@@ -155,15 +152,15 @@ class Intake:
             raise BusFull("too much is waiting for the bus") from None
 
     def _add(self, lane: _Lane, parts: Sequence[bytes], apart: bool, lines: int, size: int) -> asyncio.Future[None]:
-        origin, insist = lane
-        refusal = self._refusal(insist)
-        if refusal is not None:
-            return refusal
+        if self._closing.is_set():
+            refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            _fail(refused, _closed())
+            return refused
         queue = self._waiting.get(lane)
         if queue is None:
             queue = self._waiting[lane] = deque()
         if not queue or self._is_full(queue[-1], lines, size):
-            queue.append(_Batch(origin, insist, self._clock.now(), asyncio.get_running_loop().create_future()))
+            queue.append(_Batch(*lane, self._clock.now(), asyncio.get_running_loop().create_future()))
         batch = queue[-1]
         batch.add(parts, apart, lines, size)
         self._held += size
@@ -182,18 +179,6 @@ class Intake:
     def _is_ready(self, queue: deque[_Batch]) -> bool:
         return len(queue) > 1 or self._is_full(queue[0], 1, 1)
 
-    def _refusal(self, insist: bool) -> asyncio.Future[None] | None:
-        error: BusError | None = None
-        if self._closing.is_set():
-            error = BusUnavailable("the intake is closing")
-        elif not insist:
-            error = self._trouble
-        if error is None:
-            return None
-        refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        _fail(refused, error)
-        return refused
-
     def _set_timer(self) -> None:
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self._settings.linger_ms / 1000, self._linger_over)
@@ -203,70 +188,56 @@ class Intake:
         self._flush(everything=True)
 
     def _flush(self, *, everything: bool) -> None:
-        """Start one write of the lanes that are free and ready: all with `everything`, else those with a full batch."""
-        if len(self._writes) >= _WRITES_AT_ONCE:
-            return  # the write that ends first comes here again
+        """Start writing the lanes that are free and ready: all with `everything`, else those with a full batch."""
         free = [lane for lane in self._waiting if lane not in self._busy]
-        lanes = free if everything else [lane for lane in free if self._is_ready(self._waiting[lane])]
-        if not lanes:
-            return
-        batches = [batch for lane in lanes for batch in self._waiting.pop(lane)]
-        self._busy.update(lanes)
-        write = asyncio.get_running_loop().create_task(self._write(batches))
-        self._writes.add(write)
-        write.add_done_callback(self._written)
+        ready = free if everything else [lane for lane in free if self._is_ready(self._waiting[lane])]
+        for insist, writes in self._writes.items():
+            lanes = [lane for lane in ready if lane[1] is insist]
+            if not lanes or len(writes) >= _WRITES_AT_ONCE:
+                continue  # the write that ends first comes here again
+            batches = [batch for lane in lanes for batch in self._waiting.pop(lane)]
+            self._busy.update(lanes)
+            write = asyncio.get_running_loop().create_task(self._write(batches, insist))
+            writes.add(write)
+            write.add_done_callback(self._written)
 
     def _written(self, write: asyncio.Task[None]) -> None:
-        self._writes.discard(write)
+        for writes in self._writes.values():
+            writes.discard(write)
         self._flush(everything=False)
         if self._waiting:
             self._set_timer()
 
-    async def _write(self, batches: list[_Batch]) -> None:
+    async def _write(self, batches: list[_Batch], insist: bool) -> None:
         """Write batches until the bus has them, or their senders know that it has not."""
-        retried = False
+        error: BusError | None = None
         try:
-            while batches:
-                try:
-                    await self._produce(batches)
-                except (BusFull, BusUnavailable) as error:
-                    batches = self._refused(batches, error)
-                    if batches and not retried:
-                        retried = True
-                        self._retrying += 1
-                    if batches:
-                        await self._pause(error.retry_after if isinstance(error, BusFull) else 1.0)
-                except Exception as error:  # noqa: BLE001 - a write's boundary: whatever it was, senders must be told
-                    _log.error("intake.write_failed", error=str(error), exc_info=error)
-                    self._settle(batches, BusUnavailable(f"writing failed: {error}"))
-                    return
-                else:
-                    self._settle(batches, None)
-                    return
+            while True:
+                error = await self._try(batches, insist)
+                if error is None or not insist or self._closing.is_set():
+                    break
+                await self._pause(error.retry_after if isinstance(error, BusFull) else 1.0)
+        except asyncio.CancelledError:
+            error = _closed()
+            raise
+        except Exception as defect:  # noqa: BLE001 - a write's boundary: whatever it was, senders must be told
+            _log.error("intake.write_failed", error=str(defect), exc_info=defect)
+            error = BusUnavailable(f"writing failed: {defect}")
         finally:
-            self._retrying -= retried
-            if not self._retrying:
-                self._trouble = None
+            self._settle(batches, error)
 
-    async def _produce(self, batches: list[_Batch]) -> None:
+    async def _try(self, batches: list[_Batch], insist: bool) -> BusError | None:
+        """Write once; why it may succeed later, or None when the batches are durable."""
         if sum(batch.size for batch in batches) > _UNTHREADED_BYTES:
             messages = await asyncio.to_thread(_messages, batches)
         else:
             messages = _messages(batches)
-        await self._bus.produce(topics.LOGS_RAW, messages, timeout=self._write_seconds)
-
-    def _refused(self, batches: list[_Batch], error: BusError) -> list[_Batch]:
-        """The batches to try again; the senders of all others, here and waiting, are told."""
-        last = self._closing.is_set()
-        insisting = [batch for batch in batches if batch.insist and not last]
-        self._settle([batch for batch in batches if not batch.insist or last], error)
-        if insisting:
-            if self._trouble is None:
-                _log.warning("intake.bus_refuses", error=str(error))
-            self._trouble = error
-            for lane in [lane for lane in self._waiting if not lane[1] and lane not in self._busy]:
-                self._settle(list(self._waiting.pop(lane)), error)
-        return insisting
+        try:
+            await self._bus.produce(topics.LOGS_RAW, messages, timeout=self._write_seconds * (_INSISTING if insist else 1))
+        except (BusFull, BusUnavailable) as error:
+            _log.warning("intake.bus_refuses", error=str(error), insist=insist)
+            return error
+        return None
 
     def _settle(self, batches: list[_Batch], error: BusError | None) -> None:
         for batch in batches:
@@ -290,6 +261,10 @@ class Intake:
 
 def _messages(batches: list[_Batch]) -> list[Message]:
     return [batch.message() for batch in batches]
+
+
+def _closed() -> BusUnavailable:
+    return BusUnavailable("the intake is closing")
 
 
 def _fail(done: asyncio.Future[None], error: BusError) -> None:

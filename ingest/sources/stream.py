@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import Any, cast
 
 import structlog
 
@@ -25,10 +25,11 @@ from ingest.attribution import Attribution, certificate_names
 from ingest.framing import Framed, Framer
 from ingest.rawbatch import Origin
 from ingest.sources.intake import Intake
-from ingest.sources.tls import server_context
+from ingest.sources.tls import TlsSession, server_context
 
 _BACKLOG = 1024
 _STOP_SECONDS = 10.0
+_MOST_UNSENT = 65536
 _KEEPALIVE = ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 20), (socket.TCP_KEEPCNT, 3))
 _log = structlog.get_logger()
 
@@ -38,8 +39,7 @@ class StreamLimits:
     """What one connection may take. A dead peer is found by TCP keep-alive within two minutes, whatever these say."""
 
     window: int = 4 << 20  # bytes read and not yet durable
-    handshake_seconds: float = 15.0
-    first_byte_seconds: float = 60.0
+    first_byte_seconds: float = 60.0  # until the first byte of a log line, a TLS handshake included
     idle_seconds: float = 6 * 3600.0  # a quiet device loses a message when its connection is closed, so this is long
 
 
@@ -64,12 +64,7 @@ class StreamServer:
         loop = asyncio.get_running_loop()
         try:
             self._server = await loop.create_server(
-                lambda: _Connection(self),
-                listener.host,
-                listener.port,
-                backlog=_BACKLOG,
-                ssl=context,
-                ssl_handshake_timeout=self.limits.handshake_seconds if context else None,
+                lambda: _Connection(self, TlsSession(context) if context else None), listener.host, listener.port, backlog=_BACKLOG
             )
         except OSError as error:
             raise ConfigError(
@@ -96,20 +91,21 @@ class StreamServer:
         for connection in tuple(self._connections):
             connection.close()
 
-    def join(self, connection: _Connection, transport: asyncio.Transport) -> Origin | None:
-        """Let a connection in; None: there are too many."""
+    def join(self, connection: _Connection) -> bool:
+        """Let a connection in; False: there are too many."""
         if len(self._connections) >= self.listener.max_connections:
             metrics.CONNECTIONS_REFUSED.labels(self.listener.name).inc()
             if not self._refusing:
                 _log.warning("syslog.too_many_connections", listener=self.listener.name, limit=self.listener.max_connections)
             self._refusing = True
-            return None
+            return False
         self._refusing = False
         self._connections.add(connection)
         metrics.CONNECTIONS.labels(self.listener.name).inc()
-        address = transport.get_extra_info("peername")
-        names = certificate_names(transport.get_extra_info("peercert"))
-        return self._attribution.of_peer(self.listener, address[0] if address else "", names)
+        return True
+
+    def origin(self, peer: str, certificate: dict[str, Any] | None) -> Origin:
+        return self._attribution.of_peer(self.listener, peer, certificate_names(certificate))
 
     def leave(self, connection: _Connection) -> None:
         if connection in self._connections:
@@ -139,36 +135,37 @@ class StreamServer:
 class _Connection(asyncio.Protocol):
     """One sender."""
 
-    def __init__(self, server: StreamServer) -> None:
+    def __init__(self, server: StreamServer, tls: TlsSession | None) -> None:
+        self.peer = ""
         self._server = server
         self._intake = server.intake
+        self._tls = tls
         self._framer = Framer(server.intake.settings.max_line_bytes)
         self._transport: asyncio.Transport | None = None
-        self._origin: Origin | None = None
+        self._origin: Origin | None = None  # known from the start, with TLS after the handshake
         self._unsettled: dict[asyncio.Future[None], int] = {}
         self._unsettled_bytes = 0
         self._paused = False
         self._ended = False
         self._active_at = 0.0
-        self._silent = True
-
-    @property
-    def peer(self) -> str:
-        return self._origin.peer if self._origin else ""
+        self._talked = False
 
     def is_idle(self, now: float) -> bool:
         limits = self._server.limits
-        return not self._paused and now - self._active_at > (limits.first_byte_seconds if self._silent else limits.idle_seconds)
+        return not self._paused and now - self._active_at > (limits.idle_seconds if self._talked else limits.first_byte_seconds)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._active_at = asyncio.get_running_loop().time()
-        self._origin = self._server.join(self, self._transport)
-        if self._origin is None:
+        if not self._server.join(self):
             self._ended = True
             self._transport.abort()
             return
-        connected = self._transport.get_extra_info("socket")
+        address = transport.get_extra_info("peername")
+        self.peer = address[0] if address else ""
+        if self._tls is None:
+            self._origin = self._server.origin(self.peer, None)
+        connected = transport.get_extra_info("socket")
         connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for option, value in _KEEPALIVE:
             connected.setsockopt(socket.IPPROTO_TCP, option, value)
@@ -176,14 +173,29 @@ class _Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._ended:
             return
-        self._active_at = asyncio.get_running_loop().time()
-        self._silent = False
-        self._take(self._framer.feed(data))
-        if self._framer.broken:
+        if self._tls is not None:
+            data = self._decrypted(self._tls, data)
+        if data:
+            self._active_at = asyncio.get_running_loop().time()
+            self._talked = True
+            self._take(self._framer.feed(data))
+        if self._framer.broken or (self._tls is not None and (self._tls.broken or self._tls.ended)):
             self.finish()
             self.close()
         elif self._unsettled and (self._unsettled_bytes > self._server.limits.window or self._intake.congested):
             self._pause()
+
+    def _decrypted(self, tls: TlsSession, data: bytes) -> bytes:
+        plain = tls.receive(data)
+        if tls.established and self._origin is None:
+            self._origin = self._server.origin(self.peer, tls.certificate())
+        transport = cast(asyncio.Transport, self._transport)
+        transport.write(tls.to_send())
+        if transport.get_write_buffer_size() > _MOST_UNSENT:
+            tls.broken = "the peer does not read what TLS needs to say"
+        if tls.broken:
+            _log.warning("syslog.broken_tls", listener=self._server.listener.name, peer=self.peer, reason=tls.broken)
+        return plain
 
     def eof_received(self) -> None:
         self.finish()
@@ -194,19 +206,24 @@ class _Connection(asyncio.Protocol):
 
     def finish(self) -> None:
         """Read no more and take what was read."""
-        if self._ended or self._origin is None:
+        if self._ended:
             return
         self._ended = True
         if not self._paused and self._transport is not None and not self._transport.is_closing():
             self._pause()
-        self._take(self._framer.end())
+        if self._origin is not None:
+            self._take(self._framer.end())
         if self._framer.broken:
             metrics.FRAMING_ERRORS.labels(self._server.listener.name).inc()
             _log.warning("syslog.broken_framing", listener=self._server.listener.name, peer=self.peer, reason=self._framer.broken)
 
     def close(self) -> None:
-        if self._transport is not None:
-            self._transport.close()
+        if self._transport is None or self._transport.is_closing():
+            return
+        if self._tls is not None:
+            self._tls.end()
+            self._transport.write(self._tls.to_send())
+        self._transport.close()
 
     def _take(self, framed: Framed) -> None:
         origin = cast(Origin, self._origin)

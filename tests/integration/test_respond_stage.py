@@ -181,6 +181,15 @@ def test_a_repeated_message_regrouped_counts_only_what_is_new(database: Database
     assert [line.event_id for line in found.evidence] == ["e1-0-1-0", "e1-0-2-0", "e1-0-3-0", "e1-0-4-0", "e1-0-4-1"]
 
 
+def test_two_rules_of_one_id_do_not_stop_the_stage(database: Database) -> None:
+    """Each finding counts once, within a message and after it."""
+    twice = pa.concat_tables([table([Finding(1), Finding(2)])] * 2)
+    handle(database, twice)
+    handle(database, table([Finding(3)]).set_column(0, "detection_id", pa.array(["rule-scan:e1-0-1-0"])))
+    (found,) = everything(database)
+    assert (found.incident.detections, len(found.evidence)) == (3, 2)
+
+
 def test_positions_are_by_epoch_and_partition(database: Database) -> None:
     handle(database, [Finding(9)], [Finding(1, partition=1)], [Finding(2, more=(("raw_epoch", "e2"),))])
     handle(database, [Finding(9)], [Finding(1, partition=1)], [Finding(2, more=(("raw_epoch", "e2"),))])
@@ -303,6 +312,7 @@ NOT_UTF8 = pa.Array.from_buffers(pa.string(), 1, pa.array([b"\xff\xfe"]).buffers
 @pytest.mark.parametrize(
     "value",
     [
+        record([Finding(1, minute=60 * 24 * 365 * 400)]).value,
         b"",
         b"not arrow at all",
         record([Finding(1)]).value[:-200],
@@ -312,7 +322,7 @@ NOT_UTF8 = pa.Array.from_buffers(pa.string(), 1, pa.array([b"\xff\xfe"]).buffers
         record(table([Finding(1)]).set_column(0, "detection_id", pa.array([[7]]))).value,
         record(table([Finding(1)]).set_column(0, "detection_id", NOT_UTF8)).value,
     ],
-    ids=["empty", "text", "cut", "damaged", "column missing", "null", "other type", "not utf-8"],
+    ids=["time", "empty", "text", "cut", "damaged", "column missing", "null", "other type", "not utf-8"],
 )
 def test_a_message_that_cannot_be_read_is_counted_and_passed_over(tmp_path: Path, value: bytes) -> None:
     database = Database(f"sqlite:///{tmp_path}/x.db", FixedClock(NOW))

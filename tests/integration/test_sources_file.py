@@ -17,7 +17,7 @@ from core.events import IntakeFlag
 from ingest.inflate import BadCompression
 from ingest.rawbatch import Origin
 from ingest.sources.file import Replayed, replay
-from tests.servers.receiving import Receiving, eventually, receiving
+from tests.servers.receiving import Receiving, receiving
 
 ORIGIN = Origin("jongno-gu", "archive", "file", timezone="Asia/Seoul")
 LINES = [b"<13>%d %s" % (number, random.Random(number).randbytes(40).hex().encode()) for number in range(40_000)]
@@ -98,7 +98,7 @@ async def test_a_file_that_is_not_there(centre: Receiving, tmp_path: Path) -> No
 async def test_a_full_bus_makes_it_wait_and_loses_nothing(tmp_path: Path) -> None:
     async with receiving(tmp_path, {"intake": {"batch_bytes": 65536}}, backlog=256 << 10, write_seconds=0.1) as centre:
         replaying = asyncio.create_task(replay(io.BufferedReader(io.BytesIO(TEXT)), ORIGIN, centre.intake))
-        await eventually(lambda: centre.intake.problem)
+        await centre.full()
         assert not replaying.done()
         await centre.until(len(LINES))
         assert (await replaying).lines == len(LINES)

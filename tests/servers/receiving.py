@@ -57,6 +57,12 @@ class Receiving:
             while sum(len(batch.lines) for batch in self.batches) < lines:
                 await self.read()
 
+    async def full(self) -> None:
+        """Wait until the bus takes no more."""
+        async with asyncio.timeout(ARRIVE_SECONDS):
+            while not await self.bus.healthy():  # noqa: ASYNC110 - the bus has no event for it
+                await asyncio.sleep(0.01)
+
     async def all(self) -> None:
         """Read until nothing is left."""
         while await self.read():
