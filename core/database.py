@@ -155,8 +155,8 @@ class Database:
 
     @property
     def where(self) -> str:
-        """The database's address, without the password."""
-        return self._url.render_as_string(hide_password=True)
+        """The database's address, without the password and the options, which may hold one."""
+        return self._url.set(query={}).render_as_string(hide_password=True)
 
     def start(self) -> None:
         """Open the database and see that it answers; a missing SQLite file is made. StoreUnavailable when it does not answer."""
@@ -211,7 +211,7 @@ class Database:
                 connection = session.connection()
                 version = ".".join(str(part) for part in connection.dialect.server_version_info or ())
                 found = MigrationContext.configure(connection).get_current_revision()
-        except StoreError as error:
+        except (StoreError, SQLAlchemyError) as error:
             return Health(str(error))
         needed = ScriptDirectory(str(MIGRATIONS)).get_current_head()
         problem = "" if found == needed else f"schema is {found or 'empty'}, this program needs {needed}: run `bongsu db migrate`"

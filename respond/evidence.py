@@ -53,9 +53,10 @@ def keep_evidence(session: Session, findings: pa.Table, incidents: Sequence[Inci
         if added:
             incident.evidence_kept += added
     ids = np.array([incident.id for incident in incidents], np.int64)
+    insert = insert_into(session, IncidentEvidence).on_conflict_do_nothing(index_elements=["detection_id"])
     for start in range(0, len(kept), _ROWS_AT_A_TIME):
         some = kept[start : start + _ROWS_AT_A_TIME]
-        session.execute(sa.insert(IncidentEvidence), _evidence(findings.take(pa.array(some)), ids[of_row[some]].tolist()))
+        session.execute(insert, _evidence(findings.take(pa.array(some)), ids[of_row[some]].tolist()))
 
 
 def _evidence(findings: pa.Table, incident_ids: Sequence[int]) -> list[dict[str, Any]]:

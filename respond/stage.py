@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import structlog
 from sqlalchemy.orm import Session
 
@@ -27,6 +29,8 @@ from respond.positions import Positions
 
 _MINUTE_MS = 60_000
 _ROWS_A_TRANSACTION = 20_000
+_EARLIEST = pa.scalar(datetime(1900, 1, 1, tzinfo=UTC), pa.timestamp("ms", "UTC"))  # what a DateTime64 of ClickHouse can hold
+_LATEST = pa.scalar(datetime(2300, 1, 1, tzinfo=UTC), pa.timestamp("ms", "UTC"))
 _log = structlog.get_logger()
 
 
@@ -59,7 +63,7 @@ class RespondStage:
         positions.save(session)
         if not fresh.num_rows:
             return joining.Joined()
-        fresh = fresh.sort_by([(name, "ascending") for name in ("raw_partition", "raw_offset", "raw_line")])
+        fresh = _each_once(fresh.sort_by([(name, "ascending") for name in ("raw_partition", "raw_offset", "raw_line")]))
         found = grouping.cluster(fresh, self._window_ms)
         joined = joining.join(session, found.clusters, self._window_ms, self._clock.now())
         of_row = joined.of_cluster[found.of_row]
@@ -67,6 +71,15 @@ class RespondStage:
         evidence.count_entities(session, fresh, joined.incidents, of_row)
         record_all(session, joined.changes)
         return joined
+
+
+def _each_once(findings: pa.Table) -> pa.Table:
+    """Without the findings that come again under the same id, as when two rules share one: the first stays."""
+    if pc.count_distinct(findings["detection_id"]).as_py() == findings.num_rows:
+        return findings
+    places = findings.select(["detection_id"]).append_column("place", pa.array(range(findings.num_rows)))
+    first = places.group_by("detection_id", use_threads=False).aggregate([("place", "min")])
+    return findings.take(first["place_min"])
 
 
 def _parts(records: Sequence[Record]) -> Iterator[list[pa.Table]]:
@@ -104,4 +117,7 @@ def _checked(table: pa.Table) -> pa.Table:
         raise BadMessage(f"a message does not hold detections: {error}") from error
     if empty := [column.name for column in DETECTIONS.columns if not column.nullable and found[column.name].null_count]:
         raise BadMessage(f"a message holds detections without {', '.join(empty)}")
+    for name in ("event_time", "received_at", "detected_at"):
+        if pc.any(pc.or_(pc.less(found[name], _EARLIEST), pc.greater_equal(found[name], _LATEST))).as_py():
+            raise BadMessage(f"a message holds a detection whose {name} is out of all reason")
     return found

@@ -280,7 +280,7 @@ def test_a_wrong_url_is_named(url: str) -> None:
 
 
 def test_the_password_is_never_shown() -> None:
-    made = Database("postgresql://bongsu:s3cret@127.0.0.1:1/x", FixedClock(NOW))
+    made = Database("postgresql://bongsu:s3cret@127.0.0.1:1/x?sslpassword=s3cret", FixedClock(NOW))
     assert "s3cret" not in made.where
     with pytest.raises(StoreUnavailable) as caught:
         made.start()
