@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from core.errors import BongsuError, ConfigError
-from runtime.commands import accounts, bench, checks, database, processes, replay, rules
+from runtime.commands import accounts, bench, checks, database, lines, processes, replay, rules
 
 _CONTEXT = {"help_option_names": ["-h", "--help"]}
 app = typer.Typer(
@@ -36,7 +36,7 @@ def _main(
     """Start with `bongsu up --demo`, or `bongsu up --config FILE`."""
 
 
-for _module in (processes, replay, checks, bench):
+for _module in (processes, replay, lines, checks, bench):
     _module.register(app)
 app.add_typer(rules.app, name="rules")
 app.add_typer(database.app, name="db")

@@ -5,20 +5,19 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from ingest.parsing import parse_lines
 
 from core.clock import SystemClock
 from core.config import Settings
 from core.engine import Engine
 from core.errors import ConfigError
+from ingest.compile import ParserSet
 from ingest.normalise import Normaliser
-from ingest.parser import load_parsers
-
-_FORMATS_OF_ALL = "auto"
+from ingest.parse_lines import AUTO, parse_lines
 
 
 def register(app: typer.Typer) -> None:
@@ -28,15 +27,16 @@ def register(app: typer.Typer) -> None:
 
 def _parse(
     file: Annotated[str, typer.Argument(help="File of lines, or - for standard input.")],
-    parser: Annotated[str, typer.Option("--parser", help="A parser's name, or auto to recognise each line.")] = _FORMATS_OF_ALL,
+    parser: Annotated[str, typer.Option("--parser", help="A parser's name, or auto to recognise each line.")] = AUTO,
 ) -> None:
     """Print one JSON object per input line, in order: the normalised columns that are set and `parser`, or `quarantine` with the reason."""
     engine = Engine()
     try:
-        normaliser = Normaliser(engine, load_parsers(), Settings().intake, SystemClock())
-        write = sys.stdout.write
-        for row in parse_lines(normaliser, _lines(file), parser):
-            write(json.dumps(row, ensure_ascii=False) + "\n")
+        with closing(engine.session()) as session:
+            parsers = ParserSet.load(session)
+        with closing(Normaliser(engine, parsers, Settings().intake, SystemClock())) as normaliser:
+            for row in parse_lines(normaliser, _lines(file), parser):
+                sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
     finally:
         engine.close()
 

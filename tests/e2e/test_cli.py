@@ -1,0 +1,163 @@
+"""The command line as people and scripts use it: what it prints, and how it fails."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.servers.centre import RunningCentre, free_port
+
+LINE = (
+    'date=2026-03-02 time=10:15:00 devname="fw-01" devid="FGT60X0000000001" tz="+0900" logid="0000000013" type="traffic" subtype="forward" '
+    'vd="root" srcip=10.1.1.{} srcport=40000 dstip=198.51.100.7 dstport=443 proto=6 action="accept" policyid=1'
+)
+
+
+def bongsu(*words: str, stdin: bytes = b"", **environment: str) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("BONGSU_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "runtime", *words], input=stdin, env={**clean, **environment}, capture_output=True, timeout=120, check=False
+    )
+    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Path:
+    """A settings file of an installation that was never started."""
+    tree = {
+        "data_dir": str(tmp_path / "data"),
+        "api": {"port": free_port()},
+        "intake": {"listeners": [{"name": "tcp", "kind": "tcp", "host": "127.0.0.1", "port": free_port()}]},
+        "agencies": [{"id": "jongno-gu", "name_ko": "종로구"}],
+    }
+    file = tmp_path / "settings.yaml"
+    file.write_text(yaml.safe_dump(tree, allow_unicode=True), encoding="utf-8")
+    return file
+
+
+@pytest.fixture
+def centre(tmp_path: Path) -> Iterator[RunningCentre]:
+    """An installation without listeners, not started."""
+    centre = RunningCentre(tmp_path, {"intake": {"listeners": []}, "agencies": [{"id": "jongno-gu", "name_ko": "종로구"}]})
+    yield centre
+    centre.close()
+
+
+def test_help_names_every_command() -> None:
+    shown = bongsu("--help").stdout
+    for command in ("up", "receive", "normalise", "store", "detect", "respond", "api", "replay", "parse", "rules", "db", "doctor", "bench"):
+        assert command in shown
+
+
+@pytest.mark.parametrize(
+    ("environment", "words", "said"),
+    [
+        ({"BONGSU_API__PORT": "ninety"}, ("up",), "setting 'api.port'"),
+        ({"BONGSU_APY": "1"}, ("up",), "setting 'apy': there is no such setting"),
+        ({}, ("up", "--config", "/nowhere/settings.yaml"), "/nowhere/settings.yaml"),
+        ({}, ("detect",), "setting 'bus.kind'"),
+        ({}, ("replay", "/nowhere/lines.log", "--to", "http://127.0.0.1:1"), "--key"),
+        ({}, ("rules", "match", "--cases", "/nowhere/cases.jsonl"), "/nowhere/cases.jsonl"),
+    ],
+)
+def test_a_wrong_setting_or_file_is_one_line_on_stderr(environment: dict[str, str], words: tuple[str, ...], said: str) -> None:
+    done = bongsu(*words, **environment)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_port_that_is_taken_stops_the_start_and_is_named(settings: Path) -> None:
+    tree = yaml.safe_load(settings.read_text(encoding="utf-8"))
+    tree["intake"]["listeners"].append({**tree["intake"]["listeners"][0], "name": "again"})
+    settings.write_text(yaml.safe_dump(tree, allow_unicode=True), encoding="utf-8")
+    done = bongsu("up", "--config", str(settings))
+    assert done.returncode == 2
+    assert str(tree["intake"]["listeners"][0]["port"]) in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_doctor_finds_a_sound_installation_sound_and_names_what_is_not(settings: Path) -> None:
+    bongsu("db", "migrate", "--config", str(settings))
+    sound = bongsu("doctor", "--json", "--config", str(settings))
+    assert sound.returncode == 0, sound.stdout + sound.stderr
+    findings = {finding["check"]: finding for finding in json.loads(sound.stdout)}
+    assert {"data folder", "listener tcp", "api", "parsers", "rules", "database", "bus", "store"} <= findings.keys()
+    assert all(finding["ok"] for name, finding in findings.items() if name != "open files")
+
+    broken = bongsu("doctor", "--config", str(settings), BONGSU_DATABASE__URL="postgresql+psycopg://nobody@127.0.0.1:1/none")
+    assert broken.returncode == 1
+    assert "database" in broken.stdout
+
+
+def test_parse_prints_one_object_per_line_in_order() -> None:
+    lines = [LINE.format(1), "nothing any parser knows", "", LINE.format(2)]
+    done = bongsu("parse", "-", stdin="\n".join(lines).encode())
+    assert done.returncode == 0, done.stderr
+    first, unknown, empty, last = (json.loads(line) for line in done.stdout.splitlines())
+    assert (first["parser"], first["src_ip"], first["dst_port"], first["disposition"]) == ("fortigate", "10.1.1.1", 443, "allow")
+    assert last["src_ip"] == "10.1.1.2"
+    assert unknown["quarantine"] == "no_parser"
+    assert empty["quarantine"] == "empty"
+
+
+def test_rules_match_answers_in_order_and_keeps_an_error_to_its_case(tmp_path: Path) -> None:
+    rule = "title: t\nlogsource: {{category: firewall}}\ndetection:\n  sel:\n    dst_port: {}\n  condition: sel\n"
+    cases = [
+        {"id": "hit", "rule_yaml": rule.format(3389), "event": {"dst_port": 3389}},
+        {"id": "bad", "rule_yaml": "title: [", "event": {}},
+        {"id": "miss", "rule_yaml": rule.format(3389), "event": {"dst_port": 22}},
+    ]
+    file = tmp_path / "cases.jsonl"
+    file.write_text("\n".join(json.dumps(case) for case in cases), encoding="utf-8")
+    done = bongsu("rules", "match", "--cases", str(file))
+    hit, bad, miss = (json.loads(line) for line in done.stdout.splitlines())
+    assert hit == {"id": "hit", "match": True}
+    assert miss == {"id": "miss", "match": False}
+    assert bad["id"] == "bad"
+    assert "error" in bad
+
+
+def test_replay_puts_a_file_on_the_bus_of_a_stopped_centre_which_then_stores_it(centre: RunningCentre) -> None:
+    file = centre.folder / "lines.log.gz"
+    file.write_bytes(gzip.compress("\n".join(LINE.format(number) for number in range(1, 201)).encode()))
+    assert "200 lines" in centre.command("replay", str(file), "--agency", "jongno-gu")
+    centre.start()
+    centre.wait_until_handled(200)
+    assert centre.stop() == 0
+    assert sum(centre.stored().events.values()) == 200
+
+
+def test_replay_through_a_running_centre_and_a_second_start_finds_its_data(centre: RunningCentre) -> None:
+    file = centre.folder / "lines.log"
+    file.write_text("\n".join(LINE.format(number) for number in range(1, 101)), encoding="utf-8")
+    key = centre.log_key("jongno-gu", "fw")
+    centre.start()
+    refused = bongsu("replay", str(file), "--agency", "jongno-gu", "--config", str(centre.config))
+    assert refused.returncode == 1
+    assert "another bongsu runs there" in refused.stderr
+    assert "100 lines" in centre.command("replay", str(file), "--to", centre.url, environment={"BONGSU_KEY": key})
+    centre.wait_until_handled(100)
+    assert centre.stop() == 0
+
+    centre.start()
+    lead = centre.user("lead", "soc_lead")
+    page = lead.get("/v1/events", params={"since": "2026-03-01T00:00:00Z", "until": "2026-03-03T00:00:00Z", "limit": 200}).json()
+    assert len(page["items"]) == 100
+    assert centre.stop() == 0
+
+
+def test_migrating_twice_is_safe(settings: Path) -> None:
+    first = bongsu("db", "migrate", "--config", str(settings))
+    second = bongsu("db", "migrate", "--config", str(settings))
+    assert "applied 0001" in first.stdout
+    assert second.stdout == "the schema is up to date\n"
