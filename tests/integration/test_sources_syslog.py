@@ -7,11 +7,12 @@ import random
 import socket
 import ssl
 import warnings
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 from core import metrics
 from core.config import Listener, TlsSettings
@@ -362,18 +363,26 @@ async def test_old_tls_is_refused(centre: Receiving, authority: Authority) -> No
     assert await asyncio.to_thread(refused, server.port, context)
 
 
-async def test_a_tls_sender_that_never_reads_loses_nothing_by_closing(centre: Receiving, authority: Authority) -> None:
-    server = await centre.listen(tls(authority))
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_a_tls_sender_that_only_writes_and_closes_loses_nothing(
+    authority: Authority, tmp_path: Path, run: Callable[[Coroutine[Any, Any, None]], None]
+) -> None:
+    """It closes while we hold it back, having read neither ticket nor goodbye. The loops differ in what they read ahead."""
     lines = [b"<13>%06d" % n + b" filler" * 60 for n in range(20_000)]
 
-    def write_and_close() -> None:
-        plain = socket.create_connection((HOST, server.port))
+    def write_and_close(port: int) -> None:
+        plain = socket.create_connection((HOST, port))
         with client(authority).wrap_socket(plain, server_hostname="localhost") as sender:
             sender.sendall(b"\n".join(lines) + b"\n")
 
-    await asyncio.to_thread(write_and_close)
-    await centre.until(len(lines))
-    assert centre.lines() == lines
+    async def scenario() -> None:
+        async with receiving(tmp_path, TREE) as centre:
+            server = await centre.listen(tls(authority), StreamLimits(window=64 << 10))
+            await asyncio.to_thread(write_and_close, server.port)
+            await centre.until(len(lines))
+            assert centre.lines() == lines
+
+    run(scenario())
 
 
 async def test_a_port_that_is_taken_stops_the_start(centre: Receiving) -> None:
