@@ -205,6 +205,8 @@ def _plain(value: Any) -> Any:
         return value.packed
     if isinstance(value, IPv4Address):
         return int(value)
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, list):
         return [_plain(item) for item in value]
+    if isinstance(value, tuple):
+        return {str(place): _plain(item) for place, item in enumerate(value, 1)}
     return value

@@ -215,7 +215,7 @@ class _Connection:
             raise store_error(error.message.partition(" Stack trace:")[0], error.code) from error
         except (driver_errors.NetworkError, driver_errors.SocketTimeoutError, OSError, EOFError) as error:
             raise StoreUnavailable(f"ClickHouse at {self._where}: {error or type(error).__name__}") from error
-        except driver_errors.Error as error:
+        except (driver_errors.Error, pa.ArrowInvalid) as error:
             raise StoreError(f"ClickHouse at {self._where}: {error}") from error
 
 

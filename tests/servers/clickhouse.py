@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class ClickHouseServer:
-    """One server. `stop` kills it as a power cut would; `start` brings it back on the same data, on another port."""
+    """One server. `stop` kills it as a power cut would; `start` brings it back on the same data."""
 
     host = "127.0.0.1"
     password = "a secret"
@@ -41,8 +41,8 @@ class ClickHouseServer:
     def settings(self, database: str) -> ClickHouseSettings:
         return ClickHouseSettings(host=self.host, port=self.port, database=database, password=self.password)
 
-    def start(self) -> None:
-        arguments = [str(part) for part in (self._folder, self.password, *self._certificate)]
+    def start(self, port: int = 0) -> None:
+        arguments = [str(part) for part in (self._folder, self.password, port, *self._certificate)]
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.servers.clickhouse_native", *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True
         )

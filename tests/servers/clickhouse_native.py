@@ -1,11 +1,11 @@
 """A small server that speaks ClickHouse's native protocol and answers with the embedded engine; run as a program.
 
-    python -m tests.servers.clickhouse_native FOLDER PASSWORD [CERTIFICATE KEY]
+    python -m tests.servers.clickhouse_native FOLDER PASSWORD PORT [CERTIFICATE KEY]
 
-It prints its port and serves on loopback until it is killed; what was inserted stays in FOLDER. Blocks are read and written by
-clickhouse-driver's own block streams, with LZ4, so our encoder is read by another program's decoder. Revision 54459 is the first with
-query parameters. It knows: hello with database, user and password, ping, queries with settings and parameters, streamed results with
-cancel, INSERT in blocks, exceptions with their codes. It reports no progress and keeps no sessions.
+It prints its port (given, or chosen for 0) and serves on loopback until it is killed; what was inserted stays in FOLDER. Blocks are
+read and written by clickhouse-driver's own block streams, with LZ4, so our encoder is read by another program's decoder. Revision
+54459 is the first with query parameters. It knows: hello with database, user and password, ping, queries with settings and
+parameters, streamed results with cancel, INSERT in blocks, exceptions with their codes. It reports no progress and keeps no sessions.
 """
 
 from __future__ import annotations
@@ -108,7 +108,8 @@ class Conversation:
     def _session(self) -> Any:
         session = sqlitelike.connect(self._folder)
         if self._database:
-            session.query(f"USE `{self._database}`", "Null")
+            quoted = self._database.replace("`", "``")
+            session.query(f"USE `{quoted}`", "Null")
         return session
 
     def _query(self) -> None:
@@ -275,9 +276,9 @@ def _converse(peer: socket.socket, folder: str, password: str) -> None:
         return
 
 
-def main(folder: str, password: str, *certificate: str) -> None:
+def main(folder: str, password: str, port: str, *certificate: str) -> None:
     keep_open = sqlitelike.connect(folder)  # the engine goes down with its last connection
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = socket.create_server(("127.0.0.1", int(port)))
     if certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*certificate)
