@@ -152,7 +152,7 @@ def _beacon(random: Random, site: Site, attacker: str) -> Iterator[tuple[float, 
     infected = f"{site.office}.3.77"
     for step in range(9):
         port = random.randrange(49152, 61000)
-        yield 36 + step * 2.0, Flow(infected, port, _COMMAND_SERVER, 8443, "tcp", "https", True, True, 412, 188, 1)
+        yield 36 + step * 2.0, Flow(infected, port, _COMMAND_SERVER, 4444, "tcp", "tcp/4444", True, True, 412, 188, 1)
 
 
 def _check_in(random: Random, site: Site, attacker: str) -> Iterator[tuple[float, Happening]]:  # noqa: ARG001 - a scene
