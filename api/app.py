@@ -15,7 +15,6 @@ from api.dashboard.beacons import STATIC
 from api.envelope import Envelope
 from api.routes import counters, events, health, incidents, keys, login, logs
 
-LARGEST_BODY: Final = 1 << 20  # of anything but logs
 _ABOUT: Final = """Logs in, events and incidents out. People log in and carry a session cookie; machines carry a key.
 
 Times are ISO 8601 in UTC. Errors are problem documents (RFC 9457). Lists give `next_cursor`, to be sent as `cursor` for the next page.
@@ -32,7 +31,6 @@ def create_app(centre: Centre) -> FastAPI:
         docs_url=None,  # these pages load their scripts from the internet
         redoc_url=None,
         openapi_url="/v1/openapi.json",
-        max_body_size=LARGEST_BODY,
         responses={
             code: {"model": problems.Problem, "description": text, "content": {problems.MEDIA_TYPE: {}}}
             for code, text in (("4XX", "The request is refused"), ("5XX", "The centre failed"))

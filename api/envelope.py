@@ -1,4 +1,4 @@
-"""What surrounds every request: an id, security headers, limits on the query, and the count of requests.
+"""What surrounds every request: an id, security headers, limits on query and body, and the count of requests.
 
 Pure ASGI, so that a streamed body is never buffered. A defect that escapes the application ends here as a problem document.
 """
@@ -11,6 +11,7 @@ from typing import Final
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -20,6 +21,8 @@ from api.overview import Overviews
 from core import metrics
 
 LONGEST_QUERY: Final = 8192
+LARGEST_BODY: Final = 1 << 20
+UNBOUNDED: Final = "/v1/logs"  # the intake has its own limit
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _DATA_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
 _LOGIN_POLICY: Final = (
@@ -61,7 +64,7 @@ class Envelope:
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
-                await self._inner(scope)(scope, receive, send_wrapped)
+                await self._inner(scope)(scope, _bounded(scope, receive), send_wrapped)
             except Exception as error:  # noqa: BLE001 - the request's boundary: logged, and answered unless an answer is under way
                 answer = problems.of_defect(Request(scope), error)
                 if not status:
@@ -84,6 +87,23 @@ class Envelope:
         headers.setdefault("Cache-Control", "no-cache" if path.startswith("/static/") else "no-store")
         if self._tls:
             headers["Strict-Transport-Security"] = "max-age=31536000"
+
+
+def _bounded(scope: Scope, receive: Receive) -> Receive:
+    """`receive` that gives no more than the largest body: beyond it whoever reads gets a 413."""
+    if scope["path"] == UNBOUNDED:
+        return receive
+    received = 0
+
+    async def bounded() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > LARGEST_BODY:
+            raise HTTPException(413, f"a body has at most {LARGEST_BODY >> 20} MiB here")
+        return message
+
+    return bounded
 
 
 def _request_id(headers: Headers) -> str:

@@ -21,6 +21,8 @@ from core.errors import BongsuError, BusFull, BusUnavailable, DomainError, Query
 
 MEDIA_TYPE: Final = "application/problem+json"
 _UNAVAILABLE_RETRY: Final = 5.0
+_CODES: Final = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 428: "precondition_required"}
+"""Of errors the framework raises; those of our tree carry their own."""
 _log = structlog.get_logger()
 
 
@@ -112,7 +114,7 @@ def of_error(request: Request, error: Exception) -> JSONResponse:
         case RequestValidationError():
             return _malformed(request, error)
         case HTTPException():
-            code = HTTPStatus(error.status_code).name.lower()
+            code = _CODES.get(error.status_code, f"http_{error.status_code}")
             return answer(request, error.status_code, code, str(error.detail), headers=dict(error.headers or {}))
         case _:
             return of_defect(request, error)

@@ -107,7 +107,7 @@ def _current(database: Database, which: sa.ColumnElement[bool]) -> Principal | N
         found = session.execute(query).one_or_none()
         if found is None:
             return None
-        user, row = found.t
+        user, row = found
         if row.expires_at <= now(session) or user.disabled_at is not None:
             return None
         return principal_of(user, row.id)

@@ -68,9 +68,8 @@ def _options(t: Texts) -> dict[str, Any]:
         "xAxis": [_minutes_axis(0, {"show": False}), _minutes_axis(1, words | {":interval": "(place, minute) => minute.endsWith('0')"})],
         "yAxis": [_count_axis(0, words, 1), _count_axis(1, words, 4)],
         "series": [
-            bar | {"name": t("chart.events"), "itemStyle": {"color": _EVENTS}, "stack": "lines", "xAxisIndex": 1, "yAxisIndex": 1},
-            bar
-            | {"name": t("chart.quarantined"), "itemStyle": {"color": _QUARANTINED}, "stack": "lines", "xAxisIndex": 1, "yAxisIndex": 1},
+            line_bar | {"name": t("chart.events"), "itemStyle": {"color": _EVENTS}},
+            line_bar | {"name": t("chart.quarantined"), "itemStyle": {"color": _QUARANTINED}},
             bar | {"name": t("chart.detections"), "itemStyle": {"color": _DETECTIONS}},
         ],
     }

@@ -13,6 +13,8 @@ from typing import Any
 
 from fastapi import FastAPI
 from nicegui import ui
+from starlette.routing import Match, Mount
+from starlette.types import Scope
 
 from api.dashboard import incident_page, overview_page
 from api.dashboard.beacons import MARK
@@ -21,7 +23,7 @@ from api.dashboard.beacons import MARK
 def mount(app: FastAPI) -> None:
     """Let NiceGUI answer on every path `app` has no route for, and start and stop with it."""
     pages = _pages()
-    app.mount("/", pages)
+    app.router.routes.append(_Rest("", app=pages))
     own = app.router.lifespan_context
 
     @asynccontextmanager
@@ -30,6 +32,15 @@ def mount(app: FastAPI) -> None:
             yield state
 
     app.router.lifespan_context = both
+
+
+class _Rest(Mount):
+    """Everything but the API's own paths: what is missing there is a problem document, not a page."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        if scope["path"].startswith("/v1/"):
+            return Match.NONE, {}
+        return super().matches(scope)
 
 
 @functools.cache

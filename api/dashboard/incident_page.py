@@ -96,13 +96,13 @@ class IncidentPage:
         incident, t = self._detail.incident, self._visitor.t
         entity = f"{t.word('entity', incident.entity_kind)} {incident.entity_value}" if incident.entity_value else "–"
         facts = (
-            ("incident.first", _time(incident.first_event_at)),
-            ("incident.last", _time(incident.last_event_at)),
-            ("incident.opened", _time(incident.opened_at)),
-            ("incident.detections", number(incident.detections)),
-            ("incident.entity", escape(entity)),
+            (t("incident.first"), _time(incident.first_event_at)),
+            (t("incident.last"), _time(incident.last_event_at)),
+            (t("incident.opened"), _time(incident.opened_at)),
+            (t("incident.detections"), number(incident.detections)),
+            (t("incident.entity"), escape(entity)),
         )
-        items = "".join(f"<div><dt>{t(key)}</dt><dd>{value}</dd></div>" for key, value in facts)
+        items = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts)
         with ui.element("section").classes("panel"):
             ui.html(items, tag="dl", sanitize=False).classes("facts")
 

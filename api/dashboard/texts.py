@@ -97,7 +97,6 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "incident.opened": ("사고 열림", "Opened"),
     "incident.detections": ("탐지 건수", "Detections"),
     "incident.entity": ("주 대상", "Main entity"),
-    "incident.rules": ("규칙", "Rules"),
     "incident.entities": ("관련 대상", "Entities"),
     "incident.entities.empty": ("이 사고의 로그에는 대상이 적혀 있지 않습니다.", "The lines of this incident name nobody and nothing."),
     "incident.evidence": ("증거", "Evidence"),

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi.responses import JSONResponse
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from api import paging
@@ -54,7 +55,7 @@ class Event(BaseModel):
 class EventPage(BaseModel):
     """Events, newest first. `next_cursor` is empty on the last page."""
 
-    items: list[dict[str, Any]]
+    items: list[Event]
     next_cursor: str
 
 
@@ -74,7 +75,7 @@ def _column_parameters() -> list[dict[str, Any]]:
     return parameters
 
 
-@router.get("", summary="Search events", openapi_extra={"parameters": _column_parameters()}, response_model=EventPage)
+@router.get("", summary="Search events", openapi_extra={"parameters": _column_parameters()}, responses={200: {"model": EventPage}})
 async def search(
     request: Request,
     caller: Reader,
@@ -83,7 +84,7 @@ async def search(
     until: Annotated[AwareDatetime | None, Query(description="Happened before; default: now")] = None,
     cursor: paging.Cursor = "",
     limit: Annotated[int, Query(ge=1, le=event_queries.MOST_PER_PAGE)] = 100,
-) -> EventPage:
+) -> JSONResponse:
     """Events within the caller's scope, newest first. Each column is a filter of its own: `src_ip=10.0.0.0/8`, `url.contains=select`."""
     end = until or centre.clock.now()
     start = since or end - _DEFAULT_RANGE
@@ -92,13 +93,13 @@ async def search(
     filters = _filters(request)
     query = EventQuery(start, end, caller.scope(Action.LOGS_READ), filters, limit, cursor)
     page = await event_queries.search(centre.store, query)
-    return EventPage(items=page.rows, next_cursor=page.cursor)
+    return JSONResponse({"items": page.rows, "next_cursor": page.cursor})
 
 
-@router.get("/{event_id}", summary="Read an event", response_model=Event)
-async def get_event(event_id: Annotated[str, Path(max_length=128)], caller: Reader, centre: TheCentre) -> dict[str, Any]:
+@router.get("/{event_id}", summary="Read an event", responses={200: {"model": Event}})
+async def get_event(event_id: Annotated[str, Path(max_length=128)], caller: Reader, centre: TheCentre) -> JSONResponse:
     """One event with its raw line."""
-    return await event_queries.get_event(centre.store, event_id, caller.scope(Action.LOGS_READ))
+    return JSONResponse(await event_queries.get_event(centre.store, event_id, caller.scope(Action.LOGS_READ)))
 
 
 def _filters(request: Request) -> tuple[Filter, ...]:

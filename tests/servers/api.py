@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +16,15 @@ import pyarrow as pa
 from fastapi import FastAPI
 
 from api.app import create_app
+from api.auth.gate import COOKIE, csrf_token
 from api.auth.keys import KeyWish, create_key
-from api.auth.users import ensure_user
+from api.auth.tables import LoginSession
+from api.auth.users import ensure_user, find_user
 from api.centre import Centre, StageState
 from core.clock import FixedClock
 from core.config import Settings, validate
+from core.crypto import digest, token
+from core.database import Database
 from core.events import DETECTIONS, EVENTS, QUARANTINE, Kind, Table
 from ingest.attribution import Attribution
 from ingest.sources.http import HttpIntake
@@ -60,13 +66,25 @@ class TestCentre:
         transport = httpx.ASGITransport(self.app, client=(peer, 50000))
         return httpx.AsyncClient(transport=transport, base_url="http://bongsu.test", **options)
 
-    async def as_person(self, name: str) -> httpx.AsyncClient:
-        """A client logged in as one of PEOPLE; it sends its CSRF token."""
-        client = self.client()
-        answer = await client.post("/v1/login", json={"name": name, "password": PASSWORD})
-        assert answer.status_code == 200, answer.text
-        client.headers["X-CSRF-Token"] = answer.json()["csrf_token"]
-        return client
+    def as_person(self, name: str) -> httpx.AsyncClient:
+        """A client with a session of one of PEOPLE, as after a log-in; it sends its CSRF token."""
+        secret, at = token(), self.clock.now()
+        with self.centre.database.session() as session:
+            user = find_user(session, name)
+            assert user is not None
+            session.add(
+                LoginSession(
+                    id=token()[:32],
+                    token_hash=digest(secret),
+                    user_id=user.id,
+                    created_at=at,
+                    expires_at=at + timedelta(hours=12),
+                    revoked_at=None,
+                    peer="127.0.0.1",
+                    user_agent="test",
+                )
+            )
+        return self.client(cookies={COOKIE: secret}, headers={"X-CSRF-Token": csrf_token(secret)})
 
     def as_machine(self, *actions: str, agency: str = "", source: str = "", days: float = 30) -> httpx.AsyncClient:
         """A client with a new key."""
@@ -109,15 +127,31 @@ def settings_for(folder: Path, **sections: Any) -> Settings:
     return validate({"data_dir": str(folder), "agencies": AGENCIES, "intake": intake, "bus": {"min_free_disk_mb": 0}, **sections})
 
 
+_made: list[tempfile.TemporaryDirectory[str]] = []
+
+
+def _database_with_people() -> Path:
+    """A migrated database file with PEOPLE in it, made once: hashing their passwords takes seconds."""
+    if not _made:
+        folder = tempfile.TemporaryDirectory(prefix="bongsu-api-")
+        database = Database(settings_for(Path(folder.name)).database_url, FixedClock(datetime(2026, 1, 1, tzinfo=UTC)))
+        database.migrate()
+        database.start()
+        with database.session() as session:
+            for name, (role, agency) in PEOPLE.items():
+                ensure_user(session, name, PASSWORD, [role], agency)
+        database.close()
+        _made.append(folder)
+    return Path(_made[0].name) / "bongsu.db"
+
+
 @asynccontextmanager
 async def running_centre(settings: Settings, clock: FixedClock) -> AsyncIterator[TestCentre]:
     """A started centre with PEOPLE in it."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    shutil.copy(_database_with_people(), settings.data_dir / "bongsu.db")
     async with open_parts(settings, {"bus", "store", "database"}, clock) as parts:
-        parts.database.migrate()
         await parts.store.migrate()
-        with parts.database.session() as session:
-            for name, (role, agency) in PEOPLE.items():
-                ensure_user(session, name, PASSWORD, [role], agency)
         intake = Intake(parts.bus, settings.intake, clock)
         stages: list[StageState] = []
         centre = Centre(

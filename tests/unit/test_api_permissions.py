@@ -1,0 +1,87 @@
+"""The matrix as data: what roles and keys come to."""
+
+from __future__ import annotations
+
+import pytest
+
+from api.auth.permissions import (
+    GRANTS,
+    KEY_ACTIONS,
+    Action,
+    Principal,
+    Reach,
+    Role,
+    grants_of_roles,
+    parse_actions,
+    parse_roles,
+)
+from core.errors import Forbidden, Invalid
+
+ALL, OWN, NONE = Reach.ALL, Reach.OWN, None
+
+# The rows of the domain's matrix that exist so far, written out again by hand.
+MATRIX = {
+    Action.LOGS_READ: (NONE, ALL, ALL, OWN, NONE, NONE, NONE),
+    Action.LOGS_WRITE: (NONE, NONE, NONE, NONE, NONE, NONE, NONE),
+    Action.INCIDENTS_READ: (ALL, ALL, ALL, OWN, ALL, NONE, NONE),
+    Action.INCIDENTS_WRITE: (NONE, ALL, ALL, OWN, NONE, NONE, NONE),
+    Action.INCIDENTS_APPROVE: (NONE, NONE, ALL, NONE, NONE, NONE, NONE),
+    Action.COUNTERS_READ: (ALL, ALL, ALL, OWN, ALL, ALL, ALL),
+    Action.KEYS_READ: (NONE, NONE, NONE, NONE, ALL, NONE, ALL),
+    Action.KEYS_WRITE: (NONE, NONE, NONE, NONE, NONE, NONE, ALL),
+    Action.METRICS_READ: (NONE, NONE, NONE, NONE, NONE, NONE, ALL),
+}
+ROLES = (Role.MAYORS_OFFICE, Role.ANALYST, Role.SOC_LEAD, Role.AGENCY_OFFICER, Role.AUDITOR, Role.PRIVACY_OFFICER, Role.ADMIN)
+
+
+def person(*roles: Role, agency: str = "seogu") -> Principal:
+    return Principal("user", "1", "somebody", agency, grants_of_roles(roles), roles)
+
+
+def test_every_role_and_action_is_in_the_matrix() -> None:
+    assert set(MATRIX) == set(Action)
+    assert set(ROLES) == set(Role) == set(GRANTS)
+
+
+@pytest.mark.parametrize("action", MATRIX)
+def test_grants_are_the_matrix(action: Action) -> None:
+    assert tuple(GRANTS[role].get(action) for role in ROLES) == MATRIX[action]
+
+
+def test_own_reaches_the_own_agency_only() -> None:
+    officer = person(Role.AGENCY_OFFICER)
+    assert officer.scope(Action.INCIDENTS_READ) == frozenset({"seogu"})
+    assert person(Role.ANALYST).scope(Action.INCIDENTS_READ) is None
+
+
+def test_what_is_not_granted_is_refused() -> None:
+    with pytest.raises(Forbidden):
+        person(Role.MAYORS_OFFICE).scope(Action.LOGS_READ)
+
+
+@pytest.mark.parametrize("roles", [(Role.AGENCY_OFFICER, Role.ANALYST), (Role.ANALYST, Role.AGENCY_OFFICER)])
+def test_of_two_roles_the_farther_reach_counts(roles: tuple[Role, ...]) -> None:
+    assert person(*roles).scope(Action.LOGS_READ) is None
+
+
+@pytest.mark.parametrize(
+    ("words", "agency", "why"),
+    [
+        (["emperor"], "", "emperor"),
+        ([], "", "at least one"),
+        (["agency_officer"], "", "needs an agency"),
+    ],
+)
+def test_impossible_roles(words: list[str], agency: str, why: str) -> None:
+    with pytest.raises(Invalid, match=why):
+        parse_roles(words, agency)
+
+
+def test_a_machine_neither_decides_nor_makes_keys() -> None:
+    assert not KEY_ACTIONS & {Action.INCIDENTS_WRITE, Action.INCIDENTS_APPROVE, Action.KEYS_WRITE, Action.KEYS_READ}
+    with pytest.raises(Invalid, match="may not have"):
+        parse_actions(["logs:write", "keys:write"])
+    with pytest.raises(Invalid, match="logs:eat"):
+        parse_actions(["logs:eat"])
+    with pytest.raises(Invalid, match="at least one"):
+        parse_actions([])
