@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from detect import literals, predicates
 from detect.fields import Field, FieldKind, Fields
 from detect.predicates import Predicate
-from detect.tree import AllOf, AnyOf, Item, Negation, Node, Number, Pattern, Reference, Regex, Test, Wild
+from detect.tree import AllOf, AnyOf, Item, Negation, Network, Node, Number, Pattern, Reference, Regex, Test, Wild
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +51,21 @@ class _Writer:
                 return self._any(nodes)
 
     def _any(self, nodes: tuple[Node, ...]) -> Predicate:
-        """Patterns on one field are tested together: one set, one search for many needles."""
+        """Patterns on one field are tested together, as one set and one search for many needles; so are networks."""
         together: dict[str | None, list[Pattern]] = {}
+        networks: dict[str | None, list[Network]] = {}
         apart: list[Node] = []
         for child in nodes:
             if isinstance(child, Item) and (pattern := _as_pattern(child.test)):
                 together.setdefault(child.field, []).append(pattern)
+            elif isinstance(child, Item) and isinstance(child.test, Network):
+                networks.setdefault(child.field, []).append(child.test)
             else:
                 apart.append(child)
         parts = [(self._cost(child), self.node(child)) for child in apart]
+        for name, within in networks.items():
+            field = self._field(name)
+            parts.append((self._cost(Item(name, within[0])), predicates.networks(field, within) if field else False))
         for name, wanted in together.items():
             parts.append((max(self._cost(Item(name, pattern)) for pattern in wanted), self._patterns(name, wanted)))
         return predicates.any_of([predicate for _, predicate in sorted(parts, key=lambda part: part[0])])

@@ -67,6 +67,8 @@ def test(field: Field, wanted: Test) -> Predicate:
         return patterns(field, [wanted])
     if isinstance(wanted, Null):
         return negation(_exists(field))
+    if isinstance(wanted, Network):
+        return networks(field, [wanted])
     if isinstance(wanted, Exists):
         return _exists(field) if wanted.wanted else negation(_exists(field))
     return _TESTS[field.kind](field, wanted)
@@ -99,6 +101,18 @@ def patterns(field: Field, wanted: Sequence[Pattern]) -> Predicate:
             _fits(_text(field), [p for p in as_text if p.parts != (Wild.MANY,)]),
         ]
     )
+
+
+def networks(field: Field, wanted: Sequence[Network]) -> Predicate:
+    """Whether `field` is an address of any of `wanted`."""
+    if field.kind in (FieldKind.TEXT, FieldKind.VALUES):
+        return _each(field, lambda text: _within(f"toIPv6OrNull({text.sql})", wanted, nullable=True))
+    return _within(field.sql, wanted, field.nullable) if field.kind is FieldKind.ADDRESS else False
+
+
+def _within(sql: str, wanted: Sequence[Network], nullable: bool) -> Predicate:
+    spans = [span for one in wanted for span in literals.ranges(one.network)]
+    return _certain(" OR ".join(f"{sql} BETWEEN {first} AND {last}" for first, last in spans), nullable)
 
 
 def reference(field: Field, other: Field, wanted: Reference) -> Predicate:
@@ -241,16 +255,10 @@ def _one_text(text: _Text, wanted: Test) -> Predicate:
             return _matches(text, wanted)
         case Compare(relation, value):
             return f"ifNull(toFloat64OrNull({text.sql}) {relation} {literals.number(value)}, 0)"
-        case Network():
-            return _within(f"toIPv6OrNull({text.sql})", wanted, nullable=True)
         case TimePart(part, value):
             time = f"parseDateTime64BestEffortOrNull({text.sql}, 3, 'UTC')"
             return f"ifNull({_PART[part].format(time)} = {value}, 0)"
     raise AssertionError(f"a test of type {type(wanted).__name__} came where the compiler sends none")
-
-
-def _within(sql: str, wanted: Network, nullable: bool) -> Predicate:
-    return any_of([_certain(f"{sql} BETWEEN {first} AND {last}", nullable) for first, last in literals.ranges(wanted.network)])
 
 
 def _number_test(field: Field, wanted: Test) -> Predicate:
@@ -263,12 +271,7 @@ def _number_test(field: Field, wanted: Test) -> Predicate:
 
 
 def _address_test(field: Field, wanted: Test) -> Predicate:
-    match wanted:
-        case Network():
-            return _within(field.sql, wanted, field.nullable)
-        case Regex():
-            return _matches(_text(field), wanted)
-    return False
+    return _matches(_text(field), wanted) if isinstance(wanted, Regex) else False
 
 
 def _time_test(field: Field, wanted: Test) -> Predicate:

@@ -42,6 +42,7 @@ SETTINGS: Final[Mapping[str, int | str]] = {
 }
 _FEWEST_SCANNED: Final = 16  # below this, checking every row costs less than a scan and a second statement
 _PROBED_AT_ONCE: Final = 64
+_EVERYWHERE: Final = frozenset(LogClass)
 _log = structlog.get_logger()
 
 
@@ -94,47 +95,49 @@ class Plan:
         self.rules = tuple(rules)
         self.set_aside = list(set_aside)
         self._broken: set[int] = set()
-        self._of_class: dict[str, _ClassPlan] = {}
+        self._grouped: list[_Group] | None = None
 
     def run(self, session: Session, events: pa.Table) -> Matches:
         """Every match in `events`, a table of the columns of `EVENTS`.
 
         StoreError when the engine itself fails; a rule that fails is set aside and reported in `set_aside`.
         """
-        pairs: list[Ints] = []
-        for log_class in pc.unique(events.column("log_class")).to_pylist():
-            plan = self._class_plan(log_class)
-            if not plan.rules:
-                continue
-            mask = pc.equal(events.column("log_class"), log_class)
-            rows = np.flatnonzero(mask.to_numpy()).astype(np.int64)
-            columns = events.select(sorted(plan.columns))
-            part = columns if len(rows) == events.num_rows else columns.filter(mask)
-            found = self._class_matches(session, plan, part)
-            pairs.append(np.stack((rows[found[:, 0]], found[:, 1]), axis=1))
-        together = np.concatenate(pairs) if pairs else np.empty((0, 2), np.int64)
+        log_class = events.column("log_class")
+        present = set(pc.unique(log_class).to_pylist())
+        pairs = [np.empty((0, 2), np.int64)]
+        for group in self._groups():
+            if group.classes >= _EVERYWHERE or present <= group.classes:
+                pairs.append(self._group_matches(session, group, events.select(group.columns)))
+            elif present & group.classes:
+                mask = pc.is_in(log_class, pa.array(sorted(group.classes)))
+                rows = np.flatnonzero(mask.to_numpy())
+                found = self._group_matches(session, group, events.select(group.columns).filter(mask))
+                pairs.append(np.stack((rows[found[:, 0]], found[:, 1]), axis=1))
+        together = np.concatenate(pairs)
         ordered = together[np.lexsort((together[:, 1], together[:, 0]))]
         return Matches(rules=ordered[:, 1], rows=ordered[:, 0])
 
-    def _class_plan(self, log_class: str) -> _ClassPlan:
-        if log_class not in self._of_class:
-            sound = [i for i in range(len(self.rules)) if i not in self._broken]
-            everywhere = frozenset(LogClass)
-            mine = [i for i in sound if log_class in self.rules[i].classes or self.rules[i].classes == everywhere]
-            self._of_class[log_class] = _ClassPlan(self.rules, mine)
-        return self._of_class[log_class]
+    def _groups(self) -> list[_Group]:
+        """The rules that run, by the classes they run on: each is analysed once for a batch, and sees only rows of its classes."""
+        if self._grouped is None:
+            by_classes: dict[frozenset[str], list[int]] = {}
+            for index, compiled in enumerate(self.rules):
+                if index not in self._broken:
+                    by_classes.setdefault(frozenset(compiled.classes), []).append(index)
+            self._grouped = [_Group(classes, self.rules, mine) for classes, mine in by_classes.items()]
+        return self._grouped
 
-    def _class_matches(self, session: Session, plan: _ClassPlan, part: pa.Table) -> Ints:
-        """(row, rule) pairs of one class."""
-        found = [self._checked(session, plan.direct, part)]
-        if plan.scan:
-            rows, rules = self._candidates(session, plan, plan.scan, part)
+    def _group_matches(self, session: Session, group: _Group, part: pa.Table) -> Ints:
+        """(row, rule) pairs of one group."""
+        found = [self._checked(session, group.direct, part)]
+        if group.scan:
+            rows, rules = self._candidates(session, group, group.scan, part)
             if len(rows):
                 within = self._checked(session, rules, part.take(pa.array(rows)))
                 found.append(np.stack((rows[within[:, 0]], within[:, 1]), axis=1))
         return np.concatenate(found)
 
-    def _candidates(self, session: Session, plan: _ClassPlan, scan: _Question, part: pa.Table) -> tuple[Ints, list[int]]:
+    def _candidates(self, session: Session, group: _Group, scan: _Question, part: pa.Table) -> tuple[Ints, list[int]]:
         """The rows where a witness stands, and the rules whose witnesses stand somewhere."""
         try:
             hits = _ask(session, scan, part)
@@ -142,9 +145,9 @@ class Plan:
             raise
         except StoreError as error:
             _log.error("detect.scan_failed", error=str(error))
-            return np.arange(part.num_rows), plan.scanned
+            return np.arange(part.num_rows), group.scanned
         rules: set[int] = set()
-        for column, owners in plan.owners.items():
+        for column, owners in group.owners.items():
             for index in pc.unique(hits.column(column).combine_chunks().flatten()).to_pylist():
                 rules.update(owners[index - 1])
         return np.sort(hits.column("row").to_numpy()).astype(np.int64), sorted(rules - self._broken)
@@ -171,7 +174,7 @@ class Plan:
     def _break(self, index: int, reason: str) -> None:
         rule = self.rules[index].rule
         self._broken.add(index)
-        self._of_class.clear()
+        self._grouped = None
         self.set_aside.append(RuleError(rule.file, f"the engine refuses it: {reason}", rule.line))
         _log.error("detect.rule_failed", rule=rule.id, title=rule.title, error=reason)
 
@@ -181,16 +184,16 @@ class Plan:
         return tuple(compiled.rule for i, compiled in enumerate(self.rules) if i not in self._broken)
 
 
-class _ClassPlan:
-    """What runs on the events of one class: rules checked on every row, and the scan that finds the rows of the others."""
+class _Group:
+    """What runs on events of `classes`: rules checked on every row, and the scan that finds the rows of the others."""
 
-    def __init__(self, compiled: Sequence[CompiledRule], mine: Sequence[int]) -> None:
-        self.rules = list(mine)
+    def __init__(self, classes: frozenset[str], compiled: Sequence[CompiledRule], mine: Sequence[int]) -> None:
+        self.classes = classes
         self.scanned = [i for i in mine if compiled[i].witnesses]
         if len(self.scanned) < _FEWEST_SCANNED:
             self.scanned = []
         self.direct = [i for i in mine if i not in set(self.scanned)]
-        self.columns = frozenset().union(*(compiled[i].columns for i in mine))
+        self.columns = sorted(frozenset().union(*(compiled[i].columns for i in mine)))
         self.owners: dict[str, list[list[int]]] = {}
         self.scan = self._scan({i: compiled[i].witnesses for i in self.scanned}) if self.scanned else None
 
@@ -218,9 +221,12 @@ class _Question:
 
 
 def _check(compiled: Sequence[CompiledRule]) -> _Question:
-    """Rows with the position in `compiled` of each rule that holds."""
-    tests = [one.sql for one in compiled]
-    return _Question(f"arrayJoin(arrayFilter((i, hit) -> hit, range({len(tests)}), [{', '.join(tests)}])) AS rule", " OR ".join(tests))
+    """Rows with the position in `compiled` of each rule that holds; rows of none are left out by `arrayJoin`.
+
+    A WHERE over the same tests would be analysed a second time, which for most batches costs more than it spares.
+    """
+    tests = ", ".join(one.sql for one in compiled)
+    return _Question(f"arrayJoin(arrayFilter((i, hit) -> hit, range({len(compiled)}), [{tests}])) AS rule", "1")
 
 
 def _ask(session: Session, question: _Question, part: pa.Table, settings: str = "") -> pa.Table:

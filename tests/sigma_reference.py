@@ -32,7 +32,7 @@ def _search(body: Any, event: Event, line: str) -> bool:
         return all(_item(key, value, event) for key, value in body.items())
     if isinstance(body, list):
         return any(_search(element, event, line) for element in body)
-    return _wildcards(f"*{body}*", line, cased=False)
+    return _wildcards(str(body), line, cased=False, before=True, after=True)
 
 
 def _item(key: str, wanted: Any, event: Event) -> bool:
@@ -67,14 +67,8 @@ def _value(actual: str | int | None, wanted: Any, modifiers: list[str], event: E
     cased = "cased" in modifiers
     if "fieldref" in modifiers:
         return _related(text, event.get(wanted), modifiers, cased)
-    pattern = str(wanted)
-    if "contains" in modifiers:
-        pattern = f"*{pattern}*"
-    if "startswith" in modifiers:
-        pattern = f"{pattern}*"
-    if "endswith" in modifiers:
-        pattern = f"*{pattern}"
-    return _wildcards(pattern, text, cased)
+    before, after = bool({"contains", "endswith"} & set(modifiers)), bool({"contains", "startswith"} & set(modifiers))
+    return _wildcards(str(wanted), text, cased, before, after)
 
 
 def _related(text: str, other: str | int | None, modifiers: list[str], cased: bool) -> bool:
@@ -90,8 +84,11 @@ def _related(text: str, other: str | int | None, modifiers: list[str], cased: bo
     return left == right
 
 
-def _wildcards(pattern: str, text: str, cased: bool) -> bool:
-    r"""`*` any characters, `?` one; a backslash before `*`, `?` or a backslash takes away its meaning, elsewhere it is itself."""
+def _wildcards(pattern: str, text: str, cased: bool, before: bool = False, after: bool = False) -> bool:
+    r"""`*` any characters, `?` one; a backslash before `*`, `?` or a backslash takes away its meaning, elsewhere it is itself.
+
+    `before` and `after`: anything may stand there.
+    """
     out, at = "", 0
     while at < len(pattern):
         character = pattern[at]
@@ -101,6 +98,7 @@ def _wildcards(pattern: str, text: str, cased: bool) -> bool:
         else:
             out += {"*": ".*", "?": "."}.get(character) or re.escape(character)
         at += 1
+    out = (".*" if before else "") + out + (".*" if after else "")
     return re.fullmatch(out if cased else out.lower(), text if cased else text.lower(), re.S) is not None
 
 
