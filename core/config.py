@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, IPvAnyNetwork
 from core.errors import ConfigError
 
 ENV_PREFIX = "BONGSU_"
+_OF_COMMANDS = frozenset({"BONGSU_CONFIG", "BONGSU_PASSWORD", "BONGSU_KEY"})  # options of the command line, not settings
 
 
 def _known_zone(name: str) -> str:
@@ -246,7 +247,7 @@ def load(file: Path | None = None, environment: Mapping[str, str] | None = None)
     """Settings of `file` with the environment over it. ConfigError names the first wrong key and the reason."""
     tree = _read(file) if file else {}
     for name, value in sorted((os.environ if environment is None else environment).items()):
-        if name.startswith(ENV_PREFIX) and name != f"{ENV_PREFIX}CONFIG":
+        if name.startswith(ENV_PREFIX) and name not in _OF_COMMANDS:
             _put(tree, name.removeprefix(ENV_PREFIX).lower().split("__"), value)
     return validate(tree)
 
