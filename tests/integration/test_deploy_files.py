@@ -51,6 +51,12 @@ def commands() -> dict[str, Any]:
     return found
 
 
+def test_a_variable_of_a_command_is_not_taken_for_a_setting() -> None:
+    variables = {option.envvar for command in commands().values() for option in command.params if option.envvar}
+    assert "BONGSU_CONFIG" in variables
+    assert config.load(environment=dict.fromkeys(variables, "anything")) == config.load(environment={})
+
+
 # ---- compose.yaml ----
 
 
