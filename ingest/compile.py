@@ -98,15 +98,13 @@ class _Compiler:
         scope = Scope(one)
         recognise = self._expand(scope, one.recognise, MIDDLE, "recognise")
         recognising = dict(scope.aliases)
-        self._check(recognising, {OK: recognise}, ("recognise",))
         scope = Scope(one)
         columns = self._columns(scope)
         checks = {OK: self._expand(scope, one.recognise, MIDDLE, "recognise")}
         if one.malformed:
             checks[DETAIL] = self._detail(scope)
-        types = self._types(scope.aliases, {**checks, **columns})
-        final = {wide: {**checks, **self._coerced(columns, types, wide=wide)} for wide in (False, True)}
-        self._types(scope.aliases, final[True])
+        final = {**checks, **self._coerced(scope.aliases, checks, columns)}
+        self._session.arrow(_select(scope.aliases, final), LINES.empty_table(), {"zone": "UTC"})
         return Parser(
             name=one.name,
             version=one.version,
@@ -114,8 +112,8 @@ class _Compiler:
             product=one.product,
             tier=one.tier,
             file=one.file,
-            select=_select(scope.aliases, final[False]),
-            select_wide=_select(scope.aliases, final[True]),
+            select=_select(scope.aliases, final),
+            select_wide=_select(scope.aliases, {name: self._wide(name, sql) for name, sql in final.items()}),
             recognise=f"({recognise})",
             aliases=recognising,
         )
@@ -169,8 +167,21 @@ class _Compiler:
             branches.append(f"{condition}, {quote(detail)}")
         return f"multiIf({', '.join(branches)}, '')"
 
-    def _types(self, aliases: Mapping[str, str], columns: Mapping[str, str]) -> dict[str, str]:
-        """ClickHouse type of each expression, by asking the engine; the one that does not compile is found and named."""
+    def _coerced(self, aliases: Mapping[str, str], checks: Mapping[str, str], columns: Mapping[str, str]) -> dict[str, str]:
+        """Each expression as the type of its column, by what type the engine says it has.
+
+        Where one column refers to another it means the other as the type of its column: so the question holds those as well.
+        """
+        referred = {name for sql in columns.values() for name in _words(sql) if name in columns}
+        asked = {name: _coerce(columns[name], "", self._kinds[name]) for name in referred}
+        types = self._described(aliases, {**checks, **asked, **{f"_type_{name}": sql for name, sql in columns.items()}})
+        return {name: _coerce(sql, types[f"_type_{name}"], self._kinds[name]) for name, sql in columns.items()}
+
+    def _wide(self, name: str, sql: str) -> str:
+        return f"toValidUTF8({sql})" if name in self._kinds and self._kinds[name].is_text else sql
+
+    def _described(self, aliases: Mapping[str, str], columns: Mapping[str, str]) -> dict[str, str]:
+        """ClickHouse type of each expression; the one that does not compile is found and named."""
         try:
             return self._describe(aliases, columns)
         except StoreError as error:
@@ -184,8 +195,9 @@ class _Compiler:
             name = alias.removeprefix(own)
             path = ("with", name) if name in self._definition.aliases else (name,)
             self._check(dict(list(aliases.items())[:number]), {"x": alias}, path)
-        for name in columns:
-            wanted = _closure(name, columns)
+        for alias in columns:
+            name = alias.removeprefix("_type_")
+            wanted = _closure(alias, columns)
             path = ("columns", name) if name in self._definition.columns else (_KEY_OF.get(name, name),)
             self._check(aliases, {one: columns[one] for one in columns if one in wanted}, path)
 
@@ -198,11 +210,7 @@ class _Compiler:
     def _describe(self, aliases: Mapping[str, str], columns: Mapping[str, str]) -> dict[str, str]:
         select = _select(aliases, columns)
         described = self._session.arrow(f"DESCRIBE ({select})", LINES.empty_table(), {"zone": "UTC"})
-        self._session.arrow(select, LINES.empty_table(), {"zone": "UTC"})
         return dict(zip(described["name"].to_pylist(), described["type"].to_pylist(), strict=True))
-
-    def _coerced(self, columns: Mapping[str, str], types: Mapping[str, str], *, wide: bool) -> dict[str, str]:
-        return {name: _coerce(sql, types[name], self._kinds[name], wide=wide) for name, sql in columns.items()}
 
 
 def _select(aliases: Mapping[str, str], columns: Mapping[str, str]) -> str:
@@ -264,13 +272,12 @@ def _closure(name: str, columns: Mapping[str, str]) -> set[str]:
     return found
 
 
-def _coerce(sql: str, kind_of_sql: str, kind: Kind, *, wide: bool) -> str:
+def _coerce(sql: str, kind_of_sql: str, kind: Kind) -> str:
     """`sql` as the type of a column; NULL (or '' for text) where the value is none."""
     bare = kind_of_sql.replace("LowCardinality(", "").replace("Nullable(", "").rstrip(")").split("(")[0]
     textual = bare in ("String", "FixedString")
     if kind.is_text:
-        text = sql if kind_of_sql == "String" else f"ifNull(toString({sql}), '')"
-        return f"toValidUTF8({text})" if wide else text
+        return sql if kind_of_sql == "String" else f"ifNull(toString({sql}), '')"
     if kind is Kind.IP:
         return sql if bare == "IPv6" else f"toIPv6OrNull({sql if textual else f'toString({sql})'})"
     if kind is Kind.TIME:

@@ -85,8 +85,7 @@ def _without_controls(text: pa.StringArray, flags: Array) -> pa.StringArray:
 
 
 def _blank(text: pa.StringArray) -> Array:
-    lengths = _lengths(text)
-    blank = lengths == 0
+    blank: Array = np.diff(_offsets(text)) == 0
     starts = _offsets(text)[:-1][~blank]
     suspects = np.flatnonzero(~blank)[_data(text)[starts - _offsets(text)[0]] <= _SPACE]
     if suspects.size:
@@ -96,11 +95,8 @@ def _blank(text: pa.StringArray) -> Array:
 
 
 def _offsets(text: pa.StringArray) -> Array:
-    return np.frombuffer(text.buffers()[1], np.int32)[text.offset : text.offset + len(text) + 1]
-
-
-def _lengths(text: pa.StringArray) -> Array:
-    return np.diff(_offsets(text))
+    offsets: Array = np.frombuffer(text.buffers()[1], np.int32)
+    return offsets[text.offset : text.offset + len(text) + 1]
 
 
 def _data(text: pa.StringArray) -> Array:

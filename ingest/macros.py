@@ -8,6 +8,7 @@ r"""The short words of a parser's expressions, each expanded to ClickHouse SQL o
     csv(n)              n-th field, from 1; quoted fields understood
     cef('k'), cef(n)    extension key; n-th header field: 1 vendor, 2 product, 3 version, 4 class id, 5 name, 6 severity
     group('name')       named group of the case that matched
+    constant('name')    what the case that matched sets the column to
     ip(x) port(x) num(x)          NULL when it is none; ip takes brackets, a zone index and a port after it
     proto(x)            number or name to the IANA keyword in lower case
     known(x)            '' for the ways devices write "nothing"
@@ -21,16 +22,18 @@ the column it is for: that keeps the copying small.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from ingest.parser import Pairs
 from ingest.sql import quote, unquote
 
 if TYPE_CHECKING:
     from ingest.scope import Scope
 
 _QUOTE: Final = '"'
-_ESCAPED_QUOTE: Final = quote(r'\"')
+_ESCAPED_QUOTE: Final = quote(r"\"")
 _TO_OPEN_QUOTE: Final = quote(r'^"((?:[^"\\]|\\.)*)')
 
 Macro = Callable[["Scope", list[str], int], str]
@@ -45,30 +48,18 @@ PADDING: Final = 48
 """Quotes before the text: what stands after a key that is not there is then an empty value, without asking whether it is there."""
 
 NOTHING: Final = (
-    "-",
-    "N/A",
-    "n/a",
-    "NA",
-    "none",
-    "None",
-    "NONE",
-    "(null)",
-    "null",
-    "(none)",
-    "(empty)",
-    "unknown",
-    "Unknown",
-    "undefined",
-    "Undefined",
+    *("-", "N/A", "n/a", "NA", "none", "None", "NONE", "(none)", "null", "(null)", "(empty)"),
+    *("unknown", "Unknown", "undefined", "Undefined"),
 )
 
 # https://www.iana.org/assignments/protocol-numbers: those that firewalls write, by number; and other spellings of their keywords.
 _PROTOCOLS: Final = {
-    "0": "hopopt", "1": "icmp", "2": "igmp", "4": "ipv4", "6": "tcp", "8": "egp", "9": "igp", "17": "udp", "27": "rdp", "41": "ipv6", "43": "ipv6-route",
-    "44": "ipv6-frag", "46": "rsvp", "47": "gre", "50": "esp", "51": "ah", "58": "ipv6-icmp", "59": "ipv6-nonxt", "60": "ipv6-opts", "88": "eigrp",
-    "89": "ospfigp", "94": "ipip", "97": "etherip", "103": "pim", "108": "ipcomp", "112": "vrrp", "115": "l2tp", "132": "sctp", "136": "udplite",
-    "icmp6": "ipv6-icmp", "icmpv6": "ipv6-icmp", "icmp-ipv6": "ipv6-icmp", "ospf": "ospfigp",
-}  # fmt: skip
+    **{"0": "hopopt", "1": "icmp", "2": "igmp", "4": "ipv4", "6": "tcp", "8": "egp", "9": "igp", "17": "udp", "27": "rdp"},
+    **{"41": "ipv6", "43": "ipv6-route", "44": "ipv6-frag", "46": "rsvp", "47": "gre", "50": "esp", "51": "ah"},
+    **{"58": "ipv6-icmp", "59": "ipv6-nonxt", "60": "ipv6-opts", "88": "eigrp", "89": "ospfigp", "94": "ipip", "97": "etherip"},
+    **{"103": "pim", "108": "ipcomp", "112": "vrrp", "115": "l2tp", "132": "sctp", "136": "udplite"},
+    **{"icmp6": "ipv6-icmp", "icmpv6": "ipv6-icmp", "icmp-ipv6": "ipv6-icmp", "ospf": "ospfigp"},
+}
 
 
 def _kv(scope: Scope, args: list[str], window: int) -> str:
@@ -92,8 +83,15 @@ def _spaced(scope: Scope, args: list[str], window: int) -> str:
 
 def _to_next_key(scope: Scope, key: str, window: int, text: str) -> str:
     taken = scope.define(_from(scope, key, "", window, text))
-    bare = f"extract({taken}, '^((?s:.*?)) *(?: [A-Za-z0-9_.]+=|$)')"
+    bare = f"extract({taken}, {quote(_until_next_key(scope.pairs))})"
     return scope.define(f"if(startsWith({taken}, '\"'), substringIndex(substring({taken}, 2), '\"', 1), {bare})")
+
+
+def _until_next_key(pairs: Pairs) -> str:
+    """Regular expression of a value that only the next key, or the end, ends."""
+    if pairs.before == pairs.after:
+        return f"^((?s:.*?)){re.escape(pairs.before)}*(?:{re.escape(pairs.before)}[A-Za-z0-9_.]+{re.escape(pairs.equals)}|$)"
+    return f"^((?s:.*?))(?:{re.escape(pairs.after + pairs.before)}[A-Za-z0-9_. ]+{re.escape(pairs.equals)}|$)"
 
 
 def _from(scope: Scope, key: str, opening: str, window: int, text: str = "") -> str:
@@ -110,7 +108,7 @@ def _either(scope: Scope, key: str, window: int) -> str:
     taken = scope.define(_from(scope, key, "", window))
     inside = f"substringIndex(substring({taken}, 2), '\"', 1)"
     if window >= LONG:
-        escapes = scope.define(f"position({scope.pairs_text()}, {_ESCAPED_QUOTE})")
+        escapes = scope.define(f"position({scope.pairs_text()}, {_ESCAPED_QUOTE}) > 0")
         whole = f"replaceAll(extract({taken}, {_TO_OPEN_QUOTE}), {_ESCAPED_QUOTE}, '\"')"
         inside = f"if({escapes}, {whole}, {inside})"
     return scope.define(f"if(startsWith({taken}, '\"'), {inside}, substringIndex({taken}, {quote(scope.pairs.after)}, 1))")
@@ -153,6 +151,11 @@ def _cef(scope: Scope, args: list[str], window: int) -> str:
 def _group(scope: Scope, args: list[str], window: int) -> str:  # noqa: ARG001
     (name,) = args
     return scope.group(unquote(name))
+
+
+def _constant(scope: Scope, args: list[str], window: int) -> str:  # noqa: ARG001
+    (name,) = args
+    return scope.constant(unquote(name))
 
 
 def _ip(scope: Scope, args: list[str], window: int) -> str:  # noqa: ARG001
@@ -219,6 +222,7 @@ MACROS: Final[dict[str, Macro]] = {
     "csv": _csv,
     "cef": _cef,
     "group": _group,
+    "constant": _constant,
     "ip": _ip,
     "port": _port,
     "num": _num,

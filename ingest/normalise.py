@@ -125,9 +125,7 @@ class Normaliser:
         skewed = np.abs(events["event_time"].cast(pa.int64()).to_numpy() - received[rows]) > limit
         flags[rows[skewed]] |= np.uint32(IntakeFlag.CLOCK_SKEW)
         intake = _intake(batches, of, text, flags, epoch)
-        return Normalised(
-            pa.table(_take(intake, rows).columns + events.columns, schema=EVENTS.schema), _quarantined(outcome, intake)
-        )
+        return Normalised(pa.table(_take(intake, rows).columns + events.columns, schema=EVENTS.schema), _quarantined(outcome, intake))
 
 
 def _read(record: Record) -> _Batch:
@@ -161,7 +159,12 @@ def parsed_columns(parsed: Sequence[Parsed], received: Array) -> tuple[pa.Table,
 def _complete(one: Parsed, received: Array, schema: pa.Schema) -> pa.Table:
     """One statement's columns and the constants of its parser, as rows of PARSED."""
     count = len(one.rows)
-    constants = {"parser": one.parser.name, "parser_version": one.parser.version, "vendor": one.parser.vendor, "product": one.parser.product}
+    constants = {
+        "parser": one.parser.name,
+        "parser_version": one.parser.version,
+        "vendor": one.parser.vendor,
+        "product": one.parser.product,
+    }
     columns: list[Any] = []
     for target in schema:
         if target.name == "event_time":

@@ -192,7 +192,7 @@ class _Run:
 
     def _keep(self, parser: Parser, rows: Array, answer: pa.Table) -> Array:
         """File the answer's rows as parsed or malformed; the result is the rows that were not recognised."""
-        known = answer[OK].to_numpy().astype(bool)
+        known: Array = answer[OK].to_numpy().astype(bool)
         good = known
         columns = answer
         if DETAIL in answer.column_names:

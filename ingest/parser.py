@@ -7,7 +7,7 @@ The file is checked whole when it is loaded, and every complaint is a ParserErro
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
@@ -17,17 +17,22 @@ import yaml
 
 from core.errors import ParserError
 from core.events import PARSED
+from ingest.headers import ALIASES as HEADER_NAMES
 
 FOLDER: Final = Path(__file__).parent / "parsers"
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _KEYS: Final = frozenset(
-    "name version vendor product tier docs notes recognise text delimiter pairs with malformed maps cases log_class event_time columns".split()
+    (
+        *("name", "version", "vendor", "product", "tier", "docs", "notes"),
+        *("recognise", "text", "delimiter", "pairs", "with", "malformed", "maps", "fragments", "cases"),
+        *("log_class", "event_time", "columns"),
+    )
 )
 _REQUIRED: Final = ("name", "version", "vendor", "product", "recognise", "log_class", "columns")
 _OWN: Final = frozenset({"parser", "parser_version", "log_class", "event_time"})
 COLUMNS: Final = frozenset(column.name for column in PARSED) - _OWN
-_RESERVED: Final = frozenset("line received rest body host app head pri header_time syslog_severity text".split())
+_RESERVED: Final = frozenset(("text", "line", "received", "zone"))
 
 
 class Tier(IntEnum):
@@ -147,7 +152,7 @@ def _lines(file: Path, node: Any) -> dict[tuple[str, ...], int]:
 class _Reader:
     """Reads the tree of one file key by key."""
 
-    def __init__(self, file: Path, tree: Mapping[Hashable, Any], lines: Mapping[tuple[str, ...], int]) -> None:
+    def __init__(self, file: Path, tree: Mapping[Any, Any], lines: Mapping[tuple[str, ...], int]) -> None:
         self._file = file
         self._tree = tree
         self._lines = lines
@@ -190,7 +195,7 @@ class _Reader:
     def _wrong(self, reason: str, *path: str) -> ParserError:
         return ParserError(self._file, reason, self._lines.get(path, 0))
 
-    def _known(self, tree: Mapping[Hashable, Any], allowed: Iterable[str], path: tuple[str, ...]) -> None:
+    def _known(self, tree: Mapping[Any, Any], allowed: Collection[str], path: tuple[str, ...]) -> None:
         for key in tree:
             if key not in allowed:
                 raise self._wrong(f"there is no such key: {key!r}", *path, str(key))
@@ -230,13 +235,13 @@ class _Reader:
     def _aliases(self) -> Mapping[str, str]:
         aliases = self._mapping("with")
         for name in aliases:
-            if not _NAME.fullmatch(name) or name in COLUMNS or name in _RESERVED or name in _OWN:
+            if not _NAME.fullmatch(name) or name in COLUMNS or name in _RESERVED or name in _OWN or name in HEADER_NAMES:
                 raise self._wrong(f"{name!r} cannot be a name here: it is taken, or not lower case", "with", name)
         return aliases
 
     def _pairs(self) -> Pairs:
         pairs = self._mapping("pairs")
-        self._known(dict(pairs), ("before", "equals", "after"), ("pairs",))
+        self._known(pairs, ("before", "equals", "after"), ("pairs",))
         return Pairs(**pairs)
 
     def _maps(self) -> Mapping[str, Mapping[str, str]]:
@@ -270,6 +275,14 @@ class _Reader:
         self._known(tree, ("of", "items"), ("cases",))
         return Cases(tree["of"], tuple(self._case(number, item) for number, item in enumerate(tree["items"])))
 
+    def _filled(self, pattern: str, *path: str) -> str:
+        """`pattern` with each %{NAME} replaced by that fragment."""
+        fragments = self._mapping("fragments")
+        try:
+            return re.sub(r"%\{(\w+)\}", lambda found: fragments[found[1]], pattern)
+        except KeyError as error:
+            raise self._wrong(f"there is no fragment {error}", *path) from None
+
     def _case(self, number: int, item: Any) -> Case:
         path = ("cases", "items", str(number))
         if not isinstance(item, dict) or not (item.get("when") or item.get("match")):
@@ -278,7 +291,7 @@ class _Reader:
         constants = item.get("set", {})
         if not isinstance(constants, dict):
             raise self._wrong("set must be a mapping", *path, "set")
-        match = str(item.get("match", ""))
+        match = self._filled(str(item.get("match", "")), *path, "match")
         try:
             re.compile(match)
         except re.error as error:

@@ -12,7 +12,7 @@ from typing import Any
 
 from ingest import headers
 from ingest.macros import MACROS, MIDDLE, PADDING
-from ingest.parser import Definition, Pairs
+from ingest.parser import Case, Cases, Definition, Pairs
 from ingest.sql import arguments, quote, tokens
 
 _CEF_FIELD = r"((?:[^|\\]|\\.)*)"
@@ -149,54 +149,60 @@ class Scope:
     def json_value(self, path: list[str]) -> str:
         """The text at a path of the document, which is read once whatever number of paths are asked."""
         sql = self._json_alias
-        place = self._json
-        for number, part in enumerate(path):
+        place: dict[str, Any] | None = self._json
+        for number, part in enumerate(path, 1):
+            if place is None:
+                raise ValueError("a path goes on where another ends")
             sql = f"{sql}[{int(part) + 1}]" if _PART.fullmatch(part) else f"tupleElement({sql}, {quote(part)})"
-            inner = place.setdefault(part, None if number == len(path) - 1 else {})
-            if (inner is None) != (number == len(path) - 1):
-                raise ValueError("a path cannot end where another goes on")
-            place = inner
+            place = place.setdefault(part, {} if number < len(path) else None)
+        if place is not None:
+            raise ValueError("a path ends where another goes on")
         _ = self.text  # the document's alias refers to it
         return sql
 
     # Cases
 
+    def _cases(self) -> Cases:
+        if self._definition.cases is None:
+            raise ValueError("this parser has no cases")
+        return self._definition.cases
+
     def group(self, name: str) -> str:
         """A named group of the case that matched; '' when that case has none of this name."""
-        cases = self._definition.cases
-        if cases is None:
-            raise ValueError("this parser has no cases")
-        places = [str(case.groups.get(name, 0)) for case in cases.items]
+        places = [str(case.groups.get(name, 0)) for case in self._cases().items]
         if not any(place != "0" for place in places):
             raise ValueError("no case has a group of this name")
         return f"{self._groups()}[[{', '.join(places)}][{self.case()}]]"
 
     def constant(self, name: str) -> str:
         """What the case that matched sets `name` to; '' when it does not."""
-        cases = self._definition.cases
-        assert cases is not None  # noqa: S101 - only asked for parsers with cases
-        return f"[{', '.join(quote(case.set.get(name, '')) for case in cases.items)}][{self.case()}]"
+        return f"[{', '.join(quote(case.set.get(name, '')) for case in self._cases().items)}][{self.case()}]"
 
     def case(self) -> str:
         """Number of the case that matched, from 1; 0 when none did."""
-        cases = self._definition.cases
-        assert cases is not None  # noqa: S101
-        of = self.define(self.expand(cases.of))
+        of = self._of()
         branches = [
-            f"{self.expand(case.when) if case.when else f'match({of}, {quote(case.match)})'}, {number}"
-            for number, case in enumerate(cases.items, 1)
+            f"{self.expand(case.when) if case.when else _matches(of, case)}, {number}" for number, case in enumerate(self._cases().items, 1)
         ]
         return self.define(f"multiIf({', '.join(branches)}, 0)")
 
     def _groups(self) -> str:
-        cases = self._definition.cases
-        assert cases is not None  # noqa: S101
-        of = self.define(self.expand(cases.of))
         case = self.case()
         branches = [
-            f"{case} = {number}, extractGroups({of}, {quote(item.match)})" for number, item in enumerate(cases.items, 1) if item.match
+            f"{case} = {number}, extractGroups({self._of()}, {quote(item.match)})"
+            for number, item in enumerate(self._cases().items, 1)
+            if item.match
         ]
         return self.define(f"multiIf({', '.join(branches)}, [])")
+
+    def _of(self) -> str:
+        return self.define(self.expand(self._cases().of))
+
+
+def _matches(of: str, case: Case) -> str:
+    # match() looks for a literal of the pattern first and takes a wrong one from some: it then misses what extractGroups finds.
+    groups = re.compile(case.match).groups
+    return f"notEmpty(extractGroups({of}, {quote(case.match)}))" if groups else f"match({of}, {quote(case.match)})"
 
 
 def _opening(sql: str, at: int) -> int:
