@@ -43,6 +43,7 @@ class RunningCentre:
         self.config.write_text(yaml.safe_dump(tree, allow_unicode=True), encoding="utf-8")
         self.log = folder / "log.txt"
         self._process: subprocess.Popen[bytes] | None = None
+        self._clients: list[httpx.Client] = []
 
     @property
     def url(self) -> str:
@@ -92,6 +93,8 @@ class RunningCentre:
 
     def close(self) -> None:
         """End it however it stands."""
+        for client in self._clients:
+            client.close()
         if self._process is not None and self._process.poll() is None:
             self.kill()
 
@@ -100,6 +103,7 @@ class RunningCentre:
         scope = ["--agency", agency] if agency else []
         self.command("users", "set", name, "--role", role, *scope, environment={"BONGSU_PASSWORD": PASSWORD})
         client = httpx.Client(base_url=self.url, timeout=30)
+        self._clients.append(client)
         assert client.post("/v1/login", json={"name": name, "password": PASSWORD}).status_code == 200
         return client
 
