@@ -166,7 +166,7 @@ class Intake:
         self._held += size
         if self.congested:
             self._room.clear()
-        if self._is_ready(queue):
+        if self._is_ready(queue) and lane not in self._busy:
             self._flush(everything=False)
         else:
             self._set_timer()

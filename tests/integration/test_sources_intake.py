@@ -96,6 +96,17 @@ async def test_order_per_origin_holds_under_load(tmp_path: Path) -> None:
         assert {origin: centre.lines(origin) for origin in origins} == sent
 
 
+async def test_a_small_batch_does_not_overtake_a_large_one(tmp_path: Path) -> None:
+    large = random.Random(3).randbytes(8 << 20).replace(b"\n", b"")  # takes longer to compress than the small one lingers
+    async with receiving(tmp_path, {"intake": {"linger_ms": 1}}) as centre:
+        first = centre.intake.offer(ORIGIN, large, 1)
+        await asyncio.sleep(0)
+        await centre.intake.submit(ORIGIN, b"small", 1)
+        await first
+        await centre.all()
+        assert centre.lines() == [large, b"small"]
+
+
 async def test_lines_that_hold_an_lf_stay_whole_among_others(centre: Receiving) -> None:
     intake = centre.intake
     await asyncio.gather(
