@@ -100,11 +100,6 @@ class Session:
             values = ", ".join(f"{name} = {value!r}" for name, value in settings.items())
             self._connection.query(f"SET {values}", "Null")
 
-    @property
-    def raw(self) -> Any:
-        """The chdb connection at this moment; whoever uses it handles its errors and must not go on with it after one."""
-        return self._connection
-
     def close(self) -> None:
         """Release the connection; waits for the query under way."""
         self._connection.close()

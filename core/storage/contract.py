@@ -2,8 +2,10 @@
 
 - `insert` is atomic per call when all rows fall into one table partition (see `core.events.Table.partition_by`), and idempotent:
   the same `token` writes its rows once, however often it is given within the deduplication window.
-- Values go to the engine beside the SQL (`{name:Type}` placeholders), never in its text.
-- A query has limits; passing one raises QueryTooCostly. A store that cannot be reached, is locked or full raises StoreUnavailable.
+- Values go to the engine beside the SQL (`{name:Type}` placeholders), never in its text. A value is a text, number, bool, aware
+  datetime (for `DateTime64(3, 'UTC')`), address, or list of these; anything else is a TypeError.
+- `query` and `stream` cannot write. A query has limits; passing one raises QueryTooCostly. A store that cannot be reached, is locked
+  or full raises StoreUnavailable.
 - All methods are coroutines; the work is done outside the event loop. `close` lets running calls finish.
 """
 
@@ -45,11 +47,17 @@ class Store(Protocol):
         ...
 
     async def insert(self, table: str, rows: pa.Table, token: str) -> None:
-        """Write `rows`, whose columns are those of the table in `core.events`."""
+        """Write `rows`, whose columns are those of the table in `core.events`. Durable on return.
+
+        When it raises StoreUnavailable the rows may have been written: give the same rows with the same token again.
+        """
         ...
 
     async def query(self, sql: str, params: Params | None = None, limits: Limits | None = None) -> pa.Table:
-        """The whole result. Addresses come as 16 bytes, times as UTC milliseconds."""
+        """The whole result. Addresses come as 16 bytes, times as UTC milliseconds.
+
+        A cancelled call ends at once for its caller; the engine may work on until the query ends or passes its limits.
+        """
         ...
 
     def stream(self, sql: str, params: Params | None = None, limits: Limits | None = None) -> AsyncIterator[pa.RecordBatch]:

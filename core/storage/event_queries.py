@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address, ip_network
@@ -31,6 +31,9 @@ _KEY: Final = ("event_time", *(column.name for column in POSITION))
 _NEWEST_FIRST: Final = ", ".join(f"{name} DESC" for name in _KEY)
 _HIGHEST: Final = {Kind.UINT8: 2**8 - 1, Kind.UINT16: 2**16 - 1, Kind.UINT32: 2**32 - 1, Kind.UINT64: 2**64 - 1}
 _MINUTE: Final = timedelta(minutes=1)
+_LATEST: Final = 7_258_118_400_000  # the year 2200: later times have no cursor
+_MILLISECOND: Final = timedelta(milliseconds=1)
+_NEWEST_PARTS: Final = (256, 16, 1)  # a full page is mostly found in the newest part of the range, without sorting all of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,15 +132,18 @@ async def search(store: Store, query: EventQuery) -> EventPage:
     if not 1 <= query.limit <= MOST_PER_PAGE:
         raise Invalid(f"limit must be between 1 and {MOST_PER_PAGE}")
     where = _Where()
-    where.between("event_time", query.since, query.until)
     where.scope(query.agencies)
     for condition in query.filters:
         _add_filter(where, condition)
-    if query.cursor:
-        _add_cursor(where, query.cursor)
-    found = await store.query(
-        f"SELECT {_COLUMNS} FROM events WHERE {where.sql} ORDER BY {_NEWEST_FIRST} LIMIT {query.limit + 1}", where.params, _LIMITS
-    )
+    until = min(query.until, _add_cursor(where, query.cursor) + _MILLISECOND) if query.cursor else query.until
+    for part in _NEWEST_PARTS:
+        of_part = _Where(list(where.conditions), dict(where.params))
+        of_part.between("event_time", until - (until - query.since) / part, until)
+        found = await store.query(
+            f"SELECT {_COLUMNS} FROM events WHERE {of_part.sql} ORDER BY {_NEWEST_FIRST} LIMIT {query.limit + 1}", of_part.params, _LIMITS
+        )
+        if found.num_rows > query.limit:
+            break
     page = found.slice(0, query.limit)
     more = found.num_rows > query.limit
     return EventPage(to_jsonable(page), _cursor_after(page.slice(query.limit - 1).to_pylist()[0]) if more else "")
@@ -146,16 +152,15 @@ async def search(store: Store, query: EventQuery) -> EventPage:
 async def get_event(store: Store, event_id: str, scope: Scope) -> dict[str, Any]:
     """The event of that id; NotFound when there is none within `scope`."""
     try:
-        epoch, partition, offset, line = parse_event_id(event_id)
+        position = parse_event_id(event_id)
     except ValueError:
-        raise NotFound(f"there is no event {event_id!r}") from None
+        position = None
+    if position is None or not _is_position(position):
+        raise NotFound(f"there is no event {event_id!r}")
     where = _Where()
     where.scope(scope)
-    for name, value in zip(_KEY[1:], (epoch, partition, offset, line), strict=True):
-        column = EVENTS.column(name)
-        if isinstance(value, int) and not 0 <= value <= _HIGHEST[column.kind]:
-            raise NotFound(f"there is no event {event_id!r}")
-        where.add(lambda p, name=name: f"{name} = {p}", (_param_type(column), value))
+    for column, value in zip(POSITION, position, strict=True):
+        where.add(lambda p, name=column.name: f"{name} = {p}", (_param_type(column), value))
     found = await store.query(f"SELECT {_COLUMNS} FROM events WHERE {where.sql} LIMIT 1", where.params, _LIMITS)
     if not found.num_rows:
         raise NotFound(f"there is no event {event_id!r}")
@@ -261,19 +266,27 @@ def _param_type(column: Column) -> str:
 
 
 def _cursor_after(row: Mapping[str, Any]) -> str:
-    key = [millis(row["event_time"]), *(row[name] for name in _KEY[1:])]
+    key = [millis(row["event_time"]), *(row[column.name] for column in POSITION)]
     return base64.urlsafe_b64encode(json.dumps(key, separators=(",", ":")).encode()).decode().rstrip("=")
 
 
-def _add_cursor(where: _Where, cursor: str) -> None:
+def _add_cursor(where: _Where, cursor: str) -> datetime:
+    """Add that events come after `cursor`; gives the time it stands at."""
     try:
-        at, epoch, partition, offset, line = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        key = (from_millis(int(at)), str(epoch), int(partition), int(offset), int(line))
-    except (ValueError, TypeError, OverflowError, OSError, binascii.Error):
+        at, *position = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        time = from_millis(int(at))
+    except (ValueError, TypeError, OverflowError, binascii.Error):
         raise Invalid("the cursor is not one of ours") from None
-    types = ("DateTime64(3, 'UTC')", *(_param_type(EVENTS.column(name)) for name in _KEY[1:]))
-    for value, kind in zip(key[2:], ("UInt16", "UInt64", "UInt32"), strict=True):
-        if not 0 <= int(str(value)) < 2 ** int(kind.removeprefix("UInt")):
-            raise Invalid("the cursor is not one of ours")
-    where.add(lambda at: f"event_time <= {at}", (types[0], key[0]))
-    where.add(lambda *p: f"({', '.join(_KEY)}) < ({', '.join(p)})", *zip(types, key, strict=True))
+    if not _is_position(position) or not 0 <= at < _LATEST:
+        raise Invalid("the cursor is not one of ours")
+    types = ("DateTime64(3, 'UTC')", *(_param_type(column) for column in POSITION))
+    where.add(lambda *p: f"({', '.join(_KEY)}) < ({', '.join(p)})", *zip(types, (time, *position), strict=True))
+    return time
+
+
+def _is_position(values: Sequence[object]) -> bool:
+    """Whether `values` could be epoch, partition, offset and line: one for each, of its type and size."""
+    return len(values) == len(POSITION) and all(
+        isinstance(value, str) if column.kind.is_text else isinstance(value, int) and 0 <= value <= _HIGHEST[column.kind]
+        for column, value in zip(POSITION, values, strict=True)
+    )

@@ -71,11 +71,15 @@ class TableWriter:
         repeated = 0
         for record in records:
             for place, rows in _by_place(self._read(record)):
-                new = rows.filter(pc.greater(rows["raw_offset"], seen[place])) if place in seen else rows
-                repeated += rows.num_rows - new.num_rows
-                if new.num_rows:
-                    seen[place] = pc.max(new["raw_offset"]).as_py()
+                lowest, highest = pc.min_max(rows["raw_offset"]).as_py().values()
+                known = seen.get(place, -1)
+                if highest > known:
+                    new = rows if lowest > known else rows.filter(pc.greater(rows["raw_offset"], known))
+                    repeated += rows.num_rows - new.num_rows
+                    seen[place] = highest
                     yield place, new
+                else:
+                    repeated += rows.num_rows
         if repeated:
             metrics.ROWS_REPEATED.labels(self._table.name).inc(repeated)
 

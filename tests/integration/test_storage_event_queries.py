@@ -155,7 +155,10 @@ async def test_wrong_filters_are_the_askers_fault(bare_store: Store, wrong: tupl
         await search(bare_store, query(wrong))
 
 
-@pytest.mark.parametrize("cursor", ["x", "====", "bnVsbA", "WzEsMl0", "WzEsImsiLC0xLDIsM10", "W25hbix7fSwxLDIsM10", "한글"])
+@pytest.mark.parametrize(
+    "cursor",
+    ["x", "====", "bnVsbA", "WzEsMl0", "WzEsImsiLC0xLDIsM10", "W25hbix7fSwxLDIsM10", "WzI1MzQwMjMwMDAwMDAwMCwiayIsMSwyLDNd", "한글"],
+)
 async def test_a_foreign_cursor_is_refused(bare_store: Store, cursor: str) -> None:
     with pytest.raises(Invalid, match="cursor"):
         await search(bare_store, query(cursor=cursor))
