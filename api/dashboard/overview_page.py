@@ -18,7 +18,7 @@ from api.dashboard.incident_table import IncidentTable
 from api.dashboard.texts import kst, number, share
 from api.dashboard.visitor import Visitor
 from api.overview import Overview, Overviews
-from core.errors import StoreError, Unauthenticated
+from core.errors import Forbidden, StoreError, Unauthenticated
 from respond import incidents
 from respond.incidents import Summary
 
@@ -41,16 +41,17 @@ def register() -> None:
 class Card:
     """One figure with its name and a note."""
 
-    def __init__(self, name: str, classes: str = "") -> None:
-        with ui.element("div").classes(f"card {classes}") as self._box:
+    def __init__(self, name: str) -> None:
+        with ui.element("div").classes("card") as self._box:
             text("span", name, "name")
             self._value = text("span", "–", "value")
             self._note = text("span", "", "note")
 
-    def show(self, value: str, note: str, *, warn: bool = False) -> None:
+    def show(self, value: str, note: str, mood: str = "") -> None:
+        """Show a figure; `mood` is '', `warn` (something is wrong) or `ember` (there is work)."""
         self._value.set_content(escape(value))
         self._note.set_content(escape(note))
-        self._box.classes(add="warn" if warn else "", remove="" if warn else "warn")
+        self._box.classes(replace=f"card {mood}")
 
 
 class OverviewPage:
@@ -71,7 +72,7 @@ class OverviewPage:
                 self._quarantined = Card(t("card.quarantined"))
                 self._lag = Card(t("card.lag"))
                 self._detections = Card(t("card.detections"))
-                self._open = Card(t("card.open"), "ember") if self._reads_incidents else None
+                self._open = Card(t("card.open")) if self._reads_incidents else None
             self._chart = MinuteChart(t)
             self._build_incidents()
 
@@ -100,6 +101,9 @@ class OverviewPage:
         except Unauthenticated:
             ui.navigate.to(visitor.login_url)
             return
+        except Forbidden:  # the roles changed since the page was built
+            ui.navigate.reload()
+            return
         except StoreError as error:
             _log.warning("dashboard.stale", error=str(error))
             self._live.set_content(escape(t("stale", time=kst(visitor.centre.clock.now()))))
@@ -122,11 +126,13 @@ class OverviewPage:
         self._quarantined.show(number(overview.quarantined_today), t("card.quarantined.note", share=quarantined))
         failing = next((stage.name for stage in overview.stages if stage.problem), "")
         note = t("card.lag.problem", stage=failing) if failing else t("card.lag.note")
-        self._lag.show(number(overview.lag), note, warn=bool(failing))
+        self._lag.show(number(overview.lag), note, "warn" if failing else "")
         self._detections.show(number(overview.detections_today), t("card.today"))
         if self._open is not None:
             grave = sum(overview.open_by_severity.get(severity, 0) for severity in _GRAVE)
-            self._open.show(number(overview.open_incidents), t("card.open.note", grave=number(grave)))
+            self._open.show(
+                number(overview.open_incidents), t("card.open.note", grave=number(grave)), "ember" if overview.open_incidents else ""
+            )
         self._chart.show(overview.minutes)
         self._table.show(found, overview.at)
         self._some.set_visibility(bool(found))

@@ -62,7 +62,10 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "chart.quarantined": ("격리", "quarantined"),
     "chart.detections": ("탐지", "detections"),
     "chart.empty": ("최근 60분 동안 들어온 이벤트가 없습니다.", "No event came in the last 60 minutes."),
-    "chart.hint": ("로그를 보내는 방법은 docs/api.md에 있습니다.", "docs/api.md says how to send logs."),
+    "chart.hint": (
+        "장비의 syslog를 이 서버로 보내거나 POST /v1/logs로 올려 보세요.",
+        "Point a device's syslog at this server, or push lines to POST /v1/logs.",
+    ),
     "incidents.title": ("최근 사고", "Newest incidents"),
     "incidents.empty": ("아직 사고가 없습니다.", "No incidents yet."),
     "incidents.hint": ("규칙에 걸린 로그가 들어오면 여기에 나타납니다.", "They appear here as soon as a rule fires."),
