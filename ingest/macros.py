@@ -6,7 +6,9 @@ r"""The short words of a parser's expressions, each expanded to ClickHouse SQL o
     spaced('k', ...)    the same where bare values may hold spaces: they run to the next ` key=`
     json('a.b.0')       value at a path; numbers name places of a list
     csv(n)              n-th field, from 1; quoted fields understood
-    cef('k'), cef(n)    extension key; n-th header field: 1 vendor, 2 product, 3 version, 4 class id, 5 name, 6 severity
+    field('name')       value of the first key that the map `fields` calls so: for formats of many synonyms
+    cef('k', ...)       first of these extension keys that has a value
+    cef(n)              n-th header field: 1 vendor, 2 product, 3 version, 4 class id, 5 name, 6 severity
     group('name')       named group of the case that matched
     constant('name')    what the case that matched sets the column to
     ip(x) port(x) num(x)          NULL when it is none; ip takes brackets, a zone index and a port after it
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from ingest.scope import Scope
 
 _QUOTE: Final = '"'
+_ESCAPED: Final = quote(r"\\([=|\\])")
+_CEF_VALUE: Final = quote(r'^"*((?s:.*?)) *(?: [A-Za-z0-9_.]+=|$)')
 _ESCAPED_QUOTE: Final = quote(r"\"")
 _TO_OPEN_QUOTE: Final = quote(r'^"((?:[^"\\]|\\.)*)')
 
@@ -138,14 +142,23 @@ def _csv(scope: Scope, args: list[str], window: int) -> str:
 
 
 def _cef(scope: Scope, args: list[str], window: int) -> str:
-    (what,) = args
-    if what.isdecimal():
-        return f"replaceRegexpAll({scope.cef_header()}[{int(what) + 1}], '\\\\\\\\(.)', '\\\\1')"
-    extension = scope.cef_extension()
+    if len(args) == 1 and args[0].isdecimal():
+        return f"replaceRegexpAll({scope.cef_header()}[{int(args[0]) + 1}], {_ESCAPED}, '\\\\1')"
+    return _first(scope, args, lambda key: _cef_value(scope, key, window))
+
+
+def _cef_value(scope: Scope, key: str, window: int) -> str:
+    taken = _from(scope, key, "", window, scope.cef_extension())
     if window <= ADDRESS:
-        return f"trim(BOTH '\"' FROM substringIndex({_from(scope, unquote(what), '', window, extension)}, ' ', 1))"
-    value = _to_next_key(scope, unquote(what), window, extension)
-    return f"if(position({value}, '\\\\') = 0, {value}, replaceRegexpAll({value}, '\\\\\\\\([=|\\\\\\\\])', '\\\\1'))"
+        return f"trim(BOTH '\"' FROM substringIndex({taken}, ' ', 1))"
+    value = f"extract({taken}, {_CEF_VALUE})"
+    return f"replaceRegexpAll({value}, {_ESCAPED}, '\\\\1')" if window >= LONG else value
+
+
+def _field(scope: Scope, args: list[str], window: int) -> str:  # noqa: ARG001
+    (name,) = args
+    names, values = scope.fields()
+    return f"{values}[indexOf({names}, {quote(unquote(name))})]"
 
 
 def _group(scope: Scope, args: list[str], window: int) -> str:  # noqa: ARG001
@@ -221,6 +234,7 @@ MACROS: Final[dict[str, Macro]] = {
     "json": _json,
     "csv": _csv,
     "cef": _cef,
+    "field": _field,
     "group": _group,
     "constant": _constant,
     "ip": _ip,
