@@ -55,7 +55,7 @@ class _Pending:
 
     next: dict[Stream, int] = field(default_factory=dict)
     first: dict[Stream, int] = field(default_factory=dict)
-    progress: dict[tuple[str, int], int] = field(default_factory=dict)
+    progress: dict[tuple[str, Stream], int] = field(default_factory=dict)
     registered: list[Register] = field(default_factory=list)
     kept: Counter[str] = field(default_factory=Counter)
     written: int = 0
@@ -72,11 +72,11 @@ class Journal:
         self._path = path
         self._clock = clock
         self._local = threading.local()
-        self._readers: list[sqlite3.Connection] = []
+        self._connections: list[sqlite3.Connection] = []
         self._guard = threading.Lock()
         self._streams: dict[str, list[Stream]] = {}
         self._groups: defaultdict[str, set[str]] = defaultdict(set)  # by topic
-        self._progress: dict[tuple[str, int], int] = {}
+        self._progress: dict[tuple[str, Stream], int] = {}  # by group
         self._kept: Counter[str] = Counter()
         self._trimmable: set[Stream] = set()
         self._tidied_at = time.monotonic()
@@ -96,7 +96,7 @@ class Journal:
                 journal._writer = journal._connect()
                 journal._prepare(topics, partitions)
             except BaseException:
-                os.close(journal._lock)
+                journal._let_go()
                 raise
         except OSError as error:
             raise BusUnavailable(f"{path} cannot be opened: {error.strerror}") from error
@@ -111,9 +111,7 @@ class Journal:
         except sqlite3.Error as error:
             raise self.explain(error) from error  # nothing is lost: the WAL is read at the next start
         finally:
-            for connection in (*self._readers, self._writer):
-                connection.close()
-            os.close(self._lock)
+            self._let_go()
 
     def streams(self, topic: str) -> Sequence[Stream]:
         """The partitions of `topic`, in order; BusError when there is no such topic."""
@@ -124,7 +122,7 @@ class Journal:
 
     def progress(self, group: str, stream: Stream) -> int:
         """The next offset `group` will read."""
-        return self._progress.get((group, stream.number), stream.first)
+        return self._progress.get((group, stream), stream.first)
 
     def kept(self, topic: str) -> int:
         """Bytes of `topic` that are still needed by a group, or that no group has ever read."""
@@ -150,6 +148,11 @@ class Journal:
             positions = [self._apply(change, pending) for change in changes]
         self._settle(pending)
         return positions
+
+    def probe(self) -> None:
+        """Write something that changes nothing; sqlite3.Error when that cannot be done just now."""
+        with self._transaction():
+            self._writer.execute("UPDATE meta SET epoch = epoch")
 
     def tidy(self) -> None:
         """Bring the WAL into the main file once it is large or a second has passed; in quieter times also give free room to the disk."""
@@ -193,8 +196,15 @@ class Journal:
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        with self._guard:
+            self._connections.append(connection)
         connection.execute("PRAGMA synchronous=FULL")
         return connection
+
+    def _let_go(self) -> None:
+        for connection in self._connections:
+            connection.close()
+        os.close(self._lock)
 
     def _reader(self) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
@@ -202,8 +212,6 @@ class Journal:
             connection = self._connect()
             connection.execute("PRAGMA query_only=ON")
             self._local.connection = connection
-            with self._guard:
-                self._readers.append(connection)
         return connection
 
     @contextmanager
@@ -267,35 +275,23 @@ class Journal:
             stream.next = last - stream.id(0) + 1
             self._kept[stream.topic] += size
         for group, number, offset in sql.execute("SELECT reader, stream, next FROM progress"):
-            self._progress[group, number] = offset
+            self._progress[group, by_number[number]] = offset
             self._groups[by_number[number].topic].add(group)
         self._trimmable = {stream for stream in by_number.values() if stream.first < self._floor(stream)}
 
     def _floor(self, stream: Stream) -> int:
         """Messages before this offset are needed by nobody. A topic without a group needs all of them."""
         groups = self._groups[stream.topic]
-        return min((self._progress[group, stream.number] for group in groups), default=stream.first)
+        return min((self._progress[group, stream] for group in groups), default=stream.first)
 
     def _apply(self, change: Change, pending: _Pending) -> Sequence[Position]:
         match change:
             case Append():
                 return self._append(change, pending)
             case Advance():
-                marks = [(change.group, stream.number, offset) for stream, offset in change.next_offsets.items()]
-                for group, number, offset in marks:
-                    pending.progress[group, number] = max(offset, pending.progress.get((group, number), 0))
-                self._writer.executemany(
-                    "INSERT INTO progress VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET next = max(next, excluded.next)", marks
-                )
+                self._advance(change, pending)
             case Register():
-                marks = [
-                    (change.group, stream.number, pending.first.get(stream, stream.first))
-                    for topic in change.topics
-                    for stream in self._streams[topic]
-                ]
-                self._writer.executemany("INSERT OR IGNORE INTO progress VALUES (?, ?, ?)", marks)
-                pending.progress.update({(g, n): offset for g, n, offset in marks if (g, n) not in pending.progress})
-                pending.registered.append(change)
+                self._register(change, pending)
         return ()
 
     def _append(self, change: Append, pending: _Pending) -> Sequence[Position]:
@@ -310,6 +306,26 @@ class Journal:
         self._writer.executemany("INSERT INTO message VALUES (?, ?, ?, ?)", rows)
         pending.written += change.size
         return positions
+
+    def _advance(self, change: Advance, pending: _Pending) -> None:
+        for stream, offset in change.next_offsets.items():
+            place = (change.group, stream)
+            pending.progress[place] = max(offset, pending.progress.get(place, 0))
+        self._writer.executemany(
+            "INSERT INTO progress VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET next = max(next, excluded.next)",
+            [(change.group, stream.number, offset) for stream, offset in change.next_offsets.items()],
+        )
+
+    def _register(self, change: Register, pending: _Pending) -> None:
+        streams = [stream for topic in change.topics for stream in self._streams[topic]]
+        oldest = {stream: pending.first.get(stream, stream.first) for stream in streams}
+        for stream, offset in oldest.items():
+            pending.progress.setdefault((change.group, stream), offset)
+        self._writer.executemany(
+            "INSERT OR IGNORE INTO progress VALUES (?, ?, ?)",
+            [(change.group, stream.number, offset) for stream, offset in oldest.items()],
+        )
+        pending.registered.append(change)
 
     def _shrink(self) -> None:
         (free,) = self._writer.execute("PRAGMA freelist_count").fetchone()
@@ -346,9 +362,8 @@ class Journal:
                 self._groups[topic].add(change.group)
         self._kept.update(pending.kept)
         self._unsettled += pending.written + 4 * _PAGE
-        touched = {number for _, number in pending.progress}
-        candidates = self._trimmable.union(s for streams in self._streams.values() for s in streams if s.number in touched)
-        self._trimmable = {stream for stream in candidates if stream.first < self._floor(stream)}
+        touched = self._trimmable.union(stream for _, stream in pending.progress)
+        self._trimmable = {stream for stream in touched if stream.first < self._floor(stream)}
 
 
 def _take_lock(path: Path) -> int:

@@ -4,7 +4,8 @@ Invariants:
 - Changes are made durable in the order they were submitted; a submission whose caller gave up before its turn is left out.
 - A full disk fails only what does not fit: the changes of a failed transaction are tried again one by one, so that groups can still
   commit and room can be made.
-- The thread ends only by `close`, after everything submitted before it.
+- The thread ends by `close`, after everything submitted before it, or when its event loop is gone.
+- `problem` tells of the last failure until a write succeeds; with nothing to write, the journal is probed.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class Writer:
         while not last:
             submissions, last = self._gather()
             outcomes = self._round(submissions)
-            self._post(outcomes)
+            last = not self._post(outcomes) or last
             self._look_after()
 
     def _gather(self) -> tuple[list[_Submission], bool]:
@@ -82,9 +83,11 @@ class Writer:
 
     def _round(self, submissions: Sequence[_Submission]) -> Sequence[_Outcome]:
         wanted = [(change, future) for change, future in submissions if not future.cancelled()]
-        if not wanted and not self._journal.trimmable:
+        if not wanted and not self._journal.trimmable and not self.problem:
             return ()
         try:
+            if self.problem and not wanted:
+                self._journal.probe()
             positions = self._journal.write([change for change, _ in wanted])
         except sqlite3.Error as error:
             return self._failed(wanted, self._journal.explain(error))
@@ -109,11 +112,13 @@ class Writer:
             self.problem = f"the journal cannot be tidied: {error}"
             _log.error("bus.tidy_failed", error=str(error))
 
-    def _post(self, outcomes: Sequence[_Outcome]) -> None:
+    def _post(self, outcomes: Sequence[_Outcome]) -> bool:
         try:
             self._loop.call_soon_threadsafe(self._resolve, outcomes)
         except RuntimeError:  # the loop was closed without closing the bus; nobody waits any more
             _log.warning("bus.loop_closed")
+            return False
+        return True
 
     def _resolve(self, outcomes: Sequence[_Outcome]) -> None:
         for future, outcome in outcomes:

@@ -401,6 +401,25 @@ async def test_what_a_member_that_left_did_not_commit_goes_to_the_other(bus: Bus
     assert seen == set(range(8)) - {int(lost[0].value)}
 
 
+async def test_after_a_sharing_out_all_that_was_not_committed_comes_again(bus: Bus) -> None:
+    one = await bus.consumer("g", [RAW])
+    await bus.produce(RAW, [Message(b"%d" % partition, partition=partition) for partition in range(PARTITIONS)])
+    await read(one, PARTITIONS)
+    await one.commit({(RAW, 0): 1})
+    joining = asyncio.create_task(bus.consumer("g", [RAW]))
+    generation = one.generation
+    again: list[Record] = []
+    async with asyncio.timeout(PATIENCE):
+        while one.generation == generation or not joining.done():
+            again += await one.poll(max_messages=100, max_bytes=1 << 20, timeout=0.1)
+        two = await joining
+        while len(again) < PARTITIONS - 1:
+            for member in (one, two):
+                again += await member.poll(max_messages=100, max_bytes=1 << 20, timeout=0.2)
+
+    assert sorted(values(again)) == [b"1", b"2", b"3"]
+
+
 async def test_a_partition_that_went_to_another_member_cannot_be_committed(bus: Bus) -> None:
     one = await bus.consumer("g", [RAW])
     await bus.produce(RAW, [Message(b"x", partition=partition) for partition in range(PARTITIONS)])

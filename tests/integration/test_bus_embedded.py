@@ -310,6 +310,7 @@ async def test_a_foreign_lock_on_the_file_is_named(path: Path) -> None:
     foreign.execute("ROLLBACK")
     foreign.close()
 
+    await until(lambda: not bus._writer.problem)  # by itself, without a write of ours
     assert (await bus.produce(RAW, [Message(b"x")]))[0].offset == 0
     assert await bus.healthy() == ""
     await bus.close()
@@ -352,6 +353,13 @@ async def test_partitions_grow_and_never_shrink(path: Path) -> None:
     consumer = await bus.consumer("g", [RAW])
     await consume(consumer, 2)
     assert await bus.end_offsets(EVENTS) == {0: 0, 1: 0, 2: 0}
+    await bus.close()
+
+
+async def test_a_key_has_the_same_partition_in_every_process(path: Path) -> None:
+    bus = await opened(path, partitions=4)
+    (place,) = await bus.produce(RAW, [Message(b"x", key="123456789")])
+    assert place.partition == 0xCBF43926 % 4  # the check value of CRC-32 (ITU-T V.42)
     await bus.close()
 
 

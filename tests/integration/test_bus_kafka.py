@@ -239,6 +239,13 @@ async def test_what_an_agencys_own_producer_writes_is_read(kafka_broker: KafkaBr
     assert empty.value == b""
 
 
+async def test_a_key_has_the_partition_javas_producers_give_it(open_bus: Open) -> None:
+    bus = await open_bus(partitions=4)
+    places = await bus.produce(RAW, [Message(b"x", key="21"), Message(b"x", key="foobar")])
+    # murmur2 of these two by the tests of Kafka's own client (org.apache.kafka.common.utils.UtilsTest)
+    assert [place.partition for place in places] == [(-973932308 & 0x7FFFFFFF) % 4, (-790332482 & 0x7FFFFFFF) % 4]
+
+
 async def test_the_epoch_of_the_settings_is_used(open_bus: Open) -> None:
     bus = await open_bus(epoch="second")
 
