@@ -102,7 +102,7 @@ class _Writer:
             return max(self._cost(child) for child in node.nodes)
         field = self._fields.line() if node.field is None else self._fields.field(node.field)
         if field is None or field.kind not in (FieldKind.TEXT, FieldKind.VALUES):
-            return 0
+            return 2 if isinstance(node.test, Network) else 0
         pattern = _as_pattern(node.test)
         whole = pattern is not None and len(pattern.parts) <= 1
         return 1 + 4 * field.size + (3 if isinstance(node.test, Regex) else 0 if whole else 1)

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator
 from typing import Any
 
-import pyarrow as pa
 import pytest
 import yaml
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from core.engine import Engine, Session
-from core.events import EVENTS
 from detect import rules
 from detect.literals import string
 from detect.ruleset import SETTINGS, compile_rules
 from tests import sigma_reference
+from tests.event_rows import table
 
 LETTERS = "aAbB1.%_'\\*?가é\n{} "
 TEXT_FIELDS = ("url", "user", "action", "raw")
@@ -86,23 +84,6 @@ events = st.fixed_dictionaries(
     | {"src_ip": st.one_of(st.none(), st.sampled_from(ADDRESSES))}
     | {"raw": st.text(LETTERS, min_size=1, max_size=8)}
 )
-
-
-def table(rows: list[dict[str, Any]]) -> pa.Table:
-    """Events in the columns of the store; what is not given is absent."""
-    columns = []
-    for column in EVENTS.columns:
-        blank: Any = None if column.nullable else "" if column.kind.is_text else bytes(16) if column.kind.value == "ip" else 0
-        values = [row.get(column.name, blank) for row in rows]
-        if column.kind.value == "ip":
-            values = [packed(value) if isinstance(value, str) else value for value in values]
-        columns.append(pa.array(values, column.arrow.type))
-    return pa.table(columns, schema=EVENTS.schema)
-
-
-def packed(address: str) -> bytes:
-    parsed = ipaddress.ip_address(address)
-    return parsed.packed if parsed.version == 6 else bytes(10) + b"\xff\xff" + parsed.packed
 
 
 @settings(

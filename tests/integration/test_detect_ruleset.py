@@ -15,7 +15,7 @@ from core.errors import RuleError
 from detect import rules, ruleset
 from detect.fields import EventFields
 from detect.ruleset import SETTINGS, CompiledRule, Matches, Plan, compile_rule, compile_rules
-from tests.integration.test_detect_meaning import table
+from tests.event_rows import table
 
 WORDS = ("union select", "etc/passwd", "wp-login", "cgi-bin", "jndi:ldap", "sqlmap", "powershell", "cmd.exe")
 

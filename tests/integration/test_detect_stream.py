@@ -21,7 +21,7 @@ from core.events import DETECTIONS, EVENTS
 from core.stage import Stage
 from detect import rules
 from detect.stream import Detector, DetectStage
-from tests.integration.test_detect_meaning import packed, table
+from tests.event_rows import packed, table
 
 NOW = datetime(2026, 5, 4, 1, 12, tzinfo=UTC)
 SCAN = "00000000-0000-4000-8000-000000000001"

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from detect import rules
+from detect.fields import EventFields
+from detect.ruleset import compile_rule
 from detect.tree import AllOf, AnyOf, Item, Negation, Node, Pattern, Regex, Wild
 
 ID = "9d2f3c1a-6a0e-4d9b-8a37-0b8f0f6f0001"
@@ -173,3 +175,12 @@ def test_case_is_kept_through_windash_and_flags_through_re() -> None:
     assert isinstance(node, AnyOf)
     assert {item.test for item in node.nodes if isinstance(item, Item)} == {Pattern((f"{dash}x",), cased=True) for dash in "-/–—―"}
     assert tree("{sel: {user|re|i|s: 'a.b'}, condition: sel}") == Item("user", Regex("a.b", "is"))
+
+
+def test_the_rule_in_the_docs_is_one() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "adding-a-rule.md").read_text("utf-8")
+    book = rules.parse(text.split("```yaml\n")[1].split("```")[0], "docs")
+    assert book.set_aside == ()
+    assert book.rules[0].custom["custom"]["title_ko"]
+    compiled = compile_rule(book.rules[0], EventFields())
+    assert compiled.columns == {"disposition", "dst_port", "src_ip"}
