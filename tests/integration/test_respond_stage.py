@@ -173,9 +173,8 @@ def test_the_same_records_twice_change_nothing(database: Database) -> None:
 
 
 def test_a_repeated_message_regrouped_counts_only_what_is_new(database: Database) -> None:
-    handle(
-        database, [Finding(1), Finding(2)], [Finding(1), Finding(2), Finding(3)], [Finding(2), Finding(3), Finding(4), Finding(4, line=1)]
-    )
+    handle(database, [Finding(1), Finding(2)], [Finding(1), Finding(2), Finding(3)])
+    handle(database, [Finding(2), Finding(3), Finding(4), Finding(4, line=1)])
     (found,) = everything(database)
     assert found.incident.detections == 5
     assert [line.event_id for line in found.evidence] == ["e1-0-1-0", "e1-0-2-0", "e1-0-3-0", "e1-0-4-0", "e1-0-4-1"]
@@ -338,39 +337,61 @@ def test_a_message_that_cannot_be_read_is_counted_and_passed_over(tmp_path: Path
     database.close()
 
 
-minutes = st.integers(0, 300)
-sources = st.sampled_from(["192.0.2.1", "192.0.2.2", None])
+tens_of_minutes = st.integers(0, 9).map(lambda tens: tens * 10)  # the window is 20: many lie just between two others
+sources = st.sampled_from(["192.0.2.1", "192.0.2.1", "192.0.2.1", None])
 levels = st.sampled_from(["low", "high", ""])
-drawn_findings = st.lists(st.tuples(minutes, sources, levels, st.integers(0, 1)), min_size=1, max_size=12)
+drawn_findings = st.lists(st.tuples(tens_of_minutes, sources, levels), min_size=3, max_size=9)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(drawn=drawn_findings, cuts=st.sets(st.integers(1, 11)), order=st.randoms(use_true_random=False), window=st.integers(5, 60))
-def test_any_cutting_and_order_within_messages_gives_the_same_incidents(
-    database: Database, drawn: list[tuple[int, str | None, str, int]], cuts: set[int], order: random.Random, window: int
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(drawn=drawn_findings, order=st.randoms(use_true_random=False), largest=st.integers(1, 3))
+def test_any_order_and_any_cutting_into_messages_give_the_same_incidents(
+    database: Database, drawn: list[tuple[int, str | None, str]], order: random.Random, largest: int
 ) -> None:
+    """Each finding comes from a partition of its own, so that the bus may deliver them in any order."""
     findings = [
-        Finding(place, minute, src, partition=partition, more=(("rule_level", level), ("dst_ip", f"198.51.100.{place % 3}")))
-        for place, (minute, src, level, partition) in enumerate(drawn)
+        Finding(1, minute, src, partition=place, more=(("rule_level", level), ("dst_ip", f"198.51.100.{place % 3}")))
+        for place, (minute, src, level) in enumerate(drawn)
     ]
     empty(database)
-    handle(database, findings, window=window)
+    handle(database, findings, window=20)
     whole = content(everything(database))
     assert sum(one[7] for one in whole) == len(findings)
 
-    edges = [0, *sorted(cut for cut in cuts if cut < len(findings)), len(findings)]
-    messages = [findings[start:end] for start, end in pairwise(edges)]
-    for message in messages:
-        order.shuffle(message)
+    order.shuffle(findings)
+    messages = []
+    while findings:
+        size = order.randint(1, largest)
+        messages.append(findings[:size])
+        del findings[:size]
     empty(database)
     for message in messages:
-        handle(database, message, window=window)
+        handle(database, message, window=20)
     assert content(everything(database)) == whole
     empty(database)
-    handle(database, *messages, window=window)
+    handle(database, *messages, window=20)
     assert content(everything(database)) == whole
     with database.session(readonly=True) as session:
         assert audit.verify(session).problem == ""
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(drawn=drawn_findings, cuts=st.sets(st.integers(1, 8)), again=st.integers(0, 8))
+def test_any_cutting_of_one_partition_with_a_delivery_that_begins_again(
+    database: Database, drawn: list[tuple[int, str | None, str]], cuts: set[int], again: int
+) -> None:
+    findings = [Finding(place, minute, src, more=(("rule_level", level),)) for place, (minute, src, level) in enumerate(drawn)]
+    empty(database)
+    handle(database, findings, window=20)
+    whole = content(everything(database))
+    edges = [0, *sorted(cut for cut in cuts if cut < len(findings)), len(findings)]
+    messages = [findings[start:end] for start, end in pairwise(edges)]
+    empty(database)
+    for number, message in enumerate(messages):
+        handle(database, message, window=20)
+        if number == again:
+            handle(database, *messages[: number + 1], window=20)
+    assert content(everything(database)) == whole
 
 
 def test_workers_on_different_partitions_open_one_incident(database: Database) -> None:
