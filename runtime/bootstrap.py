@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Literal, TypeVar, cast
@@ -116,8 +116,7 @@ def make_store(settings: Settings, engine: Engine | None) -> Store:
 def rule_book(settings: DetectSettings) -> RuleBook:
     """The rules the settings name: our own, the operator's folders, without those switched off."""
     own = [OWN_RULES] if settings.own_rules else []
-    book = load_rules([*own, *settings.rule_folders])
-    return replace(book, rules=tuple(rule for rule in book.rules if rule.id not in settings.disabled_rules))
+    return load_rules([*own, *settings.rule_folders], disabled=settings.disabled_rules)
 
 
 def _cluster_module(name: str, key: str) -> ModuleType:
