@@ -67,7 +67,9 @@ class ServerStore:
         def work() -> None:
             connection = _Connection(self._settings, database="")
             try:
-                connection.run(f"CREATE DATABASE IF NOT EXISTS `{name.replace('`', '``')}`", {}, {})
+                known = connection.table("SELECT name FROM system.databases WHERE name = {name:String}", {"name": name}, {})
+                if not known.num_rows:  # asked first: a user may be allowed to use it and not to make it
+                    connection.run(f"CREATE DATABASE IF NOT EXISTS `{name.replace('`', '``')}`", {}, {})
             finally:
                 connection.close()
 
@@ -146,6 +148,7 @@ class _Connection:
             password=settings.password.get_secret_value(),
             client_name="bongsu",
             secure=settings.secure,
+            # Left alone, the driver prefers the authorities of the package certifi to the system's.
             ca_certs=str(settings.ca_file) if settings.ca_file else ssl.get_default_verify_paths().cafile,
             compression="lz4",
             connect_timeout=_CONNECT_SECONDS,
