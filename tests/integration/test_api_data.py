@@ -194,6 +194,8 @@ async def test_an_agency_sees_its_own_and_nothing_else(centre: TestCentre) -> No
 
 
 ACTS = {
+    "POST /v1/incidents/INC-2026-000001/transition": "incidents:write",
+    "POST /v1/keys": "keys:write",
     "GET /v1/events": "logs:read",
     "GET /v1/events/e1-0-1-0": "logs:read",
     "GET /v1/incidents": "incidents:read",
@@ -205,9 +207,9 @@ ACTS = {
 }
 ALLOWED = {
     "mayor": {"incidents:read", "counters:read"},
-    "analyst": {"logs:read", "incidents:read", "counters:read"},
-    "lead": {"logs:read", "incidents:read", "counters:read"},
-    "officer": {"logs:read", "incidents:read", "counters:read"},
+    "analyst": {"logs:read", "incidents:read", "incidents:write", "counters:read"},
+    "lead": {"logs:read", "incidents:read", "incidents:write", "counters:read"},
+    "officer": {"logs:read", "incidents:read", "incidents:write", "counters:read"},
     "auditor": {"incidents:read", "counters:read", "keys:read"},
     "privacy": {"counters:read"},
     "admin": {"counters:read", "keys:read", "keys:write"},
@@ -221,6 +223,14 @@ async def test_each_role_may_do_what_the_matrix_says(centre: TestCentre, name: s
             method, path = act.split()
             status = (await client.request(method, path)).status_code
             assert (status != 403) == (needed in ALLOWED[name]), (name, act, status)
+
+
+async def test_the_matrix_leaves_no_route_out(centre: TestCentre) -> None:
+    about_oneself = {"POST /v1/login", "POST /v1/logout", "GET /v1/me"}
+    paths = centre.app.openapi()["paths"]
+    shapes = {f"{method.upper()} {path}" for path, known in paths.items() for method in known if path.startswith("/v1/")}
+    tried = {act.replace("INC-2026-000001", "{number}").replace("e1-0-1-0", "{event_id}").replace("none", "{key_id}") for act in ACTS}
+    assert shapes == tried | about_oneself
 
 
 # ---- incidents ----

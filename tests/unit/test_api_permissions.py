@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from api.auth.permissions import (
@@ -85,3 +87,8 @@ def test_a_machine_neither_decides_nor_makes_keys() -> None:
         parse_actions(["logs:eat"])
     with pytest.raises(Invalid, match="at least one"):
         parse_actions([])
+
+
+def test_the_docs_name_every_role_and_every_action_of_keys() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
+    assert [word for word in (*Role, *KEY_ACTIONS) if f"`{word}`" not in text] == []
