@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 from operator import attrgetter
 
 import numpy as np
@@ -59,5 +59,5 @@ def _whole_offsets(rows: pa.Table) -> Iterator[pa.Table]:
     wanted = np.arange(1, pieces) * rows.num_rows // pieces
     cuts = np.unique(starts[np.clip(np.searchsorted(starts, wanted), 0, len(starts) - 1)]) if len(starts) else starts
     edges = [0, *cuts.tolist(), rows.num_rows]
-    for start, stop in zip(edges, edges[1:], strict=False):
+    for start, stop in pairwise(edges):
         yield rows.slice(start, stop - start)

@@ -71,6 +71,11 @@ GROUPS: tuple[tuple[str, str], ...] = (
 )
 """Every consumer group and the topic it reads."""
 
+# What one poll takes, compressed as on the bus. A statement has a fixed cost of tens of milliseconds, so a stage that is behind takes much.
+_NORMALISE_BYTES = 8 << 20
+_STORE_BYTES = 64 << 20
+_DETECT_BYTES = 32 << 20
+
 
 @dataclass
 class Running:
@@ -144,7 +149,7 @@ class _Assembly:
             self._add_detect()
         if Role.STORE in roles:
             for table, topic in ((EVENTS, topics.EVENTS), (QUARANTINE, topics.QUARANTINE), (DETECTIONS, topics.DETECTIONS)):
-                self._add_stage(f"store-{table.name}", topic, TableWriter(parts.store, table).handle)
+                self._add_stage(f"store-{table.name}", topic, TableWriter(parts.store, table).handle, _STORE_BYTES)
         if Role.NORMALISE in roles:
             self._add_normalise()
         self.services.append(TaskService("lag", self._monitor.run))
@@ -159,22 +164,22 @@ class _Assembly:
             syslog_ports={server.listener.name: server.port for server in self._listeners},
         )
 
-    def _add_stage(self, name: str, topic: str, handler: Handler) -> None:
-        stage = Stage(name, self._parts.bus, [topic], handler)
+    def _add_stage(self, name: str, topic: str, handler: Handler, max_bytes: int = 16 << 20) -> None:
+        stage = Stage(name, self._parts.bus, [topic], handler, max_bytes=max_bytes)
         self._stages.append(stage)
         self.services.append(StageService(stage))
 
     def _add_detect(self) -> None:
         parts = self._parts
         detector = Detector(parts.engine, rule_book(parts.settings.detect), parts.clock)
-        self._add_stage("detect", topics.EVENTS, DetectStage(parts.bus, detector).handle)
+        self._add_stage("detect", topics.EVENTS, DetectStage(parts.bus, detector).handle, _DETECT_BYTES)
 
     def _add_normalise(self) -> None:
         parts = self._parts
         with closing(parts.engine.session()) as session:
             parsers = ParserSet.load(session)
         normaliser = Normaliser(parts.engine, parsers, parts.settings.intake, parts.clock)
-        self._add_stage("normalise", topics.LOGS_RAW, NormaliseStage(parts.bus, normaliser).handle)
+        self._add_stage("normalise", topics.LOGS_RAW, NormaliseStage(parts.bus, normaliser).handle, _NORMALISE_BYTES)
 
     def _add_intake(self, roles: Sequence[Role], *, demo: bool) -> None:
         parts = self._parts
