@@ -200,7 +200,13 @@ class ApiSettings(_Section):
     port: Port = Field(default=8514, description="Port to listen on; 0 takes a free one")
     tls: TlsSettings | None = Field(default=None, description="Serve HTTPS ourselves; empty: plain HTTP, for loopback or a proxy with TLS")
     session_hours: int = Field(default=12, ge=1, le=168, description="How long a login lasts")
-    secret_key: SecretStr | None = Field(default=None, description="Signs cookies; empty: made once and kept in the data folder")
+
+
+class StageMetricsSettings(_Section):
+    """Metrics of a stage's own process in a cluster. Names of agencies and counts, in plain HTTP, to whoever asks."""
+
+    host: str = Field(default="127.0.0.1", description="Address to serve `/metrics` at; open it to the monitoring network only")
+    port: Port = Field(default=0, description="Port to serve `/metrics` at; 0: not served. The API's process serves them at its own port")
 
 
 class DemoSettings(_Section):
@@ -223,6 +229,7 @@ class Settings(_Section):
     detect: DetectSettings = DetectSettings()
     respond: RespondSettings = RespondSettings()
     api: ApiSettings = ApiSettings()
+    stage_metrics: StageMetricsSettings = StageMetricsSettings()
     demo: DemoSettings = DemoSettings()
 
     @model_validator(mode="after")

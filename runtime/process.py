@@ -36,7 +36,7 @@ from ingest.stage import NormaliseStage
 from respond.stage import RespondStage
 from runtime.bootstrap import Need, Parts, open_parts, rule_book
 from runtime.services import LagMonitor, PairService, Service, StageService, TaskService, run_until
-from runtime.web import WebService
+from runtime.web import MetricsService, WebService
 
 _log = structlog.get_logger()
 
@@ -152,7 +152,10 @@ class _Assembly:
                 self._add_stage(f"store-{table.name}", topic, TableWriter(parts.store, table).handle, _STORE_BYTES)
         if Role.NORMALISE in roles:
             self._add_normalise()
-        self.services.append(TaskService("lag", self._monitor.run))
+        if Role.API in roles:
+            self.services.append(TaskService("lag", self._monitor.run))
+        elif parts.settings.stage_metrics.port:
+            self.services.append(MetricsService(parts.settings.stage_metrics))
         if Role.API in roles or Role.RECEIVE in roles:
             self._add_intake(roles, demo=demo)
         return self

@@ -1,4 +1,4 @@
-"""The HTTP server of the API and the dashboard, as a service on the process's own event loop."""
+"""What a process serves over HTTP: the API and the dashboard on its own event loop, or a stage's metrics."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import asyncio
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from wsgiref.simple_server import WSGIServer
 
 import uvicorn
 from fastapi import FastAPI
+from prometheus_client import start_http_server
 
-from core.config import ApiSettings
+from core.config import ApiSettings, StageMetricsSettings
 from core.errors import ConfigError
 from runtime.services import failure_of, finish
 
@@ -21,6 +23,31 @@ class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+class MetricsService:
+    """`/metrics` of a stage's own process, on a thread of its own."""
+
+    name = "metrics"
+
+    def __init__(self, settings: StageMetricsSettings) -> None:
+        self._settings = settings
+        self._server: WSGIServer | None = None
+
+    async def start(self) -> None:
+        where = f"{self._settings.host}:{self._settings.port}"
+        try:
+            self._server, _ = start_http_server(self._settings.port, self._settings.host)
+        except OSError as error:
+            raise ConfigError("stage_metrics.port", f"cannot listen on {where}: {error.strerror}") from error
+
+    async def stop(self) -> None:
+        if self._server is not None:
+            await asyncio.to_thread(self._server.shutdown)
+            self._server.server_close()
+
+    def failure(self) -> BaseException | None:
+        return None
 
 
 class WebService:
