@@ -66,7 +66,7 @@ def _options(t: Texts) -> dict[str, Any]:
         "tooltip": {"trigger": "axis", "axisPointer": {"type": "shadow"}, "confine": True, "order": "seriesDesc"},
         "axisPointer": {"link": [{"xAxisIndex": "all"}]},
         "xAxis": [_minutes_axis(0, {"show": False}), _minutes_axis(1, words | {":interval": "(place, minute) => minute.endsWith('0')"})],
-        "yAxis": [_count_axis(0, words, 1), _count_axis(1, words, 4)],
+        "yAxis": [_count_axis(0, words | {"showMinLabel": False}, 1), _count_axis(1, words, 4)],
         "series": [
             line_bar | {"name": t("chart.events"), "itemStyle": {"color": _EVENTS}},
             line_bar | {"name": t("chart.quarantined"), "itemStyle": {"color": _QUARANTINED}},

@@ -82,7 +82,7 @@ class OverviewPage:
             with ui.element("header"):
                 text("h2", t("incidents.title"))
                 if self._reads_incidents:
-                    text("span", t("incidents.keys"), "note right wide")
+                    text("span", t("incidents.keys"), "note right")
             self._some = ui.element("div")
             with self._some:
                 self._table = IncidentTable(self._visitor)

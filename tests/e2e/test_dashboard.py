@@ -98,7 +98,8 @@ async def visit(request: pytest.FixtureRequest, centre: tuple[TestCentre, str], 
             found.complaints.append(f"asked {sent.url}")
 
     def said(message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
+        refused_login = "401" in message.text and "/login?" in message.location["url"]  # the browser reports it by itself
+        if message.type in ("error", "warning") and not refused_login:
             found.complaints.append(f"{message.type}: {message.text}")
 
     page.on("request", asked)
@@ -134,7 +135,6 @@ async def test_an_analyst_from_the_door_to_the_evidence(visit: Visit) -> None:
     assert "/login?next=/incidents/INC-2026-999999" in page.url
     await visit.picture(f"login-{'ko' if korean else 'en'}")
     await visit.log_in("analyst", "not the password")
-    visit.complaints.clear()  # the browser itself reports the 401
     await expect(page.get_by_role("alert")).to_have_text(
         "이름 또는 비밀번호가 맞지 않습니다." if korean else "The name or the password is wrong."
     )
@@ -253,6 +253,19 @@ async def test_an_open_page_ends_with_its_session(visit: Visit) -> None:
     with centre.centre.database.session() as session:
         users.disable_user(session, "analyst", actor="system:test")
     await page.wait_for_url("**/login?next=/")
+
+
+@ONE
+async def test_a_database_that_does_not_answer_is_told_and_survived(visit: Visit) -> None:
+    page, database = visit.page, visit.centre.centre.database
+    await page.goto(visit.url)
+    await visit.log_in("analyst")
+    await expect(page.locator(".live")).to_have_text("실시간")
+    database.close()
+    await expect(page.locator(".live.stale")).to_contain_text("2026-05-01 12:00:30")
+    database.start()
+    await expect(page.locator(".live.stale")).to_have_count(0)
+    await expect(page.locator(".live")).to_have_text("실시간")
 
 
 async def test_a_socket_without_a_session_is_refused(centre: tuple[TestCentre, str], browser: Browser) -> None:
