@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -299,10 +300,24 @@ def _engine(url: URL, *, busy_seconds: int, foreign_keys: bool = True, **options
         raise ConfigError("database.url", "PostgreSQL needs the extra: pip install 'bongsu[cluster]'") from error
 
 
+def _into_wal(connection: sqlite3.Connection) -> None:
+    """Switch the file to WAL. Two that do it at once are told "locked" straight away, whatever the busy timeout: try again."""
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+        else:
+            return
+
+
 def _sqlite_setup(foreign_keys: bool) -> Callable[[sqlite3.Connection, Any], None]:
     def setup(connection: sqlite3.Connection, _record: Any) -> None:
         connection.isolation_level = None  # transactions begin where we say, not where the driver guesses
-        connection.execute("PRAGMA journal_mode = WAL")
+        _into_wal(connection)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA foreign_keys = {int(foreign_keys)}")
 

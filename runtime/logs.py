@@ -1,4 +1,7 @@
-"""Log output: key=value on a terminal, one JSON object a line otherwise. UTC times; values are escaped."""
+"""Log output: key=value on a terminal, one JSON object a line otherwise. UTC times; values are escaped.
+
+A traceback never shows local variables: they may hold secrets.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,12 @@ def configure(level: str) -> None:
     """Send structlog and the standard library's loggers to stderr at `level` and above."""
     number = logging.getLevelNamesMapping()[level.upper()]
     terminal = sys.stderr.isatty()
-    renderer: Processor = structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer(ensure_ascii=False)
+    plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    renderer: Processor = plain if terminal else structlog.processors.JSONRenderer(ensure_ascii=False)
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+        if terminal
+        else structlog.processors.JSONRenderer(ensure_ascii=False)
+    )
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,

@@ -13,10 +13,12 @@ import typer
 from sqlalchemy.orm import Session
 
 from api.auth.keys import KeyWish, create_key, list_keys, revoke_key
+from api.auth.tables import ApiKey
 from api.auth.users import disable_user, ensure_user, list_users
 from core import config
 from core.clock import SystemClock
 from core.database import Database
+from core.errors import ConfigError
 from runtime.commands.options import Config
 
 users = typer.Typer(help="Accounts of people.", no_args_is_help=True)
@@ -83,6 +85,8 @@ def make_key(
     config_file: Config = None,
 ) -> None:
     """Make an API key and print it, this once."""
+    if agency and agency not in {known.id for known in config.load(config_file).agencies}:
+        raise ConfigError("--agency", f"{agency!r} is not an agency of the settings")
     with _session(config_file) as session:
         _, text = create_key(session, KeyWish(name, action, agency, source, timedelta(days=days)), actor=_actor())
     typer.echo(text)
@@ -92,9 +96,16 @@ def make_key(
 def show_keys(config_file: Config = None) -> None:
     """List the keys, newest first; their secrets are not kept."""
     with _session(config_file) as session:
-        for key in list_keys(session):
+        for key in _every_key(session):
             state = "revoked" if key.revoked_at else f"until {key.expires_at:%Y-%m-%d}"
             typer.echo(f"{key.id}\t{key.name}\t{key.actions}\t{key.agency or 'all'}\t{state}")
+
+
+def _every_key(session: Session) -> Iterator[ApiKey]:
+    page = list_keys(session)
+    while page:
+        yield from page
+        page = list_keys(session, after=(page[-1].created_at, page[-1].id))
 
 
 @keys.command("revoke")
