@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-pytest_plugins = ["tests.servers.kafka", "tests.servers.clickhouse", "tests.servers.postgres"]
+pytest_plugins = ["tests.servers.kafka", "tests.servers.clickhouse", "tests.servers.debian_clickhouse", "tests.servers.postgres"]
 
 SAMPLES = Path(__file__).resolve().parents[2] / "shared" / "samples"
 

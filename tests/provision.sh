@@ -14,6 +14,7 @@ need rsyslogd rsyslog
 need /usr/lib/x86_64-linux-gnu/rsyslog/lmnsd_gtls.so rsyslog-gnutls
 need /usr/lib/postgresql/15/bin/postgres postgresql-15
 need /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc fonts-noto-cjk
+need /usr/sbin/clickhouse-server clickhouse-server
 need java openjdk-17-jre-headless
 need mvn maven
 need runuser util-linux

@@ -18,7 +18,7 @@ from queue import LifoQueue
 from typing import Any, Final, TypeVar
 
 import pyarrow as pa
-from clickhouse_driver import Client
+from clickhouse_driver import Client, defines
 from clickhouse_driver import errors as driver_errors
 from clickhouse_driver.protocol import ClientPacketTypes
 from clickhouse_driver.varint import write_varint
@@ -39,6 +39,7 @@ _CONNECTIONS: Final = 4
 _BLOCK_ROWS: Final = 65_536
 _CONNECT_SECONDS: Final = 5
 _SILENCE_SECONDS: Final = 120  # a server at work reports progress far more often
+_OLDEST_REVISION: Final = defines.DBMS_MIN_PROTOCOL_VERSION_WITH_PARAMETERS  # to an older server the driver sends none, and says nothing
 _INSERTING: Final = {
     "insert_deduplicate": 1,
     "min_insert_block_size_rows": 1_000_000_000,
@@ -190,14 +191,21 @@ class _Connection:
             wire.send_query(sql)
             wire.send_external_tables(None)
             self._client.receive_sample_block()
-            for start in range(0, rows.num_rows, _BLOCK_ROWS):
-                write_varint(ClientPacketTypes.DATA, wire.fout)
-                write_binary_str("", wire.fout)
-                write_block(wire.block_out, table.columns, rows.slice(start, _BLOCK_ROWS), wire.server_info.used_revision)
-                self._client.receive_profile_events()
-            wire.send_external_tables(None)  # an empty block: the end of the rows
-            self._client.receive_profile_events()
+            try:
+                self._send(wire, table, rows)
+            except ConnectionError:  # a server that refuses says why, and may close while blocks are on their way
+                self._client.receive_end_of_insert_query()
+                raise
             self._client.receive_end_of_insert_query()
+
+    def _send(self, wire: Any, table: Table, rows: pa.Table) -> None:
+        for start in range(0, rows.num_rows, _BLOCK_ROWS):
+            write_varint(ClientPacketTypes.DATA, wire.fout)
+            write_binary_str("", wire.fout)
+            write_block(wire.block_out, table.columns, rows.slice(start, _BLOCK_ROWS), wire.server_info.used_revision)
+            self._client.receive_profile_events()
+        wire.send_external_tables(None)  # an empty block: the end of the rows
+        self._client.receive_profile_events()
 
     def close(self) -> None:
         self._client.disconnect()
@@ -208,6 +216,7 @@ class _Connection:
         try:
             with self._client.disconnect_on_error(sql, dict(settings)):
                 wire = self._client.connection
+                self._check_revision(wire.server_info)
                 if not isinstance(wire.block_in, BlockReader):
                     wire.block_in = BlockReader(wire.block_in)
                 yield wire
@@ -220,6 +229,14 @@ class _Connection:
             raise StoreUnavailable(f"ClickHouse at {self._where}: {error or type(error).__name__}") from error
         except (driver_errors.Error, pa.ArrowInvalid) as error:
             raise StoreError(f"ClickHouse at {self._where}: {error}") from error
+
+    def _check_revision(self, server: Any) -> None:
+        if server.used_revision < _OLDEST_REVISION:
+            version = ".".join(map(str, server.version_tuple()))
+            raise StoreError(
+                f"ClickHouse {version} at {self._where} is too old: it speaks revision {server.used_revision} of the protocol, "
+                f"{_OLDEST_REVISION} is the first with query parameters; use a newer server"
+            )
 
 
 def _batches(connection: _Connection, sql: str, params: Params, settings: Mapping[str, Any]) -> Batches:
