@@ -15,16 +15,17 @@ from typing import Final
 
 from ingest.sql import quote
 
-_HOST: Final = r"[A-Za-z0-9_.:\-\[\]<>]"
+_LETTER: Final = r"[A-Za-z0-9_.:\-\[\]<>]"
+_HOST: Final = rf"{_LETTER}{{0,252}}[A-Za-z0-9_.\-\]>]"
 _TAG: Final = r"[A-Za-z0-9_./\-]{1,48}"
 _ISO: Final = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?Z|[+-]\d\d:?\d\d)?"
 _BSD: Final = r"(?:\d{4} )?[A-Z][a-z]{2} {1,2}\d{1,2}(?:,? \d{4})? \d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?: \d{4})?"
-# Both have the same groups: 1 all that is not body, 2 time, 3 host, 4 host before ` : %`, 5 app, 6 the % that is body already.
+# Both have the same groups: 1 all that is not body, 2 time, 3 host before ` : %`, 4 the % that is body already, 5 host, 6 app.
 RFC3164: Final = (
     rf"^((?:\d{{1,10}}: ){{0,2}}[*.]?({_BSD}|{_ISO})(?: [A-Z]{{3,4}})?(?::? +|:)"
-    rf"(?:({_HOST}{{1,253}}) +|({_HOST}{{1,253}}?) ?: )?(?:({_TAG})(?:\[[^\]]{{0,64}}\])?: +)?(%?))"
+    rf"(?:({_LETTER}{{1,253}}?) ?: +(%)|(?:({_HOST}) +)?(?:({_TAG})(?:\[[^\]]{{0,64}}\])?: +)?))"
 )
-RFC5424: Final = r'^(1 (\S+) +(\S+)() (\S+) \S+ \S+ (?:-|(?:\[(?:[^"\]]|"(?:[^"\\]|\\.)*")*\])+)(?: |$)(?:\x{feff})?())'
+RFC5424: Final = r'^(1 (\S+) +(\S+)()() (\S+) \S+ \S+ (?:-|(?:\[(?:[^"\]]|"(?:[^"\\]|\\.)*")*\])+)(?: |$)(?:\x{feff})?)'
 _AGAIN: Final = r"^(?:<\d{1,3}>|[*.]?[A-Z][a-z]{2} {1,2}\d{1,2} [\d: ]{8}|\d{4}-\d\d-\d\dT\d\d:)"
 
 
@@ -36,7 +37,7 @@ def _groups(text: str) -> str:
 
 
 def _after(text: str, groups: str) -> str:
-    return f"substring({text}, length({groups}[1]) - length({groups}[6]) + 1)"
+    return f"substring({text}, length({groups}[1]) - length({groups}[4]) + 1)"
 
 
 def _priority_end(text: str) -> str:
@@ -67,18 +68,19 @@ ALIASES: Final[dict[str, str]] = {
     "h_inner": f"if(h_relayed, {_groups('h_second')}, [])",
     "h_is_inner": "notEmpty(h_inner)",
     "h_time": "replaceOne(if(h_is_inner, h_inner[2], h_outer[2]), ',', '.')",
-    "h_host_inner": "concat(h_inner[3], h_inner[4])",
-    "h_host_outer": "concat(h_outer[3], h_outer[4])",
+    "h_host_inner": "concat(h_inner[3], h_inner[5])",
+    "h_host_outer": "concat(h_outer[3], h_outer[5])",
     "h_host": "if(h_host_inner = '', h_host_outer, h_host_inner)",
     "host": "if(h_host = '-', '', h_host)",
-    "h_app": "if(h_is_inner, h_inner[5], h_outer[5])",
+    "h_app": "if(h_is_inner, h_inner[6], h_outer[6])",
     "app": "if(h_app = '-', '', h_app)",
     "body": f"if(h_is_inner, {_after('h_second', 'h_inner')}, if(h_relayed AND startsWith(h_after, '<'), h_second, h_after))",
     "h_yearless": f"match(h_time, {quote(_YEARLESS)})",
-    "h_year": "toYear(toDateTime(intDiv(received, 1000), {zone:String}))",
-    "h_this_year": f"ifNull({_with_year('')}, {_with_year(' - 1')})",  # 29 February
+    "h_now_year": "toYear(toDateTime(intDiv(received, 1000), {zone:String}))",
+    "h_year": "if(startsWith(h_time, 'Feb 29'), h_now_year - h_now_year % 4, h_now_year)",
+    "h_this_year": _with_year(""),
     "h_nearest": (
-        f"multiIf(h_this_year - received > {_HALF_YEAR}, {_with_year(' - 1')}, "
+        f"multiIf(startsWith(h_time, 'Feb 29'), h_this_year, h_this_year - received > {_HALF_YEAR}, {_with_year(' - 1')}, "
         f"received - h_this_year > {_HALF_YEAR}, {_with_year(' + 1')}, h_this_year)"
     ),
     "header_time": f"multiIf(h_time = '' OR h_time = '-', NULL, h_yearless, h_nearest, {_time('h_time')})",

@@ -111,6 +111,17 @@ class Scope:
         pad = '"' * PADDING + (after if after == before else after + before)
         return self.define(f"concat({quote(pad)}, {text})")
 
+    def fields(self) -> tuple[str, str]:
+        """Arrays of the names the map `fields` gives the text's keys ('' for others) and of their values, found in one pass."""
+        table = self.map("fields")
+        pairs = self.define(f"extractKeyValuePairs({self.text}, {quote(self.pairs.equals)}, {quote(self.pairs.after)}, '\"')")
+        keys = ", ".join(quote(key.lower()) for key in table)
+        names = ", ".join(quote(name) for name in table.values())
+        return (
+            self.define(f"arrayMap(key -> transform(lower(key), [{keys}], [{names}], ''), mapKeys({pairs}))"),
+            self.define(f"mapValues({pairs})"),
+        )
+
     def map(self, name: str) -> Mapping[str, str]:
         return self._definition.maps[name]
 
@@ -176,6 +187,8 @@ class Scope:
 
     def constant(self, name: str) -> str:
         """What the case that matched sets `name` to; '' when it does not."""
+        if not any(name in case.set for case in self._cases().items):
+            raise ValueError("no case sets this")
         return f"[{', '.join(quote(case.set.get(name, '')) for case in self._cases().items)}][{self.case()}]"
 
     def case(self) -> str:

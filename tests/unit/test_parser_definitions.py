@@ -1,0 +1,133 @@
+"""A wrong parser file is refused with its line and the reason; a right one gives typed columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from core.engine import Engine, Session
+from core.errors import ParserError
+from ingest import parser
+from ingest.compile import Parser, ParserSet, compile_parser
+from ingest.parser import Tier
+from tests.parsing import evaluate
+
+GOOD = """\
+name: trial
+version: 3
+vendor: Maker
+product: Box
+recognise: position(line, 'trial') > 0
+text: line
+log_class: "'firewall'"
+event_time: epoch(kv('at'))
+columns:
+  src_ip: word('src')
+  bytes_src: word('sent')
+  bytes: bytes_src + 1
+  action: kv('act')
+"""
+
+
+@pytest.fixture(scope="module")
+def session() -> Iterator[Session]:
+    engine = Engine()
+    session = engine.session()
+    yield session
+    session.close()
+    engine.close()
+
+
+def compiled(tmp_path: Path, session: Session, text: str) -> Parser:
+    file = tmp_path / "trial.yaml"
+    file.write_text(text, encoding="utf-8")
+    return compile_parser(parser.load(file), session)
+
+
+def test_a_definition_becomes_typed_columns(tmp_path: Path, session: Session) -> None:
+    found = compiled(tmp_path, session, GOOD)
+    assert (found.name, found.version, found.vendor, found.tier) == ("trial", 3, "Maker", Tier.PRODUCT)
+    lines = ['trial src=10.0.0.1 sent=7 act="let it go" at=1772690398', "trial src=x sent=-1", "another src=10.0.0.1"]
+    first, second, third = evaluate(session, found.select, lines)
+    assert first["_ok"] == 1
+    assert first["src_ip"] == b"\0" * 10 + b"\xff\xff\x0a\0\0\x01"
+    assert (first["bytes_src"], first["bytes"], first["action"], first["event_time"]) == (7, 8, "let it go", 1772690398000)
+    assert (second["src_ip"], second["bytes_src"], second["bytes"], second["action"]) == (None, None, None, "")
+    assert third["_ok"] == 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "reason"),
+    [
+        ("  src_ip:", "  source:", 10, "no column 'source'"),
+        ("  src_ip:", "  agency:", 10, "no column 'agency'"),
+        ("version: 3", "version: none", 2, "version must be a whole number"),
+        ("version: 3\n", "", 1, "has no 'version'"),
+        ("name: trial", "name: other", 1, "the same as the file's"),
+        ("vendor: Maker", "vendor: Maker\nvendor: Twice", 4, "stands here twice"),
+        ("product: Box", "product: Box\ncolour: red", 5, "no such key: 'colour'"),
+        ("word('src')", "word(src)", 10, "word in single quotes"),
+        ("word('src')", "word('src'", 10, "bracket is not closed"),
+        ("word('src')", "lookup('none', word('src'))", 10, "none"),
+        ("word('src')", "nosuchfunction(line)", 10, "nosuchfunction"),
+        ("word('src')", "group('x')", 10, "has no cases"),
+        ("position(line, 'trial') > 0", "positon(line, 'trial') > 0", 5, "positon"),
+        ("bytes_src + 1", "action + 1", 12, "plus"),
+        ("epoch(kv('at'))", "toDate(", 8, "bracket|Syntax|syntax"),
+        ("text: line", "text: lime", 6, "lime"),
+        ("text: line", "text: text", 6, "refers to itself"),
+        ("kv('act')", "bytes2 +", 13, "bytes2"),
+        ("columns:", "cases: {of: line, items: [{match: '('}]}\ncolumns:", 9, "not a regular expression"),
+        ("columns:", "cases: {of: line, items: [{match: '%{NO}'}]}\ncolumns:", 9, "no fragment 'NO'"),
+        ("columns:", "with: {action: line}\ncolumns:", 9, "cannot be a name here"),
+        ("version: 3", "version: 3\ntier: best", 3, "none of product, format, generic"),
+        ("version: 3", "version: 3\nmaps: {m: {on: x}}", 3, "put quotes around it"),
+        ("version: 3", "version: [3", 3, "is not YAML"),
+    ],
+)
+def test_a_wrong_definition_is_refused_with_its_line(tmp_path: Path, session: Session, old: str, new: str, line: int, reason: str) -> None:
+    assert old in GOOD
+    with pytest.raises(ParserError, match=reason) as caught:
+        compiled(tmp_path, session, GOOD.replace(old, new, 1))
+    assert caught.value.line == line
+    assert str(caught.value).startswith(f"{tmp_path / 'trial.yaml'}:{line}: ")
+
+
+def test_columns_that_refer_to_each_other_are_refused(tmp_path: Path, session: Session) -> None:
+    with pytest.raises(ParserError):
+        compiled(tmp_path, session, GOOD.replace("word('sent')", "bytes + 1"))
+
+
+def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ParserError, match="cannot be read"):
+        parser.load(tmp_path / "absent.yaml")
+    (tmp_path / "latin.yaml").write_bytes(b"name: \xff")
+    with pytest.raises(ParserError, match="cannot be read"):
+        parser.load(tmp_path / "latin.yaml")
+
+
+def test_products_are_asked_before_formats_before_what_is_generic(session: Session) -> None:
+    tiers = [one.tier for one in ParserSet.load(session).parsers]
+    assert tiers == sorted(tiers)
+    assert set(tiers) == set(Tier)
+
+
+def test_cases_give_groups_and_constants(tmp_path: Path, session: Session) -> None:
+    text = GOOD.replace("  action: kv('act')\n", "").replace(
+        "columns:",
+        "fragments: {A: '[0-9.]+'}\n"
+        "cases:\n"
+        "  of: line\n"
+        "  items:\n"
+        "    - {when: \"position(line, 'deny') > 0\", match: 'trial (?P<action>deny) (?P<dst_ip>%{A})', set: {disposition: deny}}\n"
+        "    - {match: 'trial (?P<action>\\w+) for (?P<user>\\w+)'}\n"
+        "columns:",
+    )
+    found = compiled(tmp_path, session, text)
+    deny, other, neither = evaluate(session, found.select, ["trial deny 10.0.0.2", "trial login for kim", "trial"])
+    assert (deny["action"], deny["disposition"], deny["user"]) == ("deny", "deny", "")
+    assert str(deny["dst_ip"])[-6:]
+    assert (other["action"], other["disposition"], other["user"], other["dst_ip"]) == ("login", "", "kim", None)
+    assert (neither["action"], neither["user"]) == ("", "")
