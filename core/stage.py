@@ -23,14 +23,16 @@ Handler = Callable[[Sequence[Record], int], Awaitable[None]]
 
 _SHORTEST_PAUSE = 0.1  # seconds
 _LONGEST_PAUSE = 5.0
+_RESTS = 2.0  # times what a small batch took
+_LONGEST_REST = 2.0
 _log = structlog.get_logger()
 
 
 class Stage:
     """One consumer loop. `name` is also its consumer group.
 
-    `gather` is how long, in seconds, it rests after a batch that did not fill a quarter of its limits: a handler whose work has a fixed
-    cost does less of it on fewer, larger batches. A stage that is behind never rests.
+    After a batch that did not fill a quarter of its limits it rests twice as long as that batch took: the statements of most handlers have
+    a fixed cost, and fewer, larger batches need fewer of them. A stage that is behind never rests.
     """
 
     def __init__(
@@ -42,7 +44,6 @@ class Stage:
         *,
         max_messages: int = 256,
         max_bytes: int = 16 << 20,
-        gather: float = 0.0,
     ) -> None:
         self.name = name
         self.problem = ""
@@ -51,7 +52,6 @@ class Stage:
         self._handler = handler
         self._max_messages = max_messages
         self._max_bytes = max_bytes
-        self._gather = gather
         self._stop = asyncio.Event()
 
     def stop(self) -> None:
@@ -67,9 +67,10 @@ class Stage:
             while not self._stop.is_set():
                 records = await self._poll(consumer)
                 if records:
+                    started = time.perf_counter()
                     await self._until_done(consumer, records)
-                    if self._gather and self._is_small(records):
-                        await self._pause(self._gather)
+                    if self._is_small(records):
+                        await self._pause(min(_RESTS * (time.perf_counter() - started), _LONGEST_REST))
         finally:
             await consumer.close()
 

@@ -72,8 +72,7 @@ GROUPS: tuple[tuple[str, str], ...] = (
 """Every consumer group and the topic it reads."""
 
 # What one poll takes, compressed as on the bus. A statement has a fixed cost of tens of milliseconds, so a stage that is behind takes
-# much at once, and one that is not lets some lines gather.
-_GATHER_SECONDS = 0.25
+# much at once.
 _NORMALISE_BYTES = 8 << 20
 _STORE_BYTES = 64 << 20
 _DETECT_BYTES = 32 << 20
@@ -170,7 +169,7 @@ class _Assembly:
         )
 
     def _add_stage(self, name: str, topic: str, handler: Handler, max_bytes: int = 16 << 20) -> None:
-        stage = Stage(name, self._parts.bus, [topic], handler, max_bytes=max_bytes, gather=_GATHER_SECONDS)
+        stage = Stage(name, self._parts.bus, [topic], handler, max_bytes=max_bytes)
         self._stages.append(stage)
         self.services.append(StageService(stage))
 

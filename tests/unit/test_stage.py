@@ -124,18 +124,19 @@ async def test_stopping_leaves_a_failing_batch_to_the_next_life(bus: EmbeddedBus
     assert await lag(bus, "next-life") == 0
 
 
-async def test_small_batches_gather_and_full_ones_do_not_wait(bus: EmbeddedBus) -> None:
+async def test_a_stage_rests_after_a_small_batch_and_not_after_a_full_one(bus: EmbeddedBus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.stage._RESTS", 1e9)
+    monkeypatch.setattr("core.stage._LONGEST_REST", 3600.0)
     handler = Recorder()
-    stage = Stage("gather", bus, [RAW], handler, max_messages=8, gather=3600.0)
     await bus.produce(RAW, [Message(b"%d" % number, partition=0) for number in range(9)])
-    running = asyncio.create_task(stage.run())
+    stage, running = started("rests", bus, handler, max_messages=8)
     await until(lambda: len(handler.handled) == 9)
     await bus.produce(RAW, [Message(b"later", partition=0)])
     await finish(stage, running)
 
-    # Eight filled the limit, so the ninth came at once; it was small, so the stage was resting when it was stopped.
+    # Eight filled the limit, so the ninth came at once; it was a small batch, so the stage was resting when it was stopped.
     assert [len(values) for values, _ in handler.calls] == [8, 1]
-    assert await lag(bus, "gather") == 1
+    assert await lag(bus, "rests") == 1
 
 
 async def test_stopping_finishes_the_batch_under_way(bus: EmbeddedBus) -> None:
