@@ -194,7 +194,7 @@ class _Compiler:
 
     def _blame(self, aliases: Mapping[str, str], columns: Mapping[str, str]) -> None:
         """Raise for the first alias or column that does not compile by itself."""
-        own = f"{self._definition.name}_"
+        own = f"{self._definition.name}__"
         for number, alias in enumerate(aliases, 1):
             name = alias.removeprefix(own)
             path = ("with", name) if name in self._definition.aliases else (name,)

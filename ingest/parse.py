@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -44,7 +45,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """What one statement made of `rows`; `columns` has a row for each, in their order."""
+    """What one statement made of `rows`, which ascend; `columns` has a row for each, in their order."""
 
     rows: Array
     parser: Parser
@@ -130,15 +131,15 @@ class LineParser:
     def _remember(self, parts: Sequence[Part], run: _Run) -> None:
         """Keep for each source the product that most of its lines here were of."""
         for part in parts:
-            counts = {
-                parsed.parser.name: int(np.count_nonzero((parsed.rows >= part.start) & (parsed.rows < part.stop)))
-                for parsed in run.outcome.parsed
-                if parsed.parser.tier is Tier.PRODUCT
-            }
-            if any(counts.values()):
+            counts: Counter[str] = Counter()
+            for parsed in run.outcome.parsed:
+                if parsed.parser.tier is Tier.PRODUCT:
+                    first, last = np.searchsorted(parsed.rows, (part.start, part.stop))
+                    counts[parsed.parser.name] += int(last - first)
+            if counts.total():
                 if len(self._remembered) >= _MOST_REMEMBERED:
                     self._remembered.clear()
-                self._remembered[part.source] = self._parsers.by_name[max(counts, key=lambda name: counts[name])]
+                self._remembered[part.source] = self._parsers.by_name[counts.most_common(1)[0][0]]
 
 
 class _Run:

@@ -21,7 +21,7 @@ from ingest.headers import ALIASES as HEADER_NAMES
 
 FOLDER: Final = Path(__file__).parent / "parsers"
 
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_NAME = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
 _KEYS: Final = frozenset(
     (
         *("name", "version", "vendor", "product", "tier", "docs", "notes"),
@@ -32,7 +32,7 @@ _KEYS: Final = frozenset(
 _REQUIRED: Final = ("name", "version", "vendor", "product", "recognise", "log_class", "columns")
 _OWN: Final = frozenset({"parser", "parser_version", "log_class", "event_time"})
 COLUMNS: Final = frozenset(column.name for column in PARSED) - _OWN
-_RESERVED: Final = frozenset(("text", "line", "received", "zone"))
+_RESERVED: Final = frozenset(("text", "line", "received", "zone", "json"))
 
 
 class Tier(IntEnum):

@@ -85,7 +85,7 @@ class Scope:
         if word in headers.ALIASES:
             return self._named_alias(word, word, headers.ALIASES[word])
         if word in self._definition.aliases:
-            return self._named_alias(word, f"{self._definition.name}_{word}", self._definition.aliases[word])
+            return self._named_alias(word, f"{self._definition.name}__{word}", self._definition.aliases[word])
         return word
 
     def _named_alias(self, word: str, alias: str, expression: str) -> str:
@@ -100,7 +100,7 @@ class Scope:
     @property
     def text(self) -> str:
         """The alias of the text the macros read."""
-        return self._named_alias("text", f"{self._definition.name}_text", self._definition.text)
+        return self._named_alias("text", f"{self._definition.name}__text", self._definition.text)
 
     def pairs_text(self) -> str:
         """The text key=value pairs are looked for in."""
@@ -155,7 +155,7 @@ class Scope:
 
     @property
     def _json_alias(self) -> str:
-        return f"{self._definition.name}_json"
+        return f"{self._definition.name}__json"
 
     def json_value(self, path: list[str]) -> str:
         """The text at a path of the document, which is read once whatever number of paths are asked."""
