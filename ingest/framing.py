@@ -133,11 +133,11 @@ def _detect(head: bytes, limit: int) -> Framing | None:
         return _fits(head, counted.end(), int(counted[0]), limit)
     if _HALF_COUNT.fullmatch(head):
         return None
-    lf, nul = head.find(_LF, 0, limit + 2), head.find(_NUL, 0, limit + 2)
+    lf, nul = head.find(_LF), head.find(_NUL)
     if nul >= 0 and (lf < 0 or nul < lf):
         follows = head[nul + 1 : nul + 2]
         return (Framing.NUL if follows == b"<" else Framing.LF) if follows else None
-    return Framing.LF if lf >= 0 or len(head) > limit + 1 else None
+    return Framing.LF if lf >= 0 else None
 
 
 def _fits(head: bytes, start: int, size: int, limit: int) -> Framing | None:

@@ -90,6 +90,7 @@ def test_counted_frames(lines: list[bytes], at: list[int]) -> None:
 
 
 @given(st.lists(text, min_size=1, max_size=10), cuts)
+@example([b"x" * 22], [])
 def test_messages_ended_by_nul(lines: list[bytes], at: list[int]) -> None:
     lines = [b"<13>" + line for line in lines] + [b"<14>last"]
     result = read(chunked(b"".join(line + b"\0" for line in lines), at))
