@@ -51,6 +51,7 @@ _SEED = 7
 _CLOCK = SystemClock()
 _ORIGIN = Origin("bench", "fw", "tcp", "127.0.0.1")
 _DEADLINE_SECONDS = 300.0
+_LOOK_EVERY_SECONDS = 0.25  # making the page of metrics takes the process some milliseconds
 
 
 class BenchFailed(BongsuError):
@@ -221,7 +222,7 @@ def _together(folder: Path, blobs: Sequence[bytes], lines: int) -> Measured:
     command = [sys.executable, "-m", "runtime", "up", "--config", str(file)]
     with (folder / "log.txt").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:  # noqa: S603 - our own command
         try:
-            _until(lambda: _counter(api_port, "bongsu_stored_rows_total") is not None, process)
+            _until(lambda: bool(_counters(api_port)), process)
             cpu, wall = _cpu_seconds(process.pid), time.perf_counter()
             with _sender(syslog_port, blobs):
                 _until(lambda: _handled(api_port) >= lines, process)
@@ -232,8 +233,9 @@ def _together(folder: Path, blobs: Sequence[bytes], lines: int) -> Measured:
 
 
 def _handled(api_port: int) -> float:
-    stored = _counter(api_port, 'bongsu_stored_rows_total{table="events"}') or 0.0
-    return min(stored, _counter(api_port, "bongsu_evaluated_events_total") or 0.0)
+    """How many lines are stored and evaluated."""
+    counters = _counters(api_port)
+    return min(counters.get('bongsu_stored_rows_total{table="events"}', 0.0), counters.get("bongsu_evaluated_events_total", 0.0))
 
 
 def _until(done: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
@@ -241,17 +243,18 @@ def _until(done: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
     while not done():
         if process.poll() is not None or time.perf_counter() > deadline:
             raise BenchFailed("the centre did not come to the end of the lines")
-        time.sleep(0.05)
+        time.sleep(_LOOK_EVERY_SECONDS)
 
 
-def _counter(api_port: int, name: str) -> float | None:
-    """A counter of the running centre; None when it does not answer yet."""
+def _counters(api_port: int) -> dict[str, float]:
+    """The counters of the running centre; none when it does not answer yet."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{api_port}/metrics", timeout=5) as answer:
             text = answer.read().decode()
     except OSError:
-        return None
-    return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(name))
+        return {}
+    rows = (line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    return {name: float(value) for name, value in rows}
 
 
 def _cpu_seconds(pid: int) -> float:

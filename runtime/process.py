@@ -73,9 +73,9 @@ GROUPS: tuple[tuple[str, str], ...] = (
 
 # What one poll takes, compressed as on the bus. A statement has a fixed cost of tens of milliseconds, so a stage that is behind takes
 # much at once.
-_NORMALISE_BYTES = 8 << 20
-_STORE_BYTES = 64 << 20
-_DETECT_BYTES = 32 << 20
+_NORMALISE_BYTES = 3 << 20
+_STORE_BYTES = 32 << 20
+_DETECT_BYTES = 16 << 20
 
 
 @dataclass
