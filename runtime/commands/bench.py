@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from runtime import bench
+from runtime import bench, logs
 from runtime.commands.options import AsJson
 
 
@@ -26,6 +26,7 @@ def _bench(
     as_json: AsJson = False,
 ) -> None:
     """Measure receive, normalise, store and detect alone, then all together over TCP, on invented FortiGate lines of about 600 bytes."""
+    logs.configure("warning")
     console = Console(stderr=True)
     with console.status("") as status:
         results = list(bench.run(lines, lambda step: status.update(f"measuring {step}")))
