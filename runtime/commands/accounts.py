@@ -21,8 +21,8 @@ from core.database import Database
 from core.errors import ConfigError
 from runtime.commands.options import Config
 
-users = typer.Typer(help="Accounts of people.", no_args_is_help=True)
-keys = typer.Typer(help="API keys of machines.", no_args_is_help=True)
+users = typer.Typer(add_completion=False, help="Accounts of people.", no_args_is_help=True)
+keys = typer.Typer(add_completion=False, help="API keys of machines.", no_args_is_help=True)
 
 Agency = Annotated[str, typer.Option("--agency", help="Reach only this agency.")]
 

@@ -15,12 +15,10 @@ from rich.table import Table
 from runtime import bench, logs
 from runtime.commands.options import AsJson
 
-
-def register(app: typer.Typer) -> None:
-    """Add the command to `app`."""
-    app.command("bench")(_bench)
+app = typer.Typer(add_completion=False)
 
 
+@app.command("bench")
 def _bench(
     lines: Annotated[int, typer.Option("--lines", min=10_000, help="How many lines each step gets.")] = 1_000_000,
     as_json: AsJson = False,

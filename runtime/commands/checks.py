@@ -25,6 +25,8 @@ from ingest.compile import ParserSet
 from runtime.bootstrap import Need, Parts, open_parts, rule_book
 from runtime.commands.options import AsJson, Config
 
+app = typer.Typer(add_completion=False)
+
 _EXPIRES_SOON = timedelta(days=30)
 _FILES_WANTED = 4096
 
@@ -40,11 +42,7 @@ class Finding:
     fatal: bool = True
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to `app`."""
-    app.command("doctor")(_doctor)
-
-
+@app.command("doctor")
 def _doctor(config_file: Config = None, as_json: AsJson = False) -> None:
     """Check settings, folders, ports, certificates, bus, store, database, parsers and rules; say what to mend."""
     settings = config.load(config_file)

@@ -11,7 +11,7 @@ from core.config import Settings
 from runtime.bootstrap import open_parts
 from runtime.commands.options import Config
 
-app = typer.Typer(help="The schema of the store and the database.", no_args_is_help=True)
+app = typer.Typer(add_completion=False, help="The schema of the store and the database.", no_args_is_help=True)
 
 
 @app.command("migrate")

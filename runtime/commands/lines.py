@@ -19,12 +19,10 @@ from ingest.compile import ParserSet
 from ingest.normalise import Normaliser
 from ingest.parse_lines import AUTO, parse_lines
 
-
-def register(app: typer.Typer) -> None:
-    """Add the command to `app`."""
-    app.command("parse")(_parse)
+app = typer.Typer(add_completion=False)
 
 
+@app.command("parse")
 def _parse(
     file: Annotated[str, typer.Argument(help="File of lines, or - for standard input.")],
     parser: Annotated[str, typer.Option("--parser", help="A parser's name, or auto to recognise each line.")] = AUTO,

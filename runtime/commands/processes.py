@@ -16,27 +16,15 @@ from runtime import demo, logs, process
 from runtime.commands.options import Config
 from runtime.process import EVERY_ROLE, Role, Running
 
-_STAGES: dict[Role, str] = {
-    Role.RECEIVE: "Take lines in by syslog and put them on the bus.",
-    Role.NORMALISE: "Parse raw lines into events.",
-    Role.STORE: "Write events, quarantine and detections to the store.",
-    Role.DETECT: "Run the rules over events.",
-    Role.RESPOND: "Turn detections into incidents.",
-    Role.API: "Serve the REST API and the dashboard, and take lines in by HTTP.",
-}
+app = typer.Typer(add_completion=False)
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands to `app`."""
-    app.command("up", help="Run the whole centre in one process.")(_up)
-    for role, text in _STAGES.items():
-        app.command(role.value, help=f"{text} One process of a cluster.", rich_help_panel="Stages of a cluster")(_stage_command(role))
-
-
+@app.command("up")
 def _up(
     config_file: Config = None,
     with_demo: Annotated[bool, typer.Option("--demo", help="With demo agencies, accounts and a feed of invented logs.")] = False,
 ) -> None:
+    """Run the whole centre in one process: Ctrl-C stops it, the data stays."""
     settings = config.load(config_file or (demo.SETTINGS if with_demo else None))
     logs.configure(settings.log_level)
 
@@ -49,6 +37,7 @@ def _up(
 
 def _stage_command(role: Role) -> Callable[[Config], None]:
     def command(config_file: Config = None) -> None:
+        """Run one stage as a process of its own, on Kafka, ClickHouse and PostgreSQL. SIGTERM stops it."""
         settings = config.load(config_file)
         logs.configure(settings.log_level)
 
@@ -59,6 +48,10 @@ def _stage_command(role: Role) -> Callable[[Config], None]:
         _run(process.run(settings, [role], ready))
 
     return command
+
+
+for _role in EVERY_ROLE:
+    app.command(_role.value)(_stage_command(_role))
 
 
 def _run(main: Coroutine[None, None, None]) -> None:

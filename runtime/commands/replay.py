@@ -25,12 +25,10 @@ from runtime.bootstrap import open_parts
 from runtime.commands.options import Config
 from runtime.push import push
 
-
-def register(app: typer.Typer) -> None:
-    """Add the command to `app`."""
-    app.command("replay")(_replay)
+app = typer.Typer(add_completion=False)
 
 
+@app.command("replay")
 def _replay(
     file: Annotated[str, typer.Argument(help="File of lines (plain, gzip, zstd), or - for standard input.")],
     to: Annotated[

@@ -19,7 +19,7 @@ from detect.match import match_cases
 from runtime.bootstrap import rule_book
 from runtime.commands.options import AsJson, Config
 
-app = typer.Typer(help="Try, list and check Sigma rules.", no_args_is_help=True)
+app = typer.Typer(add_completion=False, help="Try, list and check Sigma rules.", no_args_is_help=True)
 
 
 @app.command("match")

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from runtime import cli
 from tests.servers.centre import RunningCentre, free_port
 
 LINE = (
@@ -55,6 +56,17 @@ def test_help_names_every_command() -> None:
     shown = bongsu("--help").stdout
     for command in ("up", "receive", "normalise", "store", "detect", "respond", "api", "replay", "parse", "rules", "db", "doctor", "bench"):
         assert command in shown
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_every_command_of_the_list_can_be_loaded_under_its_name(name: str) -> None:
+    assert cli.load(name).name == name
+
+
+def test_a_command_that_is_not_there_is_said_so() -> None:
+    done = bongsu("nosuch")
+    assert done.returncode == 2
+    assert "nosuch" in done.stderr
 
 
 @pytest.mark.parametrize(
