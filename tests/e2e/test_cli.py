@@ -5,11 +5,15 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 import yaml
 
@@ -166,6 +170,74 @@ def test_replay_through_a_running_centre_and_a_second_start_finds_its_data(centr
     page = lead.get("/v1/events", params={"since": "2026-03-01T00:00:00Z", "until": "2026-03-03T00:00:00Z", "limit": 200}).json()
     assert len(page["items"]) == 100
     assert centre.stop() == 0
+
+
+class Demo:
+    """`bongsu up --demo` as `make run` starts it, on ports of this test's own."""
+
+    def __init__(self, folder: Path) -> None:
+        listeners = [{"name": "tcp", "kind": "tcp", "host": "127.0.0.1", "port": free_port()}]
+        self.port = free_port()
+        self._environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("BONGSU_")},
+            "BONGSU_DATA_DIR": str(folder / "data"),
+            "BONGSU_API__PORT": str(self.port),
+            "BONGSU_INTAKE__LISTENERS": json.dumps(listeners),
+        }
+        self._said = folder / "said.txt"
+
+    def run(self, work: Callable[[str], None]) -> None:
+        """Start, hand what it said to `work` once it runs, and stop it by Ctrl-C."""
+        with self._said.open("wb") as said:
+            process = subprocess.Popen([sys.executable, "-m", "runtime", "up", "--demo"], env=self._environment, stdout=said, stderr=said)
+        try:
+            until(60, lambda: process.poll() is not None or "Ctrl-C stops it" in self._said.read_text(encoding="utf-8"))
+            assert process.poll() is None, self._said.read_text(encoding="utf-8")
+            work(self._said.read_text(encoding="utf-8"))
+            process.send_signal(signal.SIGINT)
+            assert process.wait(40) == 0
+        finally:
+            process.kill()
+            process.wait(10)
+
+
+def until(seconds: float, true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def incidents_of_lead(port: int, said: str) -> Callable[[], list[str]]:
+    """Log in with the account the terminal showed; gives the numbers of all incidents, oldest first, at each call."""
+    assert f"http://127.0.0.1:{port}" in said
+    found = re.search(r"│ lead +│ (\S+) +│ soc_lead", said)
+    assert found, said
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+        assert client.post("/v1/login", json={"name": "lead", "password": found[1]}).status_code == 200
+        cookies = dict(client.cookies)
+
+    def numbers() -> list[str]:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", cookies=cookies) as client:
+            items = client.get("/v1/incidents", params={"limit": 200}).json()["items"]
+        return sorted(item["number"] for item in items)
+
+    return numbers
+
+
+def test_the_demo_shows_an_incident_within_a_minute_and_finds_it_again(tmp_path: Path) -> None:
+    demo = Demo(tmp_path)
+    first: list[str] = []
+
+    def newcomer(said: str) -> None:
+        numbers = incidents_of_lead(demo.port, said)
+        until(60, lambda: bool(numbers()))
+        first.extend(numbers())
+
+    demo.run(newcomer)
+    demo.run(lambda said: first.append("again") if set(first) <= set(incidents_of_lead(demo.port, said)()) else None)
+    assert first[-1] == "again"
+    assert len(first) > 1
 
 
 def test_migrating_twice_is_safe(settings: Path) -> None:
