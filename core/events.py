@@ -70,6 +70,7 @@ class IntakeFlag(IntFlag):
     CP949 = 8  # was not UTF-8; read as CP949
     UNDECODABLE = 16  # neither; bytes that are not text are written \\xNN
     CLOCK_SKEW = 32  # the device's clock is off by more than the limit
+    MASKED = 64  # personal numbers or secrets were masked before anything was kept
 
 
 class LogClass(StrEnum):
@@ -90,6 +91,9 @@ class LogClass(StrEnum):
 
 
 DISPOSITIONS: Final = ("allow", "deny", "alert")
+DIRECTIONS: Final = ("inbound", "outbound", "internal")
+SEVERITIES: Final = {1: "informational", 2: "low", 3: "medium", 4: "high", 5: "critical", 6: "fatal"}
+"""The one scale of severity, `severity_id` of OCSF 1.x."""
 UNKNOWN_AGENCY: Final = "_unknown"
 
 
@@ -195,6 +199,7 @@ PARSED: Final = (
         sigma=("eventid", "logid", "message_number"),
     ),
     Column("severity", Kind.WORD, "The device's own word or number of severity", ocsf="severity", sigma=("level",)),
+    Column("severity_id", Kind.UINT8, "Severity on one scale, from 1 informational to 6 fatal", True, ocsf="severity_id"),
     Column(
         "src_ip",
         Kind.IP,
@@ -231,6 +236,8 @@ PARSED: Final = (
     Column("src_nat_port", Kind.UINT16, "Source port after translation", True),
     Column("dst_nat_ip", Kind.IP, "Destination address after translation", True, ocsf="dst_endpoint.intermediate_ips"),
     Column("dst_nat_port", Kind.UINT16, "Destination port after translation", True),
+    Column("src_mac", Kind.WORD, "Hardware address of the source", ocsf="src_endpoint.mac", sigma=("mac", "source.mac", "srcmac")),
+    Column("direction", Kind.WORD, "Seen from the agency: inbound, outbound, internal", ocsf="connection_info.direction"),
     Column(
         "proto",
         Kind.WORD,
@@ -278,6 +285,13 @@ PARSED: Final = (
         ocsf="query.hostname",
         sigma=("query", "QueryName", "dns.question.name", "question"),
     ),
+    Column(
+        "dns_type", Kind.WORD, "Record type a DNS question asks for", ocsf="query.type", sigma=("record_type", "QueryType", "qtype_name")
+    ),
+    Column(
+        "dns_answer", Kind.TEXT, "What a DNS answer says, joined by commas", ocsf="answers", sigma=("answer", "answers", "QueryResults")
+    ),
+    Column("dns_rcode", Kind.WORD, "Response code of a DNS answer", ocsf="rcode", sigma=("rcode", "rcode_name", "QueryStatus")),
     Column("http_method", Kind.WORD, "HTTP method", ocsf="http_request.http_method", sigma=("cs-method", "method", "http.method")),
     Column("http_status", Kind.UINT16, "HTTP status", True, ocsf="http_response.code", sigma=("sc-status", "status", "http.status_code")),
     Column(
@@ -287,8 +301,25 @@ PARSED: Final = (
         ocsf="http_request.user_agent",
         sigma=("c-useragent", "cs-user-agent", "useragent", "cs(User-Agent)"),
     ),
+    Column(
+        "referrer",
+        Kind.TEXT,
+        "Referer header",
+        ocsf="http_request.referrer",
+        sigma=("cs-referer", "cs-referrer", "c-referer", "referer", "http.referrer"),
+    ),
     Column("sig_id", Kind.WORD, "Signature's number", ocsf="finding_info.uid", sigma=("signature_id", "alert.signature_id")),
     Column("sig_name", Kind.TEXT, "Signature's name", ocsf="finding_info.title", sigma=("signature", "attack", "alert.signature", "msg")),
+    Column("category", Kind.WORD, "Category of the URL, threat or application, in the device's word", sigma=("cat", "alert.category")),
+    Column("file_name", Kind.TEXT, "Name or path of a file", ocsf="file.name", sigma=("filename", "file.name", "fname")),
+    Column("file_hash", Kind.TEXT, "Hash of a file, hexadecimal", ocsf="file.hashes", sigma=("hash", "md5", "sha1", "sha256")),
+    Column(
+        "object",
+        Kind.TEXT,
+        "What was acted on: a configuration path, camera, recording, account",
+        ocsf="resources.name",
+        sigma=("cfgpath", "cfgobj", "object_name"),
+    ),
     Column("bytes", Kind.UINT64, "Bytes in all", True, ocsf="traffic.bytes"),
     Column("bytes_src", Kind.UINT64, "Bytes the source sent", True, ocsf="traffic.bytes_out", sigma=("cs-bytes", "sentbyte", "orig_bytes")),
     Column(
@@ -302,7 +333,30 @@ PARSED: Final = (
     Column("out_if", Kind.WORD, "Interface the traffic left by", ocsf="dst_endpoint.interface_name"),
 )
 
-EVENTS: Final = Table("events", (*INTAKE, *PARSED), order_by="(agency, event_time)", partition_by="toYYYYMMDD(received_at)")
+
+def _looked_up(name: str, kind: Kind, meaning: str, ocsf: str = "", nullable: bool = False) -> Column:
+    return Column(name, kind, meaning, nullable, ocsf=ocsf, set_by="enrichment")
+
+
+ENRICHED: Final = (
+    _looked_up("src_system", Kind.WORD, "System the source address belongs to, by the asset inventory", "src_endpoint.name"),
+    _looked_up("src_owner", Kind.WORD, "Who answers for the source system", "src_endpoint.owner.name"),
+    _looked_up("src_importance", Kind.WORD, "Importance of the source system: critical, high, medium, low"),
+    _looked_up("src_country", Kind.WORD, "Country of the source address, ISO 3166-1 alpha-2", "src_endpoint.location.country"),
+    _looked_up("src_asn", Kind.UINT32, "Autonomous system of the source address", "src_endpoint.autonomous_system.number", True),
+    _looked_up("src_as_org", Kind.WORD, "Holder of that autonomous system", "src_endpoint.autonomous_system.name"),
+    _looked_up("src_threat", Kind.WORD, "Known-bad lists that hold the source address, joined by commas"),
+    _looked_up("dst_system", Kind.WORD, "System the destination address belongs to, by the asset inventory", "dst_endpoint.name"),
+    _looked_up("dst_owner", Kind.WORD, "Who answers for the destination system", "dst_endpoint.owner.name"),
+    _looked_up("dst_importance", Kind.WORD, "Importance of the destination system: critical, high, medium, low"),
+    _looked_up("dst_country", Kind.WORD, "Country of the destination address, ISO 3166-1 alpha-2", "dst_endpoint.location.country"),
+    _looked_up("dst_asn", Kind.UINT32, "Autonomous system of the destination address", "dst_endpoint.autonomous_system.number", True),
+    _looked_up("dst_as_org", Kind.WORD, "Holder of that autonomous system", "dst_endpoint.autonomous_system.name"),
+    _looked_up("dst_threat", Kind.WORD, "Known-bad lists that hold the destination address, joined by commas"),
+    _looked_up("domain_threat", Kind.WORD, "Known-bad lists that hold the domain, the URL's host or the DNS name, joined by commas"),
+)
+
+EVENTS: Final = Table("events", (*INTAKE, *PARSED, *ENRICHED), order_by="(agency, event_time)", partition_by="toYYYYMMDD(received_at)")
 
 QUARANTINE: Final = Table(
     "quarantine",

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Protocol
 
-from core.events import INTAKE, PARSED, Column, Kind
+from core.events import ENRICHED, INTAKE, PARSED, Column, Kind
 
 
 class FieldKind(Enum):
@@ -70,7 +70,7 @@ class EventFields:
 
     def __init__(self) -> None:
         self._exact: dict[str, Field] = {}
-        for column in (*PARSED, *INTAKE):
+        for column in (*PARSED, *ENRICHED, *INTAKE):
             for name in (column.name, *column.sigma):
                 self._exact.setdefault(name, _of_column(column))
         self._folded = {name.casefold(): field for name, field in self._exact.items()}

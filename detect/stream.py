@@ -14,8 +14,9 @@ from core import arrow, metrics, topics
 from core.bus.contract import Bus, Message, Record
 from core.clock import Clock, millis
 from core.engine import Engine, Session
-from core.errors import BadMessage
+from core.errors import BadMessage, StoreError
 from core.events import DETECTIONS, EVENTS
+from core.storage.tables import in_shape
 from detect.rules import Rule, RuleBook
 from detect.ruleset import SETTINGS, Matches, Plan, compile_rules
 
@@ -123,7 +124,7 @@ class DetectStage:
 def _events_of(record: Record) -> pa.Table | None:
     """A message that holds no events would fail for ever and hold back all behind it: it is logged with its position and passed over."""
     try:
-        return arrow.decode(record.value).select(list(EVENTS.names)).cast(EVENTS.schema)
-    except (BadMessage, KeyError, pa.ArrowInvalid) as error:
+        return in_shape(EVENTS, arrow.decode(record.value))
+    except (BadMessage, StoreError) as error:
         _log.error("detect.bad_message", topic=record.topic, partition=record.partition, offset=record.offset, error=str(error))
         return None

@@ -15,6 +15,7 @@ r"""The short words of a parser's expressions, each expanded to ClickHouse SQL o
     proto(x)            number or name to the IANA keyword in lower case
     known(x)            '' for the ways devices write "nothing"
     lookup('map', x[, otherwise]) a word by one of the parser's maps, without case
+    graded(x[, scale])  severity_id of a severity's word; of its number where `scale` is 'syslog' (0-7), 'ten' (0-10) or 'priority' (1-4)
     epoch(x)            seconds, milli-, micro- or nanoseconds since 1970
     stamp(x[, zone])    a written time; its own zone, else `zone`, else the source's
 
@@ -39,6 +40,22 @@ _ESCAPED: Final = quote(r"\\([=|\\])")
 _CEF_VALUE: Final = quote(r'^"*((?s:.*?)) *(?: [A-Za-z0-9_.]+=|$)')
 _ESCAPED_QUOTE: Final = quote(r"\"")
 _TO_OPEN_QUOTE: Final = quote(r'^"((?:[^"\\]|\\.)*)')
+
+_GRADES: Final = {
+    **dict.fromkeys(("emergency", "emerg", "emer", "panic", "fatal"), 6),
+    **dict.fromkeys(("critical", "crit", "alert", "very-high", "very high"), 5),
+    **dict.fromkeys(("high", "error", "err", "severe"), 4),
+    **dict.fromkeys(("medium", "moderate", "warning", "warn", "major"), 3),
+    **dict.fromkeys(("low", "notice", "notification", "note", "minor"), 2),
+    **dict.fromkeys(("informational", "information", "info", "debug", "debugging", "trace", "verbose"), 1),
+}
+_SCALES: Final[dict[str, dict[str, int]]] = {
+    "words": {},
+    "syslog": {"0": 6, "1": 5, "2": 5, "3": 4, "4": 3, "5": 2, "6": 1, "7": 1},
+    "ten": {"0": 1, **dict.fromkeys("123", 2), **dict.fromkeys("456", 3), **dict.fromkeys("78", 4), **dict.fromkeys(("9", "10"), 5)},
+    "priority": {"1": 4, "2": 3, "3": 2, "4": 1},
+}
+"""Words and numbers to OCSF's severity_id. CEF calls 0-3 low, 4-6 medium, 7-8 high, 9-10 very high; 0 is taken for informational."""
 
 Macro = Callable[["Scope", list[str], int], str]
 
@@ -212,6 +229,14 @@ def _lookup(scope: Scope, args: list[str], window: int) -> str:
     return f"transform(lower({scope.expand(x, window)}), [{keys}], [{values}], {scope.expand(otherwise, window)})"
 
 
+def _graded(scope: Scope, args: list[str], window: int) -> str:  # noqa: ARG001
+    x, scale = args if len(args) == 2 else (*args, "'words'")
+    table = _GRADES | _SCALES[unquote(scale)]
+    keys = ", ".join(quote(key) for key in table)
+    text = scope.define(f"lower({scope.expand(x, NUMBER)})")
+    return f"nullIf(transform({text}, [{keys}], [{', '.join(map(str, table.values()))}], 0), 0)"
+
+
 def _epoch(scope: Scope, args: list[str], window: int) -> str:  # noqa: ARG001
     (x,) = args
     number = scope.define(f"toInt64OrNull(substringIndex({scope.expand(x, NUMBER)}, '.', 1))")
@@ -243,6 +268,7 @@ MACROS: Final[dict[str, Macro]] = {
     "proto": _proto,
     "known": _known,
     "lookup": _lookup,
+    "graded": _graded,
     "epoch": _epoch,
     "stamp": _stamp,
 }

@@ -21,8 +21,9 @@ from core.bus.contract import Record
 from core.clock import Clock
 from core.config import Settings
 from core.database import Database, exclusive
-from core.errors import BadMessage
+from core.errors import BadMessage, StoreError
 from core.events import DETECTIONS
+from core.storage.tables import in_shape
 from respond import evidence, grouping, joining
 from respond.audit import record_all
 from respond.positions import Positions
@@ -111,9 +112,9 @@ def _findings(record: Record) -> pa.Table | None:
 def _checked(table: pa.Table) -> pa.Table:
     """The columns of DETECTIONS; BadMessage when one is missing, of another type, or holds what it must not."""
     try:
-        found = table.select(list(DETECTIONS.names)).cast(DETECTIONS.schema)
+        found = in_shape(DETECTIONS, table)
         found.validate(full=True)
-    except (pa.ArrowException, KeyError, ValueError) as error:
+    except (pa.ArrowException, StoreError) as error:
         raise BadMessage(f"a message does not hold detections: {error}") from error
     if empty := [column.name for column in DETECTIONS.columns if not column.nullable and found[column.name].null_count]:
         raise BadMessage(f"a message holds detections without {', '.join(empty)}")

@@ -72,6 +72,19 @@ def test_kv_finds_every_value_and_nothing_for_keys_that_are_not_there(
     assert values(session, "concat(kv('zz'), word('zz'), quoted('zz'), spaced('zz'))", lines) == [""] * len(lines)
 
 
+@pytest.mark.parametrize(
+    ("scale", "grades"),
+    [
+        ("", {"Critical": 5, "HIGH": 4, "warning": 3, "notice": 2, "information": 1, "emerg": 6, "7": None, "strange": None, "": None}),
+        (", 'syslog'", {"0": 6, "2": 5, "3": 4, "4": 3, "5": 2, "6": 1, "7": 1, "8": None, "error": 4}),
+        (", 'ten'", {"0": 1, "3": 2, "4": 3, "8": 4, "10": 5, "11": None, "Low": 2}),
+        (", 'priority'", {"1": 4, "2": 3, "3": 2, "4": 1, "5": None}),
+    ],
+)
+def test_severities_come_to_one_scale(session: Session, scale: str, grades: dict[str, int | None]) -> None:
+    assert values(session, f"graded(line{scale})", list(grades)) == list(grades.values())
+
+
 def test_kv_reads_escaped_quotes_in_long_values(session: Session) -> None:
     line = r'a=1 msg="he said \"no\" and left" b=2'
     assert values(session, "kv('msg')", [line], window=8192) == ['he said "no" and left']
