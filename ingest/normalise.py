@@ -24,6 +24,7 @@ from core.config import IntakeSettings
 from core.engine import Engine, Session
 from core.errors import BadMessage, StoreError
 from core.events import EVENTS, INTAKE, PARSED, QUARANTINE, IntakeFlag
+from core.storage.tables import in_shape
 from ingest import rawbatch
 from ingest.compile import LINES, ParserSet
 from ingest.encoding import Array, escaped, to_text
@@ -125,7 +126,9 @@ class Normaliser:
         skewed = np.abs(events["event_time"].cast(pa.int64()).to_numpy() - received[rows]) > limit
         flags[rows[skewed]] |= np.uint32(IntakeFlag.CLOCK_SKEW)
         intake = _intake(batches, of, text, flags, epoch)
-        return Normalised(pa.table(_take(intake, rows).columns + events.columns, schema=EVENTS.schema), _quarantined(outcome, intake))
+        known = _take(intake, rows)
+        rows_of_events = pa.table(known.columns + events.columns, names=known.column_names + events.column_names)
+        return Normalised(in_shape(EVENTS, rows_of_events), _quarantined(outcome, intake))
 
 
 def _read(record: Record) -> _Batch:
