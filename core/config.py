@@ -149,6 +149,9 @@ class IntakeSettings(_Section):
         default="Asia/Seoul", min_length=1, description="Of times without an offset, where the source sets none (IANA name)"
     )
     max_clock_skew_minutes: int = Field(default=24 * 60, ge=1, description="A device's time further off than this is flagged")
+    parsers_folder: Path | None = Field(
+        default=None, description="Your own parsers, loaded beside ours; one of the same name takes the place of ours; empty: none"
+    )
 
     @model_validator(mode="after")
     def _distinct_names(self) -> IntakeSettings:

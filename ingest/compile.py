@@ -1,4 +1,4 @@
-"""Turns a parser's definition into SQL, and proves it by running it on no rows.
+"""Turns a parser's definition into SQL when it is first needed: a centre of few products need not wait for those of all others.
 
 A compiled parser is one SELECT over a table of lines. Its columns: `_ok` (recognised), `_detail` ('' or what is broken), then the
 normalised columns the parser sets, each already of its column's type. What it does not set is not computed.
@@ -6,31 +6,31 @@ normalised columns the parser sets, each already of its column's type. What it d
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
 
-from core.engine import Session
-from core.errors import ParserError, StoreError
+from core.config import IntakeSettings
+from core.engine import Engine, Session
+from core.errors import ConfigError, ParserError, StoreError
 from core.events import EVENTS, PARSED, Kind
 from ingest import parser
 from ingest.macros import ADDRESS, LONG, MIDDLE, NUMBER
 from ingest.parser import COLUMNS, Definition, Tier
 from ingest.scope import Scope
-from ingest.sql import arguments, quote, tokens
+from ingest.sql import quote
+from ingest.statement import select, words
 
 LINES: Final = pa.schema([pa.field("line", pa.string(), nullable=False), pa.field("received", pa.int64(), nullable=False)])
 """What the statements read: the line as text and its time of receipt in milliseconds."""
 
 OK: Final = "_ok"
 DETAIL: Final = "_detail"
-SETTINGS: Final = "SETTINGS max_threads = 1, max_block_size = 4096, query_plan_merge_expressions = 0"
-"""Measured: blocks that stay in the cache take a third less time than whole batches, and melting the levels of a statement into one
-makes the engine compute, for every row, what only some need."""
 _ORDER: Final = tuple(column.name for column in PARSED)
 
 _KEY_OF: Final = {OK: "recognise", DETAIL: "malformed"}
@@ -47,46 +47,95 @@ _WINDOW: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Parser:
-    """A parser ready to run. `select` is for lines of ASCII alone; `select_wide` keeps cut characters out of the columns."""
+class Statement:
+    """What runs over a parser's lines. `narrow` is for lines of ASCII alone; `wide` keeps cut characters out of the columns."""
 
-    name: str
-    version: int
-    vendor: str
-    product: str
-    tier: Tier
-    file: Path
-    select: str
-    select_wide: str
-    recognise: str
-    aliases: Mapping[str, str]
+    narrow: str
+    wide: str
+
+
+class Parser:
+    """A parser of an installation. Its statement is compiled when a session first needs it, and kept; safe for many threads."""
+
+    def __init__(self, definition: Definition) -> None:
+        """ParserError when its recognising condition cannot be expanded; all else is found when it is compiled."""
+        self.name = definition.name
+        self.version = definition.version
+        self.vendor = definition.vendor
+        self.product = definition.product
+        self.tier: Tier = definition.tier
+        self.definition = definition
+        scope = Scope(definition)
+        self.recognise = f"({_expand(definition, scope, definition.recognise, MIDDLE, 'recognise')})"
+        self.aliases: Mapping[str, str] = dict(scope.aliases)
+        self._statement: Statement | None = None
+        self._guard = threading.Lock()
+
+    def statement(self, session: Session) -> Statement:
+        """The parser's SQL; ParserError names the line that is wrong."""
+        with self._guard:
+            if self._statement is None:
+                self._statement = _Compiler(self.definition, session).statement()
+            return self._statement
+
+    def prove(self, session: Session) -> None:
+        """Compile it and run it on no lines; ParserError as in `statement`."""
+        statement = self.statement(session)
+        try:
+            session.arrow(statement.wide, LINES.empty_table(), {"zone": "UTC"})
+        except StoreError as error:
+            raise self.definition.error(_reason(error)) from None
 
 
 class ParserSet:
     """All parsers of an installation, those asked first in front."""
 
-    def __init__(self, parsers: list[Parser]) -> None:
+    def __init__(self, parsers: Iterable[Parser]) -> None:
         self.parsers = sorted(parsers, key=lambda one: (one.tier, one.name))
         self.by_name = {one.name: one for one in self.parsers}
 
     @classmethod
-    def load(cls, session: Session, folder: Path = parser.FOLDER) -> ParserSet:
-        """Every parser of `folder`; ParserError names the first wrong file, line and reason."""
-        return cls([compile_parser(parser.load(file), session) for file in parser.files(folder)])
+    def load(cls, *folders: Path) -> ParserSet:
+        """Every parser of `folders`, ours where there are none; one of a later folder takes the place of one of the same name.
 
-    def detect(self, candidates: list[Parser]) -> str:
+        Files are read and checked for shape, nothing is compiled. ParserError names the first wrong file, line and reason.
+        """
+        files = {file.stem: file for folder in folders or (parser.FOLDER,) for file in parser.files(folder)}
+        return cls(Parser(parser.load(file)) for file in files.values())
+
+    @classmethod
+    def open(cls, engine: Engine, settings: IntakeSettings) -> ParserSet:
+        """The parsers of an installation: ours, which tests have proved, and the operator's own, which are proved here.
+
+        ParserError as in `load` and `Parser.prove`; ConfigError when there is no such folder.
+        """
+        own = settings.parsers_folder
+        if own is None:
+            return cls.load()
+        if not own.is_dir():
+            raise ConfigError("intake.parsers_folder", f"{own} is no folder")
+        found = cls.load(parser.FOLDER, own)
+        with closing(engine.session()) as session:
+            for one in found.parsers:
+                if one.definition.file.parent == own:
+                    one.prove(session)
+        return found
+
+    def detect(self, candidates: Sequence[Parser]) -> str:
         """A SELECT of one column: the number of the first of `candidates` that knows the line, from 1, or 0."""
         aliases: dict[str, str] = {}
         branches = []
         for number, one in enumerate(candidates, 1):
             aliases.update(one.aliases)
             branches.append(f"{one.recognise}, {number}")
-        return _select(aliases, {"parser": f"toUInt16(multiIf({', '.join(branches)}, 0))"})
+        return select(aliases, {"parser": f"toUInt16(multiIf({', '.join(branches)}, 0))"})
 
 
-def compile_parser(definition: Definition, session: Session) -> Parser:
-    """The SQL of `definition`; ParserError names the line that is wrong."""
-    return _Compiler(definition, session).parser()
+def _expand(definition: Definition, scope: Scope, expression: str, window: int, *path: str) -> str:
+    try:
+        return scope.expand(expression, window)
+    except ValueError as error:
+        raise definition.error(f"{'.'.join(path)}: {error}", *path) from None
 
 
 class _Compiler:
@@ -95,11 +144,8 @@ class _Compiler:
         self._session = session
         self._kinds = {column.name: column.kind for column in EVENTS.columns}
 
-    def parser(self) -> Parser:
+    def statement(self) -> Statement:
         one = self._definition
-        scope = Scope(one)
-        recognise = self._expand(scope, one.recognise, MIDDLE, "recognise")
-        recognising = dict(scope.aliases)
         scope = Scope(one)
         for name in ("text", *one.aliases):
             self._expand(scope, name, MIDDLE, *(("text",) if name == "text" else ("with", name)))
@@ -108,25 +154,13 @@ class _Compiler:
         if one.malformed:
             checks[DETAIL] = self._detail(scope)
         final = {**checks, **self._coerced(scope.aliases, checks, columns)}
-        self._session.arrow(_select(scope.aliases, final), LINES.empty_table(), {"zone": "UTC"})
-        return Parser(
-            name=one.name,
-            version=one.version,
-            vendor=one.vendor,
-            product=one.product,
-            tier=one.tier,
-            file=one.file,
-            select=_select(scope.aliases, final),
-            select_wide=_select(scope.aliases, {name: self._wide(name, sql) for name, sql in final.items()}),
-            recognise=f"({recognise})",
-            aliases=recognising,
+        return Statement(
+            narrow=select(scope.aliases, final),
+            wide=select(scope.aliases, {name: self._wide(name, sql) for name, sql in final.items()}),
         )
 
     def _expand(self, scope: Scope, expression: str, window: int, *path: str) -> str:
-        try:
-            return scope.expand(expression, window)
-        except ValueError as error:
-            raise self._definition.error(f"{'.'.join(path)}: {error}", *path) from None
+        return _expand(self._definition, scope, expression, window, *path)
 
     def _columns(self, scope: Scope) -> dict[str, str]:
         """Column to expanded expression, in the order of the table."""
@@ -176,7 +210,7 @@ class _Compiler:
 
         Where one column refers to another it means the other as the type of its column: so the question holds those as well.
         """
-        referred = {name for sql in columns.values() for name in _words(sql) if name in columns}
+        referred = {name for sql in columns.values() for name in words(sql) if name in columns}
         asked = {name: _coerce(columns[name], "", self._kinds[name]) for name in referred}
         types = self._described(aliases, {**checks, **asked, **{f"_type_{name}": sql for name, sql in columns.items()}})
         return {name: _coerce(sql, types[f"_type_{name}"], self._kinds[name]) for name, sql in columns.items()}
@@ -212,65 +246,8 @@ class _Compiler:
             raise self._definition.error(f"{'.'.join(path)}: {_reason(error)}", *path) from None
 
     def _describe(self, aliases: Mapping[str, str], columns: Mapping[str, str]) -> dict[str, str]:
-        select = _select(aliases, columns)
-        described = self._session.arrow(f"DESCRIBE ({select})", LINES.empty_table(), {"zone": "UTC"})
+        described = self._session.arrow(f"DESCRIBE ({select(aliases, columns)})", LINES.empty_table(), {"zone": "UTC"})
         return dict(zip(described["name"].to_pylist(), described["type"].to_pylist(), strict=True))
-
-
-def _select(aliases: Mapping[str, str], columns: Mapping[str, str]) -> str:
-    """One SELECT of `columns`, the aliases in subqueries inside it.
-
-    As WITH aliases they would cost the analyser a copy for each reference, of references inside references: tenths of a second for
-    every statement. What is referred to once is put in its place: there the engine can leave it out for the rows that need no such
-    branch of an `if`, which it does not over the border of a subquery.
-    """
-    aliases, columns = _inlined(aliases, columns)
-    source = "Python(rows)"
-    for level in _levels(aliases):
-        source = f"(SELECT *, {', '.join(f'{aliases[name]} AS {name}' for name in level)} FROM {source})"
-    return f"SELECT {', '.join(f'{sql} AS {name}' for name, sql in columns.items())} FROM {source} {SETTINGS}"
-
-
-def _inlined(aliases: Mapping[str, str], columns: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-    """The same with every alias that is referred to once in its place, and without those that are not referred to."""
-    kept = dict(aliases)
-    used = Counter(word for sql in (*kept.values(), *columns.values()) for word in _words(sql) if word in kept)
-    singles = {name: sql for name, sql in kept.items() if used[name] == 1}
-
-    def replaced(sql: str) -> str:
-        return "".join(_bracketed(replaced(singles[text])) if kind == "word" and text in singles else text for kind, text, _ in tokens(sql))
-
-    return (
-        {name: replaced(sql) for name, sql in kept.items() if used[name] > 1},
-        {name: replaced(sql) for name, sql in columns.items()},
-    )
-
-
-def _bracketed(sql: str) -> str:
-    """`sql` in brackets unless it is one call: the engine's reader of SQL is slow in brackets inside brackets."""
-    opening = sql.find("(")
-    if opening > 0 and sql[:opening].isidentifier() and arguments(sql, opening)[1] == len(sql):
-        return sql
-    return f"({sql})"
-
-
-def _levels(aliases: Mapping[str, str]) -> list[list[str]]:
-    """The aliases in groups, each group needing only those before it."""
-    depths: dict[str, int] = {}
-
-    def depth(name: str) -> int:
-        if name not in depths:
-            depths[name] = 1 + max((depth(one) for one in _words(aliases[name]) if one in aliases), default=-1)
-        return depths[name]
-
-    groups: dict[int, list[str]] = {}
-    for name in aliases:
-        groups.setdefault(depth(name), []).append(name)
-    return [groups[number] for number in sorted(groups)]
-
-
-def _words(sql: str) -> list[str]:
-    return [text for kind, text, _ in tokens(sql) if kind == "word"]
 
 
 def _closure(name: str, columns: Mapping[str, str]) -> set[str]:
@@ -280,7 +257,7 @@ def _closure(name: str, columns: Mapping[str, str]) -> set[str]:
     while waiting:
         one = waiting.pop()
         found.add(one)
-        waiting += [word for word in _words(columns[one]) if word in columns and word not in found]
+        waiting += [word for word in words(columns[one]) if word in columns and word not in found]
     return found
 
 

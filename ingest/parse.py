@@ -162,7 +162,8 @@ class _Run:
         def keep(chosen: Array, answer: pa.Table) -> None:
             unknown.append(self._keep(parser, rows[chosen], answer))
 
-        failed = self.query(parser.select_wide if self._wide else parser.select, rows, zone, keep)
+        statement = parser.statement(self._session)
+        failed = self.query(statement.wide if self._wide else statement.narrow, rows, zone, keep)
         self.refuse(rows[failed], PARSER_FAILED, f"{parser.name} failed in the engine")
         return np.concatenate(unknown) if unknown else rows[:0]
 

@@ -153,8 +153,8 @@ async def _receive(folder: Path, blobs: Sequence[bytes], lines: int) -> Measured
 
 def _normalise(engine: Engine, blobs: Sequence[bytes], lines: int) -> tuple[list[bytes], Measured]:
     """Messages of `logs.raw` to messages of `events`, on one thread."""
-    session = engine.session()
-    normaliser = Normaliser(engine, ParserSet.load(session), Settings().intake, _CLOCK)
+    settings = Settings().intake
+    normaliser = Normaliser(engine, ParserSet.open(engine, settings), settings, _CLOCK)
     records = [_record(message_of_blob(_ORIGIN, _CLOCK.now(), blob, blob.count(b"\n") + 1), at) for at, blob in enumerate(blobs)]
     normaliser.normalise(records[:1], "bench")
     events: list[bytes] = []
@@ -163,7 +163,6 @@ def _normalise(engine: Engine, blobs: Sequence[bytes], lines: int) -> tuple[list
         for first in range(0, len(records), _PER_POLL):
             events.append(arrow.encode(normaliser.normalise(records[first : first + _PER_POLL], "bench").events))
     normaliser.close()
-    session.close()
     return events, measured[0]
 
 

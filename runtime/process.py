@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -180,8 +179,7 @@ class _Assembly:
 
     def _add_normalise(self) -> None:
         parts = self._parts
-        with closing(parts.engine.session()) as session:
-            parsers = ParserSet.load(session)
+        parsers = ParserSet.open(parts.engine, parts.settings.intake)
         normaliser = Normaliser(parts.engine, parsers, parts.settings.intake, parts.clock)
         self._add_stage("normalise", topics.LOGS_RAW, NormaliseStage(parts.bus, normaliser).handle, _NORMALISE_BYTES)
 

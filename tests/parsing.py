@@ -42,9 +42,7 @@ def asa(host: int = 1) -> bytes:
 def opened(parsers: ParserSet | None = None, settings: IntakeSettings | None = None) -> Iterator[Normaliser]:
     """A normaliser on an engine of its own; all parsers unless others are given."""
     engine = Engine()
-    session = engine.session()
-    normaliser = Normaliser(engine, parsers or ParserSet.load(session), settings or IntakeSettings(), FixedClock(NOW))
-    session.close()
+    normaliser = Normaliser(engine, parsers or ParserSet.load(), settings or IntakeSettings(), FixedClock(NOW))
     try:
         yield normaliser
     finally:

@@ -8,7 +8,6 @@ import resource
 import shutil
 import socket
 from collections.abc import Awaitable, Callable
-from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -66,7 +65,7 @@ def _print(findings: list[Finding]) -> None:
 
 async def examine(settings: Settings) -> list[Finding]:
     """Every finding about the installation `settings` describes."""
-    findings = [_disk(settings), _open_files(), *_ports(settings), *_certificates(settings), _parsers(), _rules(settings)]
+    findings = [_disk(settings), _open_files(), *_ports(settings), *_certificates(settings), _parsers(settings), _rules(settings)]
     needs: tuple[Need, ...] = ("database", "bus", "store")
     for need in needs:
         findings.append(await _part(settings, need))
@@ -129,11 +128,10 @@ def _certificate(name: str, file: Path) -> Finding:
     return Finding(check, left > _EXPIRES_SOON, f"{file} until {until:%Y-%m-%d}", "renew it", fatal=left < timedelta(0))
 
 
-def _parsers() -> Finding:
+def _parsers(settings: Settings) -> Finding:
     engine = Engine()
     try:
-        with closing(engine.session()) as session:
-            return Finding("parsers", True, f"{len(ParserSet.load(session).parsers)} parsers")
+        return Finding("parsers", True, f"{len(ParserSet.open(engine, settings.intake).parsers)} parsers")
     except BongsuError as error:
         return Finding("parsers", False, str(error), "mend the parser, or take its file away")
     finally:

@@ -11,13 +11,14 @@ from typing import Annotated
 
 import typer
 
+from core import config
 from core.clock import SystemClock
-from core.config import Settings
 from core.engine import Engine
 from core.errors import ConfigError
 from ingest.compile import ParserSet
 from ingest.normalise import Normaliser
 from ingest.parse_lines import AUTO, parse_lines
+from runtime.commands.options import Config
 
 app = typer.Typer(add_completion=False)
 
@@ -26,13 +27,14 @@ app = typer.Typer(add_completion=False)
 def _parse(
     file: Annotated[str, typer.Argument(help="File of lines, or - for standard input.")],
     parser: Annotated[str, typer.Option("--parser", help="A parser's name, or auto to recognise each line.")] = AUTO,
+    config_file: Config = None,
 ) -> None:
     """Print one JSON object per input line, in order: the normalised columns that are set and `parser`, or `quarantine` with the reason."""
+    settings = config.load(config_file).intake
     engine = Engine()
     try:
-        with closing(engine.session()) as session:
-            parsers = ParserSet.load(session)
-        with closing(Normaliser(engine, parsers, Settings().intake, SystemClock())) as normaliser:
+        parsers = ParserSet.open(engine, settings)
+        with closing(Normaliser(engine, parsers, settings, SystemClock())) as normaliser:
             for row in parse_lines(normaliser, _lines(file), parser):
                 sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
     finally:

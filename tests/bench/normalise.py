@@ -35,7 +35,7 @@ def _measured(normaliser: Normaliser, one: Parser) -> str:
     batch = record(lines)
     normaliser.normalise([batch], "bench")
     spent = _best(lambda: normaliser.normalise([batch], "bench"))
-    fixed = _best(lambda: normaliser.session.arrow(one.select, LINES.empty_table(), {"zone": "UTC"}))
+    fixed = _best(lambda: normaliser.session.arrow(one.statement(normaliser.session).narrow, LINES.empty_table(), {"zone": "UTC"}))
     size = sum(map(len, lines)) / len(lines)
     return f"{one.name:16s} {size:10.0f} {spent / _LINES * 1e6:8.2f} {_LINES / spent:9,.0f} {fixed * 1e3:9.1f}"
 

@@ -18,12 +18,11 @@ from core import arrow, topics
 from core.bus.contract import Record
 from core.bus.embedded import EmbeddedBus
 from core.clock import SystemClock
-from core.engine import Engine
 from core.errors import NotFound, StoreError
 from core.events import EVENTS, QUARANTINE, UNKNOWN_AGENCY, IntakeFlag
 from core.stage import Stage
 from ingest import parser, rawbatch
-from ingest.compile import ParserSet, compile_parser
+from ingest.compile import ParserSet, Statement
 from ingest.encoding import to_text
 from ingest.normalise import Normaliser
 from ingest.parse import MALFORMED, NO_PARSER, PARSER_FAILED
@@ -210,19 +209,14 @@ columns:
 
 def test_a_row_that_fails_in_the_engine_does_not_take_its_batch_with_it(tmp_path: Path) -> None:
     (tmp_path / "fragile.yaml").write_text(FRAGILE, encoding="utf-8")
-    engine = Engine()
-    session = engine.session()
-    parsers = ParserSet([compile_parser(parser.load(tmp_path / "fragile.yaml"), session)])
-    session.close()
-    engine.close()
+    parsers = ParserSet.load(tmp_path)
     with opened(parsers) as normaliser:
         lines = [f"fragile {'BOOM' if number in (3, 11) else number}".encode() for number in range(20)]
         for _ in range(2):
             done = normaliser.normalise([record(lines)], "e1")
             assert [line for _, line in positions(done.events)] == [number for number in range(20) if number not in (3, 11)]
             assert [(row["raw_line"], row["reason"]) for row in done.quarantine.to_pylist()] == [(3, PARSER_FAILED), (11, PARSER_FAILED)]
-        broken = replace(parsers.parsers[0], select="SELECT nonsense", select_wide="SELECT nonsense")
-        normaliser.lines._parsers.by_name["fragile"] = normaliser.lines._remembered["gu", "fw"] = broken
+        parsers.by_name["fragile"]._statement = Statement("SELECT nonsense", "SELECT nonsense")
         with pytest.raises(StoreError):
             normaliser.normalise([record(lines)], "e1")
 

@@ -34,9 +34,7 @@ def engine() -> Iterator[Engine]:
 
 @pytest.fixture(scope="module")
 def normaliser(engine: Engine) -> Iterator[Normaliser]:
-    session = engine.session()
-    normaliser = Normaliser(engine, ParserSet.load(session), IntakeSettings(), FixedClock(NOW))
-    session.close()
+    normaliser = Normaliser(engine, ParserSet.load(), IntakeSettings(), FixedClock(NOW))
     yield normaliser
     normaliser.close()
 

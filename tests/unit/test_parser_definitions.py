@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from core.config import IntakeSettings
 from core.engine import Engine, Session
-from core.errors import ParserError
+from core.errors import ConfigError, ParserError
 from ingest import parser
-from ingest.compile import Parser, ParserSet, compile_parser
+from ingest.compile import Parser, ParserSet, Statement
 from ingest.parser import Tier
 from tests.parsing import evaluate
 
@@ -40,17 +41,23 @@ def session() -> Iterator[Session]:
     engine.close()
 
 
-def compiled(tmp_path: Path, session: Session, text: str) -> Parser:
+def loaded(tmp_path: Path, text: str) -> Parser:
     file = tmp_path / "trial.yaml"
     file.write_text(text, encoding="utf-8")
-    return compile_parser(parser.load(file), session)
+    return Parser(parser.load(file))
+
+
+def compiled(tmp_path: Path, session: Session, text: str) -> Statement:
+    found = loaded(tmp_path, text)
+    found.prove(session)
+    return found.statement(session)
 
 
 def test_a_definition_becomes_typed_columns(tmp_path: Path, session: Session) -> None:
-    found = compiled(tmp_path, session, GOOD)
+    found = loaded(tmp_path, GOOD)
     assert (found.name, found.version, found.vendor, found.tier) == ("trial", 3, "Maker", Tier.PRODUCT)
     lines = ['trial src=10.0.0.1 sent=7 act="let it go" at=1772690398', "trial src=x sent=-1", "another src=10.0.0.1"]
-    first, second, third = evaluate(session, found.select, lines)
+    first, second, third = evaluate(session, found.statement(session).narrow, lines)
     assert first["_ok"] == 1
     assert first["src_ip"] == b"\0" * 10 + b"\xff\xff\x0a\0\0\x01"
     assert (first["bytes_src"], first["bytes"], first["action"], first["event_time"]) == (7, 8, "let it go", 1772690398000)
@@ -108,8 +115,8 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
         parser.load(tmp_path / "latin.yaml")
 
 
-def test_products_are_asked_before_formats_before_what_is_generic(session: Session) -> None:
-    tiers = [one.tier for one in ParserSet.load(session).parsers]
+def test_products_are_asked_before_formats_before_what_is_generic() -> None:
+    tiers = [one.tier for one in ParserSet.load().parsers]
     assert tiers == sorted(tiers)
     assert set(tiers) == set(Tier)
 
@@ -126,8 +133,44 @@ def test_cases_give_groups_and_constants(tmp_path: Path, session: Session) -> No
         "columns:",
     )
     found = compiled(tmp_path, session, text)
-    deny, other, neither = evaluate(session, found.select, ["trial deny 10.0.0.2", "trial login for kim", "trial"])
+    deny, other, neither = evaluate(session, found.narrow, ["trial deny 10.0.0.2", "trial login for kim", "trial"])
     assert (deny["action"], deny["disposition"], deny["user"]) == ("deny", "deny", "")
     assert str(deny["dst_ip"])[-6:]
     assert (other["action"], other["disposition"], other["user"], other["dst_ip"]) == ("login", "", "kim", None)
     assert (neither["action"], neither["user"]) == ("", "")
+
+
+def test_loading_asks_the_engine_nothing_and_finds_what_is_wrong_in_shape(tmp_path: Path) -> None:
+    (tmp_path / "trial.yaml").write_text(GOOD.replace("word('src')", "nosuchfunction(line)"), encoding="utf-8")
+    assert [one.name for one in ParserSet.load(tmp_path).parsers] == ["trial"]
+    (tmp_path / "trial.yaml").write_text(GOOD.replace("position(line, 'trial')", "position(kv(line, 'trial')"), encoding="utf-8")
+    with pytest.raises(ParserError, match="recognise") as caught:
+        ParserSet.load(tmp_path)
+    assert caught.value.line == 5
+
+
+def test_an_operators_own_parsers_stand_beside_ours_and_before_those_of_the_same_name(tmp_path: Path) -> None:
+    (tmp_path / "trial.yaml").write_text(GOOD, encoding="utf-8")
+    (tmp_path / "secui.yaml").write_text(GOOD.replace("name: trial", "name: secui"), encoding="utf-8")
+    engine = Engine()
+    try:
+        ours = ParserSet.open(engine, IntakeSettings())
+        found = ParserSet.open(engine, IntakeSettings(parsers_folder=tmp_path))
+    finally:
+        engine.close()
+    assert set(found.by_name) == {*ours.by_name, "trial"}
+    assert (ours.by_name["secui"].vendor, found.by_name["secui"].vendor) == ("SECUI", "Maker")
+
+
+def test_a_wrong_parser_of_the_operators_stops_the_start(tmp_path: Path) -> None:
+    file = tmp_path / "trial.yaml"
+    file.write_text(GOOD.replace("word('src')", "nosuchfunction(line)"), encoding="utf-8")
+    engine = Engine()
+    try:
+        with pytest.raises(ParserError, match="nosuchfunction") as caught:
+            ParserSet.open(engine, IntakeSettings(parsers_folder=tmp_path))
+        assert (caught.value.file, caught.value.line) == (str(file), 10)
+        with pytest.raises(ConfigError, match="no folder"):
+            ParserSet.open(engine, IntakeSettings(parsers_folder=tmp_path / "absent"))
+    finally:
+        engine.close()
