@@ -99,7 +99,7 @@ class Heard:
 
 
 @dataclass
-class _Where:
+class Where:
     """Conditions under way, with the parameters they use."""
 
     conditions: list[str] = field(default_factory=list)
@@ -131,13 +131,13 @@ async def search(store: Store, query: EventQuery) -> EventPage:
     """One page of events. Events that arrive later never move what an earlier cursor points at."""
     if not 1 <= query.limit <= MOST_PER_PAGE:
         raise Invalid(f"limit must be between 1 and {MOST_PER_PAGE}")
-    where = _Where()
+    where = Where()
     where.scope(query.agencies)
     for condition in query.filters:
         _add_filter(where, condition)
     until = min(query.until, _add_cursor(where, query.cursor) + _MILLISECOND) if query.cursor else query.until
     for part in _NEWEST_PARTS:
-        of_part = _Where(list(where.conditions), dict(where.params))
+        of_part = Where(list(where.conditions), dict(where.params))
         of_part.between("event_time", until - (until - query.since) / part, until)
         found = await store.query(
             f"SELECT {_COLUMNS} FROM events WHERE {of_part.sql} ORDER BY {_NEWEST_FIRST} LIMIT {query.limit + 1}", of_part.params, _LIMITS
@@ -157,7 +157,7 @@ async def get_event(store: Store, event_id: str, scope: Scope) -> dict[str, Any]
         position = None
     if position is None or not _is_position(position):
         raise NotFound(f"there is no event {event_id!r}")
-    where = _Where()
+    where = Where()
     where.scope(scope)
     for column, value in zip(POSITION, position, strict=True):
         where.add(lambda p, name=column.name: f"{name} = {p}", (_param_type(column), value))
@@ -182,7 +182,7 @@ async def counts(store: Store, since: datetime, until: datetime, scope: Scope) -
 
 async def last_seen(store: Store, scope: Scope) -> list[Heard]:
     """Every source that a kept line came from, by agency and source. Read from the projections `sources`, not from the rows."""
-    where = _Where()
+    where = Where()
     where.scope(scope)
     of_table = " UNION ALL ".join(
         f"SELECT agency, source, max(received_at) AS at, count() AS lines FROM {table.name} WHERE {where.sql} GROUP BY agency, source"
@@ -197,7 +197,7 @@ async def last_seen(store: Store, scope: Scope) -> list[Heard]:
 
 
 async def _per_minute(store: Store, table: Table, column: str, since: datetime, until: datetime, scope: Scope) -> dict[datetime, int]:
-    where = _Where()
+    where = Where()
     where.between(column, since, until)
     where.scope(scope)
     found = await store.query(
@@ -212,7 +212,7 @@ def _minute(at: datetime) -> datetime:
     return at.astimezone(UTC).replace(second=0, microsecond=0)
 
 
-def _add_filter(where: _Where, condition: Filter) -> None:
+def _add_filter(where: Where, condition: Filter) -> None:
     try:
         column = EVENTS.column(condition.column)
     except KeyError:
@@ -229,7 +229,7 @@ def _add_filter(where: _Where, condition: Filter) -> None:
         raise Invalid(f"{column.name} is a time; give a range instead")
 
 
-def _add_text(where: _Where, column: Column, condition: Filter) -> None:
+def _add_text(where: Where, column: Column, condition: Filter) -> None:
     make: Mapping[str, Callable[[str], str]] = {
         "eq": lambda p: f"`{column.name}` = {p}",
         "prefix": lambda p: f"startsWith(`{column.name}`, {p})",
@@ -238,7 +238,7 @@ def _add_text(where: _Where, column: Column, condition: Filter) -> None:
     where.add(make[condition.operator], ("String", condition.value))
 
 
-def _add_network(where: _Where, column: Column, value: str) -> None:
+def _add_network(where: Where, column: Column, value: str) -> None:
     try:
         network = ip_network(value, strict=False)
     except ValueError:
@@ -254,7 +254,7 @@ def _mapped(address: IPv4Address | IPv6Address) -> IPv6Address:
     return address if isinstance(address, IPv6Address) else IPv6Address(f"::ffff:{address}")
 
 
-def _add_number(where: _Where, column: Column, value: str) -> None:
+def _add_number(where: Where, column: Column, value: str) -> None:
     number = int(value) if value.isascii() and value.isdecimal() else -1
     if not 0 <= number <= _HIGHEST[column.kind]:
         raise Invalid(f"{column.name}: {value!r} is not a number from 0 to {_HIGHEST[column.kind]}")
@@ -270,7 +270,7 @@ def _cursor_after(row: Mapping[str, Any]) -> str:
     return base64.urlsafe_b64encode(json.dumps(key, separators=(",", ":")).encode()).decode().rstrip("=")
 
 
-def _add_cursor(where: _Where, cursor: str) -> datetime:
+def _add_cursor(where: Where, cursor: str) -> datetime:
     """Add that events come after `cursor`; gives the time it stands at."""
     try:
         at, *position = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))

@@ -187,6 +187,14 @@ async def test_an_agency_sees_its_own_and_nothing_else(centre: TestCentre) -> No
             figures = (await scoped.get("/v1/counters")).json()
             assert (figures["received_today"], figures["quarantined_today"]) == (5, 2)
             assert (figures["detections_today"], figures["open_incidents"]) == (1, 1)
+            (source,) = (await scoped.get("/v1/coverage")).json()["sources"]
+            assert source == {
+                "agency": "seogu",
+                "source": "fw-1",
+                "lines": 5,
+                "parsers": [{"parser": "generic_kv", "lines": 3, "filled": {}}],
+                "refused": {"no_parser": 2},
+            }
         step = {"to": "triaged"}
         for incident in every_incident:
             answer = await officer.post(f"/v1/incidents/{incident['number']}/transition", json=step, headers={"If-Match": '"1"'})
@@ -201,6 +209,7 @@ ACTS = {
     "GET /v1/incidents": "incidents:read",
     "GET /v1/incidents/INC-2026-000001": "incidents:read",
     "GET /v1/counters": "counters:read",
+    "GET /v1/coverage": "counters:read",
     "GET /v1/keys": "keys:read",
     "DELETE /v1/keys/none": "keys:write",
     "POST /v1/logs": "logs:write",
