@@ -99,6 +99,12 @@ class Definition:
     event_time: str = "header_time"
     lines: Mapping[tuple[str, ...], int] = field(default_factory=dict)
 
+    @property
+    def fills(self) -> frozenset[str]:
+        """The columns this parser can fill, the source's line permitting."""
+        items = self.cases.items if self.cases else ()
+        return frozenset((*self.columns, *(name for case in items for name in (*case.set, *case.groups) if name in COLUMNS)))
+
     def error(self, reason: str, *path: str) -> ParserError:
         """A complaint about the part of the file at `path`."""
         return ParserError(self.file, reason, self.lines.get(path, 0))

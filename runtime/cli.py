@@ -34,6 +34,7 @@ COMMANDS = {
     "up": _Command("processes", "Run the whole centre in one process."),
     "replay": _Command("replay", "Put the lines of a file on the bus, or send them to a running centre."),
     "parse": _Command("lines", "Show what the parsers make of lines: one JSON object a line."),
+    "parsers": _Command("parsers", "List, try and begin parsers, and see how well they serve."),
     "rules": _Command("rules", "Try and list Sigma rules."),
     "users": _Command("accounts", "Accounts of people.", app="users"),
     "keys": _Command("accounts", "API keys of machines.", app="keys"),

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -245,3 +246,73 @@ def test_migrating_twice_is_safe(settings: Path) -> None:
     second = bongsu("db", "migrate", "--config", str(settings))
     assert "applied 0001" in first.stdout
     assert second.stdout == "the schema is up to date\n"
+
+
+# ---- parsers ----
+
+ACME = "<134>Mar  5 10:00:0{} fw-1 acme: acme_id=7{} src=10.0.0.{} sport=40000 dst=203.0.113.9 dport=443 proto=tcp disp={}\n".format
+
+
+def test_a_new_parser_from_its_first_draft_to_its_samples(tmp_path: Path) -> None:
+    lines = tmp_path / "lines.log"
+    lines.write_text(ACME(1, 1, 5, "permit") + ACME(2, 2, 6, "drop"))
+    own = tmp_path / "own"
+    own.mkdir()
+    environment: dict[str, Any] = {"BONGSU_INTAKE__PARSERS_FOLDER": str(own)}
+    made = bongsu("parsers", "new", "acme_fw", str(lines), "--vendor", "Acme", "--product", "Firewall", **environment)
+    assert made.returncode == 0, made.stderr
+    assert "2 of 2 lines are recognised" in made.stdout
+    again = bongsu("parsers", "new", "acme_fw", str(lines), "--vendor", "Acme", "--product", "Firewall", **environment)
+    assert (again.returncode, "is there already" in again.stderr) == (2, True)
+
+    untried = bongsu("parsers", "test", "acme_fw", **environment)
+    assert (untried.returncode, "parsers test --accept" in untried.stderr) == (2, True)
+    assert bongsu("parsers", "test", "acme_fw", "--accept", **environment).returncode == 0
+    expected = own / "samples" / "acme_fw" / "lines.expected.jsonl"
+    rows = [json.loads(line) for line in expected.read_text().splitlines()]
+    assert [(row["src_ip"], row["disposition"]) for row in rows] == [("10.0.0.5", "allow"), ("10.0.0.6", "deny")]
+    assert bongsu("parsers", "test", "acme_fw", **environment).returncode == 0
+
+    expected.write_text(expected.read_text().replace("10.0.0.6", "10.0.0.7"))
+    wrong = bongsu("parsers", "test", "acme_fw", **environment)
+    assert wrong.returncode == 1
+    assert 'lines.log:2: src_ip: expected "10.0.0.7", found "10.0.0.6"' in wrong.stdout
+    listed = json.loads(bongsu("parsers", "list", "--json", **environment).stdout)
+    assert [(one["vendor"], one["version"], one["samples"]) for one in listed if one["parser"] == "acme_fw"] == [("Acme", 1, 2)]
+
+
+def test_a_parser_without_samples_fails_its_test(tmp_path: Path) -> None:
+    (tmp_path / "bare.yaml").write_text(
+        "name: bare\nversion: 1\nvendor: A\nproduct: B\nrecognise: position(head, 'bare=') > 0\n"
+        "log_class: \"'system'\"\ncolumns: {device: host}\n"
+    )
+    done = bongsu("parsers", "test", "bare", BONGSU_INTAKE__PARSERS_FOLDER=str(tmp_path))
+    assert (done.returncode, "bare: has no samples" in done.stdout) == (1, True)
+    unknown = bongsu("parsers", "test", "nosuch")
+    assert (unknown.returncode, "there is no such parser" in unknown.stderr) == (2, True)
+
+
+def test_coverage_of_a_running_centre_and_of_its_store(centre: RunningCentre, tmp_path: Path) -> None:
+    centre.start()
+    key = centre.log_key("jongno-gu", "fw-1", "counters:read")
+    file = tmp_path / "lines.log"
+    file.write_text("".join(f"{LINE.format(host)}\n" for host in range(1, 4)) + "nobody knows this\n")
+    environment: dict[str, Any] = {"BONGSU_CONFIG": str(centre.config), "BONGSU_KEY": key}
+    assert bongsu("replay", str(file), "--to", centre.url, **environment).returncode == 0
+
+    def asked(*words: str) -> list[dict[str, Any]]:
+        done = bongsu("parsers", "coverage", "--json", *words, **environment)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)  # type: ignore[no-any-return]
+
+    end = time.monotonic() + 60
+    while sum(row["lines"] for row in asked("--to", centre.url)) < 4:
+        assert time.monotonic() < end
+    (row,) = asked("--to", centre.url)
+    assert (row["agency"], row["source"], row["parsed"], row["refused"]) == ("jongno-gu", "fw-1", 0.75, {"no_parser": 1})
+    assert "url" in row["empty"]["fortigate"]
+    assert "src_ip" not in row["empty"]["fortigate"]
+    centre.stop()
+    assert asked() == [row]
+    shown = bongsu("parsers", "coverage", **environment).stdout
+    assert "75.0%" in shown

@@ -107,9 +107,10 @@ class RunningCentre:
         assert client.post("/v1/login", json={"name": name, "password": PASSWORD}).status_code == 200
         return client
 
-    def log_key(self, agency: str, source: str) -> str:
-        """An API key that may push the logs of one source."""
-        words = ("--action", "logs:write", "--agency", agency, "--source", source)
+    def log_key(self, agency: str, source: str, *more: str) -> str:
+        """An API key that may push the logs of one source, and do `more`."""
+        actions = [word for action in ("logs:write", *more) for word in ("--action", action)]
+        words = (*actions, "--agency", agency, "--source", source)
         return self.command("keys", "create", f"{agency} {source}", *words).strip()
 
     def wait_until_handled(self, lines: int, seconds: float = 60.0) -> None:
