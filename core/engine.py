@@ -8,9 +8,11 @@ time. The engine frees the GIL while it works.
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import pyarrow as pa
@@ -54,10 +56,16 @@ class Session:
         with self._guarded():
             self._connection.query(sql, "Null", params=bound)
 
-    def batches(self, sql: str, params: Params = None) -> Generator[pa.RecordBatch, None, None]:
+    def batches(
+        self,
+        sql: str,
+        params: Params = None,
+        rows: pa.RecordBatchReader | None = None,  # noqa: ARG002 - see the class
+    ) -> Generator[pa.RecordBatch, None, None]:
         """The result of `sql` piece by piece, as the engine makes it; closing the generator cancels the query.
 
-        The session is taken until the generator ends. Errors as in `arrow`, also in the middle.
+        The session is taken until the generator ends. `rows` is read as the engine comes to need it. Errors as in `arrow`, also in the
+        middle.
         """
         bound = escaped(params)
         with self._guarded():
@@ -105,6 +113,55 @@ class Session:
         self._connection.close()
 
 
+class Stream:
+    """A statement over tables that come one after the other; not for two threads at once.
+
+    It is analysed once, when it is opened: for a long statement that costs tens of milliseconds, and then a table of few rows one or two.
+    The statement reads `Python(rows)` and gives one row for each row it reads, in their order. After an error, close it.
+    """
+
+    def __init__(self, session: Session, sql: str, schema: pa.Schema, params: Params = None) -> None:
+        """Takes `session` over, whose setting `max_threads` is 1: more threads would wait for more tables before they give a result.
+
+        Errors of the statement come with the first table.
+        """
+        self._tables: SimpleQueue[pa.RecordBatch | None] = SimpleQueue()
+        self._results = session.batches(sql, params, pa.RecordBatchReader.from_batches(schema, _until_none(self._tables)))
+        # A thread of the engine waits for the next table: it must have ended before the process does, whoever forgets to close this.
+        self._end = weakref.finalize(self, _end, session, self._tables, self._results)
+
+    def run(self, rows: pa.Table) -> pa.Table:
+        """The result of the statement over `rows`, which has the stream's schema and is not empty. Errors as in `Session.arrow`."""
+        for batch in rows.to_batches():
+            self._tables.put(batch)
+        pieces: list[pa.RecordBatch] = []
+        missing = rows.num_rows
+        while missing > 0:
+            piece = next(self._results, None)
+            if piece is None:
+                raise StoreError("the engine ended a statement before its last row")
+            pieces.append(piece)
+            missing -= piece.num_rows
+        return pa.Table.from_batches(pieces)
+
+    def close(self) -> None:
+        """End the statement and its session. Closing twice does nothing."""
+        self._end()
+
+
+def _end(session: Session, tables: SimpleQueue[pa.RecordBatch | None], results: Iterator[pa.RecordBatch]) -> None:
+    tables.put(None)
+    with suppress(StoreError):
+        for _ in results:
+            pass
+    session.close()
+
+
+def _until_none(tables: SimpleQueue[pa.RecordBatch | None]) -> Iterator[pa.RecordBatch]:
+    while (table := tables.get()) is not None:
+        yield table
+
+
 class Engine:
     """The engine of this process; `path` None keeps nothing on disk.
 
@@ -130,6 +187,10 @@ class Engine:
     def session(self, settings: Settings | None = None) -> Session:
         """A new session with `settings`; close it when its thread ends."""
         return Session(self._where, settings or {})
+
+    def stream(self, sql: str, schema: pa.Schema, params: Params = None) -> Stream:
+        """`sql` kept open for tables of `schema`; close it when its thread ends."""
+        return Stream(self.session({"max_threads": 1}), sql, schema, params)
 
     def close(self) -> None:
         """Close the engine; sessions must be closed before. Closing twice does nothing."""

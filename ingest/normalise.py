@@ -68,10 +68,12 @@ class Normaliser:
         self.settings = settings
         self.clock = clock
         self.session: Session = engine.session()
-        self.lines = LineParser(self.session, parsers)
+        self.lines = LineParser(engine, self.session, parsers)
         self._zones: dict[str, str] = {}
 
     def close(self) -> None:
+        """Free the engine's sessions; the engine must not be closed before."""
+        self.lines.close()
         self.session.close()
 
     def normalise(self, records: Sequence[Record], epoch: str) -> Normalised:

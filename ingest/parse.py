@@ -19,11 +19,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import structlog
 
-from core.engine import Session
+from core.engine import Engine, Session
 from core.errors import StoreError
 from ingest.compile import DETAIL, LINES, OK, Parser, ParserSet
 from ingest.encoding import Array
 from ingest.parser import Tier
+from ingest.statements import Statements
 
 NO_PARSER: Final = "no_parser"
 MALFORMED: Final = "malformed"
@@ -70,17 +71,21 @@ class Outcome:
 
 
 class LineParser:
-    """Runs parsers over tables of lines (`compile.LINES`) in one session; not for two threads at once."""
+    """Runs parsers over tables of lines (`compile.LINES`) in sessions of its own and `session`; not for two threads at once."""
 
-    def __init__(self, session: Session, parsers: ParserSet) -> None:
+    def __init__(self, engine: Engine, session: Session, parsers: ParserSet) -> None:
         self._session = session
+        self._statements = Statements(engine)
         self._parsers = parsers
         self._remembered: dict[tuple[str, str], Parser] = {}
         self._questions: dict[tuple[str, ...], tuple[str, list[Parser]]] = {}
 
+    def close(self) -> None:
+        self._statements.close()
+
     def parse(self, lines: pa.Table, parts: Sequence[Part], *, wide: bool, only: Parser | None = None) -> Outcome:
         """Parse every row. `wide`: some byte is not ASCII. `only`: ask no other parser than this."""
-        run = _Run(self._session, lines, wide)
+        run = _Run(self._session, self._statements, lines, wide)
         left: dict[str, list[Array]] = {}
         for (zone, name), rows in self._by_memory(parts, only).items():
             unknown = run.by(self._parsers.by_name[name], rows, zone) if name else rows
@@ -145,8 +150,9 @@ class LineParser:
 class _Run:
     """One call of `LineParser.parse`."""
 
-    def __init__(self, session: Session, lines: pa.Table, wide: bool) -> None:
+    def __init__(self, session: Session, statements: Statements, lines: pa.Table, wide: bool) -> None:
         self._session = session
+        self._statements = statements
         self._lines = lines
         self._wide = wide
         self.outcome = Outcome()
@@ -177,7 +183,7 @@ class _Run:
         while waiting:
             chosen = waiting.pop()
             try:
-                answer = self._session.arrow(select, self._of(rows[chosen]), {"zone": zone})
+                answer = self._statements.run(select, self._of(rows[chosen]), zone)
             except StoreError as error:
                 if len(chosen) > 1:
                     waiting += np.array_split(chosen, 2)

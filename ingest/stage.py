@@ -39,6 +39,10 @@ class NormaliseStage:
         if events:
             await self._bus.produce(topics.EVENTS, events)
 
+    async def close(self) -> None:
+        """Free what the engine holds for it; call when no `handle` is under way."""
+        await asyncio.to_thread(self._normaliser.close)
+
     def _messages(self, records: Sequence[Record]) -> tuple[list[Message], list[Message]]:
         events: list[Message] = []
         quarantine: list[Message] = []

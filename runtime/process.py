@@ -34,6 +34,7 @@ from ingest.sources.syslog import SyslogServer
 from ingest.stage import NormaliseStage
 from respond.stage import RespondStage
 from runtime.bootstrap import Need, Parts, open_parts, rule_book
+from runtime.privacy import announce
 from runtime.services import LagMonitor, PairService, Service, StageService, TaskService, run_until
 from runtime.web import MetricsService, WebService
 
@@ -121,12 +122,13 @@ def _check_cluster(settings: Settings, roles: Sequence[Role]) -> None:
 
 
 async def _prepare(parts: Parts) -> None:
-    """Apply what migrations are missing, and refuse a bus and a store that do not belong together."""
+    """Apply what migrations are missing, refuse a bus and a store that do not belong together, and say what is not masked."""
     if parts.opened_database is not None:
         await asyncio.to_thread(parts.database.migrate)
     if parts.opened_store is not None:
         await parts.store.migrate()
         await check_positions(parts.store, parts.bus)
+    await asyncio.to_thread(announce, parts.settings.intake.masking, parts.opened_database)
 
 
 class _Assembly:
@@ -181,7 +183,9 @@ class _Assembly:
         parts = self._parts
         parsers = ParserSet.open(parts.engine, parts.settings.intake)
         normaliser = Normaliser(parts.engine, parsers, parts.settings.intake, parts.clock)
-        self._add_stage("normalise", topics.LOGS_RAW, NormaliseStage(parts.bus, normaliser).handle, _NORMALISE_BYTES)
+        stage = NormaliseStage(parts.bus, normaliser)
+        self.services.append(PairService("normaliser", stop=stage.close))
+        self._add_stage("normalise", topics.LOGS_RAW, stage.handle, _NORMALISE_BYTES)
 
     def _add_intake(self, roles: Sequence[Role], *, demo: bool) -> None:
         parts = self._parts

@@ -127,3 +127,39 @@ engine = Engine(Path(sys.argv[1]))
 print("open", flush=True)
 sys.stdin.read()
 """
+
+
+ROWS = pa.schema([pa.field("a", pa.int64(), nullable=False)])
+
+
+def numbers(*values: int) -> pa.Table:
+    return pa.table([pa.array(values, pa.int64())], schema=ROWS)
+
+
+def test_a_stream_gives_each_table_its_own_rows(engine: Engine) -> None:
+    stream = engine.stream("SELECT a * {by:Int64} AS b FROM Python(rows)", ROWS, {"by": 10})
+    with closing(stream):
+        for size in (1, 3, 1, 200_000, 2):
+            assert stream.run(numbers(*range(size)))["b"].to_pylist() == [10 * number for number in range(size)]
+        several = pa.concat_tables([numbers(1, 2), numbers(3), numbers()])
+        assert stream.run(several)["b"].to_pylist() == [10, 20, 30]
+
+
+def test_a_stream_that_fails_says_why_and_leaves_the_others(engine: Engine) -> None:
+    with closing(engine.stream("SELECT a AS b FROM Python(rows)", ROWS)) as other:
+        for bad in ("SELECT a + throwIf(a = 3) AS b FROM Python(rows)", "SELECT nothing FROM Python(rows)"):
+            with closing(engine.stream(bad, ROWS)) as stream, pytest.raises(StoreError, match=r"throwIf|nothing"):
+                stream.run(numbers(1, 2, 3))
+        assert other.run(numbers(5))["b"].to_pylist() == [5]
+        stream.close()
+
+
+def test_a_process_ends_with_a_stream_open() -> None:
+    program = (
+        "import pyarrow as pa\nfrom core.engine import Engine\n"
+        "schema = pa.schema([('a', pa.int64())])\n"
+        "stream = Engine().stream('SELECT a FROM Python(rows)', schema)\n"
+        "print(stream.run(pa.table({'a': [7]}, schema=schema))['a'][0])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout.strip(), done.returncode) == ("7", 0)
