@@ -133,6 +133,34 @@ class Listener(_Section):
         return self
 
 
+class MaskedKind(_Section):
+    """Masking of one kind. It is on unless somebody answers for turning it off."""
+
+    enabled: bool = Field(default=True, description="Mask it before anything is stored or published")
+    reason: str = Field(default="", description="Why it is turned off; without a reason it cannot be")
+    approved_by: str = Field(default="", description="Who answers for turning it off")
+
+    @model_validator(mode="after")
+    def _answered_for(self) -> MaskedKind:
+        if not self.enabled and not (self.reason.strip() and self.approved_by.strip()):
+            raise ValueError("masking is turned off only with a reason and approved_by")
+        return self
+
+
+class MaskingSettings(_Section):
+    """What is starred out of lines at intake."""
+
+    rrn: MaskedKind = MaskedKind()
+    card: MaskedKind = MaskedKind()
+    password: MaskedKind = MaskedKind()
+
+    @property
+    def off(self) -> dict[str, MaskedKind]:
+        """The kinds that are turned off."""
+        kinds = {"rrn": self.rrn, "card": self.card, "password": self.password}
+        return {name: kind for name, kind in kinds.items() if not kind.enabled}
+
+
 class IntakeSettings(_Section):
     """Receiving lines."""
 
@@ -149,6 +177,7 @@ class IntakeSettings(_Section):
         default="Asia/Seoul", min_length=1, description="Of times without an offset, where the source sets none (IANA name)"
     )
     max_clock_skew_minutes: int = Field(default=24 * 60, ge=1, description="A device's time further off than this is flagged")
+    masking: MaskingSettings = MaskingSettings()
     parsers_folder: Path | None = Field(
         default=None, description="Your own parsers, loaded beside ours; one of the same name takes the place of ours; empty: none"
     )

@@ -13,6 +13,7 @@ DATAGRAMS_DROPPED = Counter("bongsu_intake_dropped_datagrams_total", "UDP datagr
 CONNECTIONS = Gauge("bongsu_intake_connections", "Open stream connections", ["listener"])
 CONNECTIONS_REFUSED = Counter("bongsu_intake_refused_connections_total", "Connections closed because there were too many", ["listener"])
 FRAMING_ERRORS = Counter("bongsu_intake_framing_errors_total", "Connections closed for broken framing", ["listener"])
+MASKED = Counter("bongsu_masked_total", "Personal numbers and secrets masked before anything was kept", ["kind", "agency"])
 BACKPRESSURE = Counter("bongsu_intake_backpressure_total", "Times a sender was made to wait", ["transport"])
 
 # Normalise

@@ -29,6 +29,8 @@ from ingest import rawbatch
 from ingest.compile import LINES, ParserSet
 from ingest.encoding import Array, escaped, to_text
 from ingest.parse import LineParser, Outcome, Parsed, Part
+from ingest.privacy.lines import masked
+from ingest.privacy.masking import Masker
 from ingest.rawbatch import Origin
 
 BAD_MESSAGE: Final = "bad_message"
@@ -69,6 +71,7 @@ class Normaliser:
         self.clock = clock
         self.session: Session = engine.session()
         self.lines = LineParser(engine, self.session, parsers)
+        self._masker = Masker(settings.masking, clock)
         self._zones: dict[str, str] = {}
 
     def close(self) -> None:
@@ -82,14 +85,14 @@ class Normaliser:
         broken: list[tuple[Record, str]] = []
         for record in records:
             try:
-                batches.append(_read(record))
+                batches.append(_read(record, self._masker))
             except BadMessage as error:
                 _log.warning("normalise.bad_message", error=str(error))
                 broken.append((record, str(error)))
         held = [batch for batch in batches if len(batch.text)]
         done = self._normalise(held, epoch) if held else Normalised(EVENTS.schema.empty_table(), QUARANTINE.schema.empty_table())
         if broken:
-            bad = pa.concat_tables([_bad_message(record, reason, epoch) for record, reason in broken])
+            bad = pa.concat_tables([_bad_message(record, reason, epoch, self._masker) for record, reason in broken])
             metrics.LINES_QUARANTINED.labels(BAD_MESSAGE).inc(len(broken))
             rows = pa.concat_tables([done.quarantine, bad])
             done = Normalised(done.events, rows.sort_by([("raw_offset", "ascending"), ("raw_line", "ascending")]))
@@ -133,12 +136,14 @@ class Normaliser:
         return Normalised(in_shape(EVENTS, rows_of_events), _quarantined(outcome, intake))
 
 
-def _read(record: Record) -> _Batch:
-    raw = rawbatch.decode(record)
+def _read(record: Record, masker: Masker) -> _Batch:
+    raw = masked(rawbatch.decode(record), masker)
     lines = to_text(raw.lines)
     if lines.empty:
         metrics.LINES_EMPTY.labels(raw.origin.transport).inc(lines.empty)
     flags = lines.flags | np.uint32(raw.origin.flags)
+    if raw.masking.bits:
+        flags[raw.masking.changed(len(raw.lines))[lines.places]] |= np.uint32(IntakeFlag.MASKED)
     return _Batch(record, raw.origin, millis(raw.received_at), lines.text, lines.places, flags, lines.wide)
 
 
@@ -228,9 +233,10 @@ def _quarantined(outcome: Outcome, intake: pa.Table) -> pa.Table:
     return pa.table(columns, schema=QUARANTINE.schema).take(order)
 
 
-def _bad_message(record: Record, reason: str, epoch: str) -> pa.Table:
+def _bad_message(record: Record, reason: str, epoch: str, masker: Masker) -> pa.Table:
     """The row for a message whose value is not what its headers say."""
     origin = rawbatch.origin_of(record.headers)
+    value = masker.mask(record.value[:_BAD_VALUE_KEPT])
     row = {
         "raw_epoch": epoch,
         "raw_partition": record.partition,
@@ -241,8 +247,8 @@ def _bad_message(record: Record, reason: str, epoch: str) -> pa.Table:
         "source": origin.source,
         "transport": origin.transport,
         "peer_ip": _address(origin.peer),
-        "intake_flags": int(origin.flags),
-        "raw": escaped(record.value[:_BAD_VALUE_KEPT]),
+        "intake_flags": int(origin.flags | IntakeFlag.MASKED if value.counts else origin.flags),
+        "raw": escaped(value.data),
         "reason": BAD_MESSAGE,
         "detail": reason,
     }

@@ -6,11 +6,15 @@ frame), each is preceded by its length instead, so that every byte is kept. A va
 
 from __future__ import annotations
 
+import binascii
 import struct
+from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import numpy as np
+import numpy.typing as npt
 import zstandard
 
 from core import topics
@@ -46,30 +50,51 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
+class Masking:
+    """Which kinds were masked in a batch (`ingest.privacy`), and the bits of the lines that were changed, the lowest first."""
+
+    kinds: frozenset[str] = frozenset()
+    bits: bytes = b""
+
+    @classmethod
+    def of(cls, kinds: frozenset[str], changed: npt.NDArray[np.uint32]) -> Masking:
+        """`changed` are the numbers of the lines that were changed."""
+        lines = np.zeros(int(changed.max()) + 1 if len(changed) else 0, bool)
+        lines[changed] = True
+        return cls(kinds, np.packbits(lines, bitorder="little").tobytes())
+
+    def changed(self, lines: int) -> npt.NDArray[np.bool_]:
+        """Whether each of so many lines was changed."""
+        told = np.unpackbits(np.frombuffer(self.bits, np.uint8), count=lines, bitorder="little")
+        return told.astype(bool)
+
+
+@dataclass(frozen=True, slots=True)
 class RawBatch:
     """A decoded message: its lines, none of them checked for encoding."""
 
     origin: Origin
     received_at: datetime
     lines: Sequence[bytes]
+    masking: Masking = Masking()
 
 
-def message(origin: Origin, received_at: datetime, lines: Sequence[bytes]) -> Message:
-    """The message that carries `lines`."""
+def message(origin: Origin, received_at: datetime, lines: Sequence[bytes], masking: Masking | None = None) -> Message:
+    """The message that carries `lines`; `masking` None: nobody has looked for what must be masked."""
     framed = b"\n".join(lines)
     framing = "lf"
     if framed.count(b"\n") != len(lines) - 1:
         framed = b"".join(part for line in lines for part in (_LENGTH.pack(len(line)), line))
         framing = "length"
-    return _message(origin, received_at, framed, framing, len(lines))
+    return _message(origin, received_at, framed, framing, len(lines), masking)
 
 
-def message_of_blob(origin: Origin, received_at: datetime, blob: bytes, lines: int) -> Message:
+def message_of_blob(origin: Origin, received_at: datetime, blob: bytes, lines: int, masking: Masking | None = None) -> Message:
     """The message that carries `blob`, whole lines joined by LF without a last LF: the path without a Python object per line."""
-    return _message(origin, received_at, blob, "lf", lines)
+    return _message(origin, received_at, blob, "lf", lines, masking)
 
 
-def _message(origin: Origin, received_at: datetime, value: bytes, framing: str, lines: int) -> Message:
+def _message(origin: Origin, received_at: datetime, value: bytes, framing: str, lines: int, masking: Masking | None) -> Message:
     headers = {
         topics.H_AGENCY: origin.agency,
         topics.H_SOURCE: origin.source,
@@ -81,6 +106,10 @@ def _message(origin: Origin, received_at: datetime, value: bytes, framing: str, 
         topics.H_LINES: str(lines),
         topics.H_TIMEZONE: origin.timezone,
     }
+    if masking is not None:
+        headers[topics.H_MASKED] = ",".join(sorted(masking.kinds))
+        if masking.bits:
+            headers[topics.H_MASKED_LINES] = b64encode(masking.bits).decode()
     if len(value) >= _COMPRESS_FROM:
         value = zstandard.ZstdCompressor(level=1).compress(value)
         headers[topics.H_COMPRESSION] = "zstd"
@@ -97,7 +126,15 @@ def decode(record: Record) -> RawBatch:
     lines = _by_length(record, value) if headers.get(topics.H_FRAMING) == "length" else value.split(b"\n")
     received = headers.get(topics.H_RECEIVED_AT, "")
     told = received.isdecimal() and len(received) <= _LONGEST_MILLIS
-    return RawBatch(origin_of(headers), from_millis(int(received)) if told else record.timestamp, lines)
+    return RawBatch(origin_of(headers), from_millis(int(received)) if told else record.timestamp, lines, _masking_of(headers))
+
+
+def _masking_of(headers: Mapping[str, str]) -> Masking:
+    try:
+        bits = b64decode(headers.get(topics.H_MASKED_LINES, ""), validate=True)
+    except (binascii.Error, ValueError):
+        bits = b""
+    return Masking(frozenset(headers.get(topics.H_MASKED, "").split(",")) - {""}, bits)
 
 
 def origin_of(headers: Mapping[str, str]) -> Origin:

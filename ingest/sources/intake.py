@@ -4,6 +4,7 @@
   batches of all origins that are ready go to the bus in one write, so a thousand quiet connections cost one.
 - Order per origin is kept: an origin has one write under way at a time, and several origins may be written at once.
 - What is offered and not yet durable is bounded: `congested` tells a sender to stop, `submit` waits by itself.
+- What must never be stored is masked here (`ingest.privacy`), where lines of every kind of source pass on their way to the bus.
 - A sender that can be held back (a TCP connection, a file) *insists*: its lines are tried again until the bus takes them. Any other
   (HTTP, UDP) is told BusFull or BusUnavailable after some seconds. The two never share a write, and neither can use up the other's.
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import chain
 
@@ -25,7 +26,8 @@ from core.config import IntakeSettings
 from core.errors import BusError, BusFull, BusUnavailable
 from core.events import IntakeFlag
 from ingest import rawbatch
-from ingest.rawbatch import Origin
+from ingest.privacy.masking import Masker
+from ingest.rawbatch import Masking, Origin
 
 _LF = b"\n"
 _WRITES_AT_ONCE = 4  # of those who insist, and as many of the others
@@ -38,7 +40,7 @@ _log = structlog.get_logger()
 class _Batch:
     """Lines of one origin on their way. `apart`: `parts` are single lines, of which one holds an LF; else they are blobs."""
 
-    __slots__ = ("_encoded", "apart", "done", "insist", "lines", "origin", "parts", "received_at", "size")
+    __slots__ = ("_encoded", "apart", "done", "insist", "lines", "masked", "origin", "parts", "received_at", "size")
 
     def __init__(self, origin: Origin, insist: bool, received_at: datetime, done: asyncio.Future[None]) -> None:
         self.origin = origin
@@ -49,6 +51,7 @@ class _Batch:
         self.apart = False
         self.lines = 0
         self.size = 0
+        self.masked: Mapping[str, int] = {}
         self._encoded: Message | None = None
 
     def add(self, parts: Sequence[bytes], apart: bool, lines: int, size: int) -> None:
@@ -61,15 +64,22 @@ class _Batch:
         self.lines += lines
         self.size += size
 
-    def message(self) -> Message:
-        """The batch as it is written; made once, from then on nothing can be added."""
+    def message(self, masker: Masker) -> Message:
+        """The batch as it is written, masked; made once, from then on nothing can be added."""
         if self._encoded is None:
-            if self.apart:
-                self._encoded = rawbatch.message(self.origin, self.received_at, self.parts)
-            else:
-                self._encoded = rawbatch.message_of_blob(self.origin, self.received_at, _LF.join(self.parts), self.lines)
+            self._encoded = self._masked_apart(masker) if self.apart else self._masked_blob(masker)
             self.parts.clear()
         return self._encoded
+
+    def _masked_blob(self, masker: Masker) -> Message:
+        masked = masker.mask(_LF.join(self.parts))
+        self.masked = masked.counts
+        return rawbatch.message_of_blob(self.origin, self.received_at, masked.data, self.lines, Masking.of(masker.kinds, masked.lines))
+
+    def _masked_apart(self, masker: Masker) -> Message:
+        masked = masker.mask_lines(self.parts)
+        self.masked = masked.counts
+        return rawbatch.message(self.origin, self.received_at, masked.lines, Masking.of(masker.kinds, masked.changed))
 
 
 _Lane = tuple[Origin, bool]
@@ -84,6 +94,7 @@ class Intake:
         self._write_seconds = write_seconds
         self._settings = settings
         self._clock = clock
+        self._masker = Masker(settings.masking, clock)
         self._waiting: dict[_Lane, deque[_Batch]] = {}
         self._busy: set[_Lane] = set()
         self._writes: dict[bool, set[asyncio.Task[None]]] = {True: set(), False: set()}
@@ -229,9 +240,9 @@ class Intake:
     async def _try(self, batches: list[_Batch], insist: bool) -> BusError | None:
         """Write once; why it may succeed later, or None when the batches are durable."""
         if sum(batch.size for batch in batches) > _UNTHREADED_BYTES:
-            messages = await asyncio.to_thread(_messages, batches)
+            messages = await asyncio.to_thread(_messages, batches, self._masker)
         else:
-            messages = _messages(batches)
+            messages = _messages(batches, self._masker)
         try:
             await self._bus.produce(topics.LOGS_RAW, messages, timeout=self._write_seconds * (_INSISTING if insist else 1))
         except (BusFull, BusUnavailable) as error:
@@ -259,8 +270,8 @@ class Intake:
             return
 
 
-def _messages(batches: list[_Batch]) -> list[Message]:
-    return [batch.message() for batch in batches]
+def _messages(batches: list[_Batch], masker: Masker) -> list[Message]:
+    return [batch.message(masker) for batch in batches]
 
 
 def _closed() -> BusUnavailable:
@@ -276,5 +287,7 @@ def _count(batch: _Batch) -> None:
     origin = batch.origin
     metrics.LINES_RECEIVED.labels(origin.transport, origin.agency).inc(batch.lines)
     metrics.BYTES_RECEIVED.labels(origin.transport, origin.agency).inc(batch.size)
+    for kind, values in batch.masked.items():
+        metrics.MASKED.labels(kind, origin.agency).inc(values)
     if origin.flags & IntakeFlag.TRUNCATED:
         metrics.LINES_TRUNCATED.labels(origin.transport).inc(batch.lines)

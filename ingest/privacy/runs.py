@@ -1,0 +1,76 @@
+"""Runs of digits that are neither longer nor part of a word, found in a buffer without looking at every byte twice.
+
+A run of 13 digits or more holds, wherever it begins, two whole aligned words of four digits in a row: the buffer is looked through four
+bytes at a time, and only where two such words meet is anything looked at closely. A run after a percent-encoded byte (`%20`) begins after
+it, though that ends in a digit.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+EDGE: Final = 32
+"""Bytes that must lie before the first and after the last byte looked at, none of them a digit."""
+
+_SHORTEST: Final = 13
+_LONGEST: Final = 19
+_PIECE: Final = 1 << 15  # words at a time: what fits the cache
+_HIGH: Final = np.uint32(0xF0F0F0F0)
+_THREES: Final = np.uint32(0x30303030)
+_SIXES: Final = np.uint32(0x06060606)  # carries a nibble above 9 over
+_NINE: Final = np.uint8(9)
+_ZERO: Final = np.uint8(ord("0"))
+_PERCENT: Final = ord("%")
+_ENCODED: Final = 2  # digits of a percent-encoded byte
+_WINDOW: Final = _LONGEST + _ENCODED + 1
+
+
+def find(buffer: bytes) -> tuple[Array, Array]:
+    """Where runs of 13 to 19 digits begin in `buffer`, and how long they are; `buffer` has edges of EDGE bytes."""
+    octets = np.frombuffer(buffer, np.uint8)
+    starts = _starts(octets, _pairs(buffer) * 4)
+    if not starts.size:
+        return starts, starts
+    windows = np.lib.stride_tricks.sliding_window_view(octets, _WINDOW)[starts]
+    others = windows - _ZERO > _NINE
+    lengths = np.where(others.any(axis=1), others.argmax(axis=1), _WINDOW)
+    encoded = octets[starts - 1] == _PERCENT
+    starts = starts + _ENCODED * encoded
+    lengths = lengths - _ENCODED * encoded
+    kept = (lengths >= _SHORTEST) & (lengths <= _LONGEST)
+    return starts[kept], lengths[kept]
+
+
+def _pairs(buffer: bytes) -> Array:
+    """Of the aligned words that are digits and are followed by another such word, the first of each run."""
+    words = np.frombuffer(buffer, np.uint32, len(buffer) // 4)
+    found = []
+    for first in range(0, len(words), _PIECE - 1):
+        piece = words[first : first + _PIECE]
+        likely = (piece & _HIGH) == _THREES  # bytes 0x30 to 0x3F
+        pairs = np.flatnonzero(likely[1:] & likely[:-1])
+        pairs = pairs[_are_digits(piece[pairs]) & _are_digits(piece[pairs + 1])]
+        if pairs.size:
+            found.append(pairs + first)
+    if not found:
+        return np.zeros(0, np.int64)
+    pairs = np.concatenate(found)
+    return pairs[np.diff(pairs, prepend=-2) > 1]
+
+
+def _are_digits(words: Array) -> Array:
+    return np.asarray(((words + _SIXES) & _HIGH) == _THREES)  # the higher nibbles are threes already
+
+
+def _starts(octets: Array, at: Array) -> Array:
+    """Where the runs begin that hold eight digits at `at`. Those that are too short by far are left out."""
+    for near in (8, 9):  # at most three of 13 digits lie before the eight
+        at = at[octets[at + near] - _ZERO <= _NINE]
+    for _ in range(3):
+        at = at - (octets[at - 1] - _ZERO <= _NINE)
+    return at
