@@ -67,7 +67,7 @@ def _group(session: Session, cases: Sequence[Case]) -> list[dict[str, Any]]:
     if not all(isinstance(case.get("event"), Mapping) for case in cases):
         return _apart(session, cases, "the case's 'event' is not an object")
     try:
-        return [{"match": hit} for hit in _hits(session, tree, [case["event"] for case in cases])]
+        return [{"match": hit} for hit in hits(session, tree, [case["event"] for case in cases])]
     except StoreError as error:
         return _apart(session, cases, f"the engine refuses the rule: {error}")
 
@@ -89,18 +89,19 @@ def _tree(case: Case) -> Node:
     return AnyOf(tuple(rule.tree for rule in book.rules))
 
 
-def _hits(session: Session, tree: Node, events: Sequence[Mapping[str, Any]]) -> list[bool]:
+def hits(session: Session, tree: Node, events: Sequence[Mapping[str, Any]]) -> list[bool]:
+    """Whether `tree` holds for each of `events`."""
     names = sorted(fields_of(tree))
     compiled = expression(tree, ObjectFields(names))
-    columns = {f"f{position}": pa.array([_values(event, name) for event in events], _VALUES) for position, name in enumerate(names)}
+    columns = {f"f{position}": pa.array([values_of(event, name) for event in events], _VALUES) for position, name in enumerate(names)}
     columns[LINE] = pa.array([list(_leaves(event)) for event in events], _VALUES)
     columns["position"] = pa.array(range(len(events)), pa.uint32())
-    hits = session.arrow(f"SELECT position FROM Python(rows) WHERE {compiled.sql}", pa.table(columns))
-    positions = set(hits.column("position").to_pylist())
+    found = session.arrow(f"SELECT position FROM Python(rows) WHERE {compiled.sql}", pa.table(columns))
+    positions = set(found.column("position").to_pylist())
     return [position in positions for position in range(len(events))]
 
 
-def _values(event: Any, name: str) -> list[str]:
+def values_of(event: Any, name: str) -> list[str]:
     """Every value the dotted `name` leads to, as text."""
     return [text for value in _reached(event, name) for text in _texts(value)]
 

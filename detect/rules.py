@@ -23,11 +23,13 @@ import yaml
 from sigma.collection import deep_dict_update
 from sigma.filters import SigmaFilter
 from sigma.rule import SigmaRule
-from sigma.rule.base import SigmaYAMLLoader
+from sigma.rule.base import SigmaRuleBase, SigmaYAMLLoader
 from sigma.rule.logsource import SigmaLogSource
 
 import detect.modifiers  # noqa: F401 - puts the encodings right in pySigma's table before any rule is read
 from core.errors import RuleError
+from detect.correlation import definition
+from detect.correlation.definition import Correlation
 from detect.meaning import Placeholders, tree_of
 from detect.tree import AllOf, Node
 
@@ -120,6 +122,11 @@ class RuleBook:
 
     rules: tuple[Rule, ...]
     set_aside: tuple[RuleError, ...] = ()
+    correlations: tuple[Correlation, ...] = ()
+
+
+Read = Rule | RuleFilter | Correlation
+"""What a document may hold."""
 
 
 def load(folders: Iterable[Path], placeholders: Placeholders | None = None, disabled: Collection[str] = ()) -> RuleBook:
@@ -127,7 +134,7 @@ def load(folders: Iterable[Path], placeholders: Placeholders | None = None, disa
 
     Files `*.samples.yml` are not rules.
     """
-    found: list[Rule | RuleFilter] = []
+    found: list[Read] = []
     errors: list[RuleError] = []
     for folder in folders:
         if not folder.is_dir():
@@ -141,7 +148,12 @@ def load(folders: Iterable[Path], placeholders: Placeholders | None = None, disa
             read, wrong = read_text(text, str(path), placeholders or {})
             found += read
             errors += wrong
-    return _bound([one for one in found if one.id not in disabled], errors)
+    book = _bound([one for one in found if one.id not in disabled], errors)
+    waiting = [
+        RuleError(one.file, "correlations are judged by `bongsu rules match --sequences` alone so far", one.line)
+        for one in book.correlations
+    ]
+    return RuleBook(book.rules, (*book.set_aside, *waiting))
 
 
 def parse(text: str, file: str, placeholders: Placeholders | None = None, *, strict: bool = True) -> RuleBook:
@@ -150,9 +162,9 @@ def parse(text: str, file: str, placeholders: Placeholders | None = None, *, str
     return _bound(found, errors)
 
 
-def read_text(text: str, file: str, placeholders: Placeholders, *, strict: bool = True) -> tuple[list[Rule | RuleFilter], list[RuleError]]:
+def read_text(text: str, file: str, placeholders: Placeholders, *, strict: bool = True) -> tuple[list[Read], list[RuleError]]:
     """The rules and filters of one text of YAML documents, and what had to be set aside."""
-    found: list[Rule | RuleFilter] = []
+    found: list[Read] = []
     errors: list[RuleError] = []
     merge: dict[str, Any] = {}
     for line, source in _documents(text):
@@ -201,10 +213,10 @@ def _action(document: dict[str, Any], file: str, line: int) -> dict[str, Any]:
     raise RuleError(file, f"the collection action {action!r} is not supported; write the rule out", line)
 
 
-def _read(document: dict[str, Any], file: str, line: int, placeholders: Placeholders, strict: bool) -> Rule | RuleFilter:
-    if "correlation" in document:
-        raise RuleError(file, "correlation rules are not supported yet", line)
+def _read(document: dict[str, Any], file: str, line: int, placeholders: Placeholders, strict: bool) -> Read:
     digest = _digest(json.dumps(document, sort_keys=True, default=str))
+    if "correlation" in document:
+        return _correlation(document, file, line, digest, strict)
     kind = SigmaFilter if "filter" in document else SigmaRule
     parsed = kind.from_dict(document, collect_errors=True)
     faults = [error for error in parsed.errors if strict or not isinstance(error, _DESCRIPTIVE)]
@@ -218,10 +230,10 @@ def _read(document: dict[str, Any], file: str, line: int, placeholders: Placehol
         named = None if isinstance(references, str) else tuple(reference.reference for reference in references)
         return RuleFilter(str(parsed.id or ""), named, logsource, digest, file, line, tree_of(parsed.filter, placeholders))
     return Rule(
-        id=str(parsed.id or ""),
+        id=_id(parsed.id, document),
         name=parsed.name or "",
         title=parsed.title,
-        level=parsed.level.name.lower() if parsed.level else _DEFAULT_LEVEL,
+        level=_level(parsed.level),
         tags=tuple(str(tag) for tag in parsed.tags),
         logsource=logsource,
         hash=digest,
@@ -233,11 +245,43 @@ def _read(document: dict[str, Any], file: str, line: int, placeholders: Placehol
     )
 
 
+def _correlation(document: dict[str, Any], file: str, line: int, digest: str, strict: bool) -> Correlation:
+    """pySigma reads the description; the correlation itself we read ourselves."""
+    about, errors = SigmaRuleBase.from_dict_common_params(document, collect_errors=True)
+    faults = [error for error in errors if strict or not isinstance(error, _DESCRIPTIVE)]
+    if faults:
+        raise RuleError(file, "; ".join(str(fault) for fault in faults), line)
+    if strict and about["id"] is None:
+        raise RuleError(file, "it has no id; give it a new UUID", line)
+    return definition.read(
+        document["correlation"],
+        file,
+        line,
+        id=_id(about["id"], document),
+        name=str(about["name"] or ""),
+        title=str(about["title"] or ""),
+        level=_level(about["level"]),
+        hash=digest,
+        tags=tuple(str(tag) for tag in about["tags"] or ()),
+        description=str(about["description"] or ""),
+        custom=dict(about.get("custom_attributes") or {}),
+    )
+
+
+def _id(parsed: Any, document: Mapping[str, Any]) -> str:
+    """The rule's id; where descriptions are not judged, what stands in its place serves references."""
+    return str(parsed or document.get("id") or "")
+
+
+def _level(parsed: Any) -> str:
+    return parsed.name.lower() if parsed else _DEFAULT_LEVEL
+
+
 def _logsource(source: SigmaLogSource) -> LogSource:
     return LogSource(*(str(part or "").lower() for part in (source.category, source.product, source.service)))
 
 
-def _bound(found: Sequence[Rule | RuleFilter], errors: list[RuleError]) -> RuleBook:
+def _bound(found: Sequence[Read], errors: list[RuleError]) -> RuleBook:
     """Duplicates refused, filters laid over the rules they name."""
     rules: dict[str, Rule] = {}
     nameless: list[Rule] = []
@@ -257,7 +301,8 @@ def _bound(found: Sequence[Rule | RuleFilter], errors: list[RuleError]) -> RuleB
             if not any(one.applies(rule) for rule in kept):
                 errors.append(RuleError(one.file, "the filter fits no rule that is loaded", one.line))
             kept = [_filtered(rule, one) if one.applies(rule) else rule for rule in kept]
-    return RuleBook(tuple(kept), tuple(errors))
+    correlations = tuple(one for one in found if isinstance(one, Correlation))
+    return RuleBook(tuple(kept), tuple(errors), correlations)
 
 
 def _filtered(rule: Rule, by: RuleFilter) -> Rule:

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 from rich.console import Console
@@ -15,6 +15,7 @@ from rich.table import Table
 from core import config
 from core.engine import Engine
 from core.errors import ConfigError
+from detect.correlation.sequences import match_sequences
 from detect.match import match_cases
 from runtime.bootstrap import rule_book
 from runtime.commands.options import AsJson, Config
@@ -24,12 +25,17 @@ app = typer.Typer(add_completion=False, help="Try, list and check Sigma rules.",
 
 @app.command("match")
 def match(
-    cases: Annotated[Path, typer.Option("--cases", help='JSON lines {"id", "rule_yaml", "event"}.')],
+    cases: Annotated[Path | None, typer.Option("--cases", help='JSON lines {"id", "rule_yaml", "event"}.')] = None,
+    sequences: Annotated[
+        Path | None, typer.Option("--sequences", help='JSON lines {"id", "rules_yaml", "steps": [{"t" (seconds), "event"}]}.')
+    ] = None,
 ) -> None:
-    """Print for each case, in order, {"id", "match"} or {"id", "error"}, by the compiler and engine that production uses."""
+    """Print for each case, in order, {"id", "match"}, for each sequence {"id", "fires"}; the compiler and engine are production's."""
+    if (cases is None) == (sequences is None):
+        raise ConfigError("--cases", "give either --cases or --sequences")
     engine = Engine()
     try:
-        for result in match_cases(engine, _cases(cases)):
+        for result in match_cases(engine, _objects(cases)) if cases else match_sequences(engine, _objects(cast(Path, sequences))):
             sys.stdout.write(json.dumps(result, ensure_ascii=False) + "\n")
     finally:
         engine.close()
@@ -53,21 +59,21 @@ def list_rules(config_file: Config = None, as_json: AsJson = False) -> None:
         console.print(f"set aside: {error}", markup=False)
 
 
-def _cases(file: Path) -> Iterator[dict[str, Any]]:
+def _objects(file: Path) -> Iterator[dict[str, Any]]:
     try:
         with file.open(encoding="utf-8") as opened:
             for number, line in enumerate(opened, 1):
                 if line.strip():
-                    yield _case(file, number, line)
+                    yield _object(file, number, line)
     except OSError as error:
         raise ConfigError(str(file), f"cannot be read: {error.strerror}") from error
 
 
-def _case(file: Path, number: int, line: str) -> dict[str, Any]:
+def _object(file: Path, number: int, line: str) -> dict[str, Any]:
     try:
         case = json.loads(line)
     except ValueError as error:
         raise ConfigError(f"{file}:{number}", f"is not JSON: {error}") from error
     if not isinstance(case, dict):
-        raise ConfigError(f"{file}:{number}", "must be an object with id, rule_yaml and event")
+        raise ConfigError(f"{file}:{number}", "must be an object")
     return case
