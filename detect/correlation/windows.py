@@ -83,8 +83,8 @@ def _kept(correlation: Correlation, matches: pa.Table) -> Ints:
 
 def _windows(rows: pa.Table, span: int) -> tuple[Ints, _Window]:
     key = rows["key"].combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
-    at, seq, member = (rows[name].to_numpy().astype(np.int64) for name in ("at", "seq", "member"))
-    order = np.lexsort((member, seq, at, key))
+    at, member = (rows[name].to_numpy().astype(np.int64) for name in ("at", "member"))
+    order = np.lexsort((member, rows["seq"].to_numpy(), at, key))
     key, at = key[order], at[order]
     first = np.searchsorted(key, key)
     # One ascending line of times: each key's stretch lies further out than any window reaches back.
