@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 _QUOTE: Final = '"'
 _ESCAPED: Final = quote(r"\\([=|\\])")
-_CEF_VALUE: Final = quote(r'^"*((?s:.*?)) *(?: [A-Za-z0-9_.]+=|$)')
+_BACKSLASH: Final = quote("\\")
 _ESCAPED_QUOTE: Final = quote(r"\"")
 _TO_OPEN_QUOTE: Final = quote(r'^"((?:[^"\\]|\\.)*)')
 
@@ -67,6 +67,9 @@ NUMBER: Final = 32
 
 PADDING: Final = 48
 """Quotes before the text: what stands after a key that is not there is then an empty value, without asking whether it is there."""
+
+CEF_MARK: Final = "\x1e"
+"""Before each key of a CEF extension, in place of the blanks there: what ends a value is then one character."""
 
 NOTHING: Final = (
     *("-", "N/A", "n/a", "NA", "none", "None", "NONE", "(none)", "null", "(null)", "(empty)"),
@@ -99,11 +102,11 @@ def _quoted(scope: Scope, args: list[str], window: int) -> str:
 
 
 def _spaced(scope: Scope, args: list[str], window: int) -> str:
-    return _first(scope, args, lambda key: _to_next_key(scope, key, window, scope.pairs_text()))
+    return _first(scope, args, lambda key: _to_next_key(scope, key, window))
 
 
-def _to_next_key(scope: Scope, key: str, window: int, text: str) -> str:
-    taken = scope.define(_from(scope, key, "", window, text))
+def _to_next_key(scope: Scope, key: str, window: int) -> str:
+    taken = scope.define(_from(scope, key, "", window))
     bare = f"extract({taken}, {quote(_until_next_key(scope.pairs))})"
     return scope.define(f"if(startsWith({taken}, '\"'), substringIndex(substring({taken}, 2), '\"', 1), {bare})")
 
@@ -115,10 +118,13 @@ def _until_next_key(pairs: Pairs) -> str:
     return f"^((?s:.*?))(?:{re.escape(pairs.after + pairs.before)}[A-Za-z0-9_. ]+{re.escape(pairs.equals)}|$)"
 
 
-def _from(scope: Scope, key: str, opening: str, window: int, text: str = "") -> str:
-    """What follows `key` in the text, at most `window` bytes. Of a key that is not there: the quotes the text is padded with."""
-    text = text or scope.pairs_text()
-    needle = f"{scope.pairs.before}{key}{scope.pairs.equals}{opening}"
+def _from(scope: Scope, key: str, opening: str, window: int) -> str:
+    """What follows `key` in the text, at most `window` bytes."""
+    return _after(scope.pairs_text(), f"{scope.pairs.before}{key}{scope.pairs.equals}{opening}", window)
+
+
+def _after(text: str, needle: str, window: int) -> str:
+    """What follows `needle` in `text`, at most `window` bytes. Of one that is not there: the quotes the text is padded with."""
     size = len(needle.encode())
     if size >= PADDING:
         raise ValueError("too long for a key")
@@ -160,16 +166,17 @@ def _csv(scope: Scope, args: list[str], window: int) -> str:
 
 def _cef(scope: Scope, args: list[str], window: int) -> str:
     if len(args) == 1 and args[0].isdecimal():
-        return f"replaceRegexpAll({scope.cef_header()}[{int(args[0]) + 1}], {_ESCAPED}, '\\\\1')"
+        field = scope.define(f"{scope.cef_header()}[{int(args[0]) + 1}]")
+        return f"if(position({field}, {_BACKSLASH}) > 0, replaceRegexpAll({field}, {_ESCAPED}, '\\\\1'), {field})"
     return _first(scope, args, lambda key: _cef_value(scope, key, window))
 
 
 def _cef_value(scope: Scope, key: str, window: int) -> str:
-    taken = _from(scope, key, "", window, scope.cef_extension())
+    value = f"substringIndex({_after(scope.cef_extension(), CEF_MARK + key + '=', window)}, '\\x1e', 1)"
     if window <= ADDRESS:
-        return f"trim(BOTH '\"' FROM substringIndex({taken}, ' ', 1))"
-    value = f"extract({taken}, {_CEF_VALUE})"
-    return f"replaceRegexpAll({value}, {_ESCAPED}, '\\\\1')" if window >= LONG else value
+        return f"trim(BOTH '\"' FROM substringIndex({value}, ' ', 1))"
+    bare = scope.define(f"trim(LEADING '\"' FROM {value})")
+    return f"if({scope.cef_escapes()}, replaceRegexpAll({bare}, {_ESCAPED}, '\\\\1'), {bare})" if window >= LONG else bare
 
 
 def _field(scope: Scope, args: list[str], window: int) -> str:  # noqa: ARG001

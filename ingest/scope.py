@@ -11,12 +11,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from ingest import headers
-from ingest.macros import MACROS, MIDDLE, PADDING
+from ingest.macros import CEF_MARK, MACROS, MIDDLE, PADDING
 from ingest.parser import Case, Cases, Definition, Pairs
 from ingest.sql import arguments, quote, tokens
 
 _CEF_FIELD = r"((?:[^|\\]|\\.)*)"
 _CEF_HEADER = r"^(CEF: ?\d+(?:\.\d+)?\|" + r"\|".join([_CEF_FIELD] * 6) + r"(?:\||$))"
+_CEF_KEY = " +([A-Za-z0-9_.]+)="
+_CEF_KEPT = r"\1="
+_PAD = '"'
+_BACKSLASH = "\\"
 _PART = re.compile(r"\d+")
 
 
@@ -108,7 +112,7 @@ class Scope:
 
     def _padded(self, text: str) -> str:
         before, after = self.pairs.before, self.pairs.after
-        pad = '"' * PADDING + (after if after == before else after + before)
+        pad = _PAD * PADDING + (after if after == before else after + before)
         return self.define(f"concat({quote(pad)}, {text})")
 
     def fields(self) -> tuple[str, str]:
@@ -142,14 +146,32 @@ class Scope:
     # CEF
 
     def cef_header(self) -> str:
-        """Array: whole header, then its fields from vendor to severity."""
-        return self.define(f"extractGroups(substring({self._cef_text()}, 1, 4096), {quote(_CEF_HEADER)})")
+        """Array of seven: what begins the header, then its fields from vendor to severity. Empty when the header is not whole."""
+        return self.define(f"if({self._cef_plain()}, if(length({self._cef_split()}) < 7, [], {self._cef_split()}), {self._cef_matched()})")
 
     def cef_extension(self) -> str:
-        return self._padded(f"substring({self._cef_text()}, length({self.cef_header()}[1]) + 1)")
+        """The extension, padded, with CEF_MARK in place of the blanks before each key."""
+        size = f"if({self._cef_plain()}, length(arrayStringConcat({self._cef_split()}, '|')) + 1, length({self._cef_matched()}[1]))"
+        extension = f"trim(TRAILING ' ' FROM substring({self._cef_text()}, {size} + 1))"
+        marked = f"replaceRegexpAll({extension}, {quote(_CEF_KEY)}, {quote(CEF_MARK + _CEF_KEPT)})"
+        return self.define(f"concat({quote(_PAD * PADDING + CEF_MARK)}, {marked})")
+
+    def cef_escapes(self) -> str:
+        """True where the extension holds a backslash."""
+        return self.define(f"position({self.cef_extension()}, {quote(_BACKSLASH)}) > 0")
 
     def _cef_text(self) -> str:
         return self.define(f"substring({self.text}, greatest(position({self.text}, 'CEF:'), 1))")
+
+    def _cef_plain(self) -> str:
+        """True where the header holds no escaped character: then each bar ends a field."""
+        return self.define(f"position(substring({self._cef_text()}, 1, 512), {quote(_BACKSLASH)}) = 0")
+
+    def _cef_split(self) -> str:
+        return self.define(f"splitByChar('|', {self._cef_text()}, 7)")
+
+    def _cef_matched(self) -> str:
+        return self.define(f"extractGroups(substring({self._cef_text()}, 1, 4096), {quote(_CEF_HEADER)})")
 
     # JSON
 

@@ -162,6 +162,31 @@ def test_cef_header_and_extension(session: Session) -> None:
     }
 
 
+CEF_FIELDS = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_size=1, max_size=10).map(str.strip)
+CEF_VALUES = st.lists(st.text(st.sampled_from("ab|\\=:/,"), min_size=1, max_size=8), min_size=1, max_size=3).map(" ".join)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.lists(st.tuples(CEF_FIELDS, CEF_VALUES, CEF_VALUES, st.sampled_from(["", " ", "  "])), min_size=1, max_size=20))
+def test_cef_gives_back_what_was_escaped(session: Session, rows: list[tuple[str, str, str, str]]) -> None:
+    def header(text: str) -> str:
+        return text.replace("\\", "\\\\").replace("|", "\\|")
+
+    def value(text: str) -> str:
+        return text.replace("\\", "\\\\").replace("=", "\\=")
+
+    lines = [f"CEF:0|{header(name)}|p|1|id|n|5|{gap}msg={value(one)} {gap}act={value(two)}{gap}" for name, one, two, gap in rows]
+    assert values(session, "cef(1)", lines, window=8192) == [name for name, *_ in rows]
+    assert values(session, "cef('msg')", lines, window=8192) == [one for _, one, _, _ in rows]
+    assert values(session, "cef('zz', 'act')", lines, window=8192) == [two for _, _, two, _ in rows]
+
+
+def test_cef_of_a_header_that_is_not_whole_is_empty(session: Session) -> None:
+    cut = ["CEF:0|Maker|Product|1|id|name", r"CEF:0|Ma\|ker|Product|1|id|name", "CEF:0|", "CEF:"]
+    assert values(session, "concat(cef(1), cef(6), cef('act'))", cut, window=8192) == [""] * len(cut)
+    assert values(session, "concat(cef(5), cef(6))", ["CEF:0|M|P|1|id|name|7"], window=8192) == ["name7"]
+
+
 ADDRESSES = st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6))
 
 
