@@ -55,15 +55,31 @@ _TO_BRACKET: Final = re.compile(rb"[^\]\n]*")
 _TO_ELEMENT: Final = re.compile(rb"[^<\n]*")
 _CREDENTIALS: Final = re.compile(rb"(?:[A-Za-z0-9+/=._~-]|%[0-9A-Fa-f]{2})*")
 _SPACES: Final = re.compile(rb" {0,2}")
-_NOTHING: Final = re.compile(rb"-*|=*|\**|[\[{(]|n/?a|\(?null\)?|none|true|false|undefined", re.IGNORECASE)
+_NOTHING: Final = re.compile(rb"-*|=*|\**|[\[{(]|n/?a|\(?null\)?|none|true|false|yes|no|undefined", re.IGNORECASE)
+_CLOSING: Final = ord(")")
+_BEFORE: Final = 24  # bytes looked at for the key
+_SHELL_FOLDER: Final = re.compile(rb"(?<![0-9A-Za-z_])PWD=\Z")  # sudo and env tell the working directory so
+_PROGRAM: Final = re.compile(rb"\([a-z_]+:\Z")  # pam_unix(passwd:chauthtok)
+_COUNTER: Final = re.compile(rb"""pass\\?["'] {0,2}:\Z""")  # "full_hash_pass":749 counts something
 
 
 def value(buffer: bytes, kind: str, at: int) -> Span | None:
     """The value of the key that `PATTERNS[kind]` found to end at `at`; None when there is none to hide."""
     start, stop = _SPANS[kind](buffer, at)
-    if _NOTHING.fullmatch(buffer, start, stop):
+    if _NOTHING.fullmatch(buffer, start, stop) or _is_of_another_key(buffer, at, start, stop):
         return None
     return start, stop
+
+
+def _is_of_another_key(buffer: bytes, at: int, start: int, stop: int) -> bool:
+    """Whether the key that ends at `at` is one of those that only look like a password's."""
+    before = max(0, at - _BEFORE)
+    if _PROGRAM.search(buffer, before, at):
+        return True
+    if buffer.startswith(b"/", start):
+        return _SHELL_FOLDER.search(buffer, before, at) is not None
+    quoted = buffer[start - 1 : start] in b"\"'"
+    return not quoted and buffer[start:stop].isdigit() and _COUNTER.search(buffer, before, at) is not None
 
 
 def _after_equals(buffer: bytes, at: int) -> Span:
@@ -88,6 +104,8 @@ def _any(buffer: bytes, at: int) -> Span:
     if buffer[at - 1 : at] in (b"d", b"D", b"a", b"A"):  # after %3D or %3A delimiters are percent-encoded, too
         encoded = _ENCODED_END.search(buffer, at, stop)
         stop = encoded.start() if encoded else stop
+    while stop > at and buffer[stop - 1] == _CLOSING:
+        stop -= 1
     return at, stop
 
 

@@ -59,11 +59,6 @@ def may_lead_card(first: Digits, length: int) -> Told:
     return np.asarray(_LEADING[length][first])
 
 
-def digits(numbers: list[bytes]) -> Digits:
-    """The matrix of numbers of one length, written in ASCII digits."""
-    return np.array([list(number) for number in numbers], np.int64).reshape(len(numbers), -1) - ord("0")
-
-
 def is_registration_number(rows: Digits, today: date) -> Told:
     """Whether 13 digits are a registration number by their date of birth and check digit."""
     born = birth_dates(rows, today)

@@ -12,7 +12,7 @@ only what they find.
 from __future__ import annotations
 
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -108,23 +108,25 @@ class Masker:
         """What to hide in `buffer`, some of it inside other or twice, in no order."""
         if self.kinds & {RRN, CARD}:
             yield from numbers.bare(buffer, self.kinds, now)
-        database, names = _database(self.kinds)
-        hits: list[tuple[int, int]] = []
-
-        def collect(number: int, _start: int, stop: int, _flags: int, _context: object) -> None:
-            hits.append((number, stop))
-
-        database.scan(buffer, match_event_handler=collect, scratch=self._scratch(database))
-        for number, stop in hits:
-            name = names[number]
+        for name, stops in self._scan(buffer):
             if name in numbers.PATTERNS:
-                found = numbers.grouped(buffer, name, stop, now)
-                if found:
-                    yield found
-            else:
+                yield from numbers.grouped(buffer, name, stops, now)
+                continue
+            for stop in stops:
                 place = credentials.value(buffer, name, stop)
                 if place:
                     yield Found(PASSWORD, *place, (place,))
+
+    def _scan(self, buffer: bytes) -> Iterator[tuple[str, list[int]]]:
+        """The names of the patterns that are found, and where they are found to end."""
+        database, names = _database(self.kinds)
+        hits: dict[int, list[int]] = defaultdict(list)
+
+        def collect(number: int, _start: int, stop: int, _flags: int, _context: object) -> None:
+            hits[number].append(stop)
+
+        database.scan(buffer, match_event_handler=collect, scratch=self._scratch(database))
+        return ((names[number], stops) for number, stops in hits.items())
 
     def _scratch(self, database: hyperscan.Database) -> hyperscan.Scratch:
         """What a scan writes into: one for each thread."""

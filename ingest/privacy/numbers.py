@@ -19,7 +19,6 @@ from ingest.privacy.identifiers import (
     RRN_LENGTH,
     Digits,
     birth_dates,
-    digits,
     is_card_number,
     is_registration_number,
     may_be_random,
@@ -86,23 +85,29 @@ PATTERNS: Final = _grouped()
 """By name: a pattern that ends where the number does, and the layout of what it finds."""
 
 
-def grouped(buffer: bytes, name: str, stop: int, now: datetime) -> Found | None:
-    """The number that `PATTERNS[name]` found to end at `stop`; None when it is none."""
+def grouped(buffer: bytes, name: str, stops: list[int], now: datetime) -> Iterator[Found]:
+    """The numbers among what `PATTERNS[name]` found to end at `stops`."""
     layout = PATTERNS[name][1]
-    places = layout.places(stop)
-    start = places[0][0]
-    number = b"".join(buffer[first:last] for first, last in places)
-    if not is_apart(buffer, start, stop) or (layout.kind == RRN and number[_MONTH] > ord("1")):
-        return None
-    rows = digits([number])
+    octets = np.frombuffer(buffer, np.uint8)
+    ends = np.array(stops)
+    within = np.concatenate([np.arange(first, last) for first, last in layout.places(0)])
+    rows = octets[ends[:, None] + within].astype(np.int64) - ord("0")
     if layout.kind == CARD:
-        (_, (first, last), *others) = places
-        hidden = ((first + _SHOWN_OF_CARD - layout.groups[0], last), *others)
-        return Found(CARD, start, stop, hidden) if is_card_number(rows)[0] else None
+        for stop in ends[is_card_number(rows)].tolist():
+            (start, _), (first, last), *others = layout.places(stop)
+            if is_apart(buffer, start, stop):
+                yield Found(CARD, start, stop, ((first + _SHOWN_OF_CARD - layout.groups[0], last), *others))
+        return
     today = now.date()
-    random = name.endswith("hyphen") and may_be_random(rows, today)[0] and is_delimited(buffer, start, stop)
-    named = birth_dates(rows, today)[0] and says_resident(buffer, start)
-    return Found(RRN, start, stop, places[1:]) if random or named or is_registration_number(rows, today)[0] else None
+    likely = birth_dates(rows, today) > 0
+    ends, rows = ends[likely], rows[likely]
+    checked = is_registration_number(rows, today)
+    random = may_be_random(rows, today) & name.endswith("hyphen")
+    for stop, right, free in zip(ends.tolist(), checked.tolist(), random.tolist(), strict=True):
+        start, hidden = stop - layout.width, layout.places(stop)[1:]
+        known = right or (free and is_delimited(buffer, start, stop)) or says_resident(buffer, start)
+        if known and is_apart(buffer, start, stop):
+            yield Found(RRN, start, stop, hidden)
 
 
 def bare(buffer: bytes, kinds: frozenset[str], now: datetime) -> Iterator[Found]:
