@@ -7,7 +7,7 @@ normalised columns the parser sets, each already of its column's type. What it d
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +55,10 @@ class Statement:
 
 
 class Parser:
-    """A parser of an installation. Its statement is compiled when a session first needs it, and kept; safe for many threads."""
+    """A parser of an installation. Its statement is compiled when a session first needs it, and kept; safe for many threads.
+
+    `question` is a SELECT of `known`: 1 for each line it recognises, else 0.
+    """
 
     def __init__(self, definition: Definition) -> None:
         """ParserError when its recognising condition cannot be expanded; all else is found when it is compiled."""
@@ -66,8 +69,8 @@ class Parser:
         self.tier: Tier = definition.tier
         self.definition = definition
         scope = Scope(definition)
-        self.recognise = f"({_expand(definition, scope, definition.recognise, MIDDLE, 'recognise')})"
-        self.aliases: Mapping[str, str] = dict(scope.aliases)
+        recognise = _expand(definition, scope, definition.recognise, MIDDLE, "recognise")
+        self.question = select(scope.aliases, {"known": f"toUInt8(ifNull({recognise}, 0) != 0)"})
         self._statement: Statement | None = None
         self._guard = threading.Lock()
 
@@ -120,15 +123,6 @@ class ParserSet:
                 if one.definition.file.parent == own:
                     one.prove(session)
         return found
-
-    def detect(self, candidates: Sequence[Parser]) -> str:
-        """A SELECT of one column: the number of the first of `candidates` that knows the line, from 1, or 0."""
-        aliases: dict[str, str] = {}
-        branches = []
-        for number, one in enumerate(candidates, 1):
-            aliases.update(one.aliases)
-            branches.append(f"{one.recognise}, {number}")
-        return select(aliases, {"parser": f"toUInt16(multiIf({', '.join(branches)}, 0))"})
 
 
 def _expand(definition: Definition, scope: Scope, expression: str, window: int, *path: str) -> str:

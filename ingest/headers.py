@@ -11,6 +11,8 @@ are of the source's zone (`{zone:String}`); a date without a year gets the year 
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from typing import Final
 
 from ingest.sql import quote
@@ -27,6 +29,11 @@ RFC3164: Final = (
 )
 RFC5424: Final = r'^(1 (\S+) +(\S+)()() (\S+) \S+ \S+ (?:-|(?:\[(?:[^"\]]|"(?:[^"\\]|\\.)*")*\])+)(?: |$)(?:\x{feff})?)'
 _AGAIN: Final = r"^(?:<\d{1,3}>|[*.]?[A-Z][a-z]{2} {1,2}\d{1,2} [\d: ]{8}|\d{4}-\d\d-\d\dT\d\d:)"
+
+
+def app_pattern(apps: Iterable[str]) -> str:
+    """A regular expression that finds something in `rest` of every line whose `app` is one of these."""
+    return rf"(?:^|[ :])(?:{'|'.join(map(re.escape, apps))})(?:[\[: ]|$)"
 
 
 def _groups(text: str) -> str:

@@ -1,18 +1,17 @@
 """Lines to parsed columns: which parser each line is for, and that parser's statement over all of its lines at once.
 
-- A source's parser is remembered: its next lines go to that parser's statement straight away, which also says which of them it does not
-  know after all. Only parsers of products are remembered, and the recognising conditions of these exclude one another, so that a
-  line's parser never depends on what came before it.
-- All other lines are asked about in one statement over the conditions of every parser.
+- The product that nearly all of a source's lines were of is remembered: its next lines go to that parser's statement straight away,
+  which also says which of them it does not know after all. The recognising conditions of products exclude one another, so that a line's
+  parser never depends on what came before it. Of a source that sends many products, such as a relay, none is remembered.
+- All other lines are asked about (`ingest.detection`).
 - A statement that fails is tried on halves until the rows at fault stand alone; the others lose nothing.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +21,7 @@ import structlog
 from core.engine import Engine, Session
 from core.errors import StoreError
 from ingest.compile import DETAIL, LINES, OK, Parser, ParserSet
+from ingest.detection import FAILED, NOBODY, Detection
 from ingest.encoding import Array
 from ingest.parser import Tier
 from ingest.statements import Statements
@@ -31,6 +31,9 @@ MALFORMED: Final = "malformed"
 PARSER_FAILED: Final = "parser_failed"
 
 _MOST_REMEMBERED: Final = 65536
+_NEARLY_ALL: Final = 0.75
+_ANY_ZONE: Final = "UTC"  # a line is recognised by its words, not by its time
+T = TypeVar("T")
 _log = structlog.get_logger()
 
 
@@ -77,74 +80,76 @@ class LineParser:
         self._session = session
         self._statements = Statements(engine)
         self._parsers = parsers
+        self._detection = Detection(parsers)
         self._remembered: dict[tuple[str, str], Parser] = {}
-        self._questions: dict[tuple[str, ...], tuple[str, list[Parser]]] = {}
 
     def close(self) -> None:
         self._statements.close()
 
     def parse(self, lines: pa.Table, parts: Sequence[Part], *, wide: bool, only: Parser | None = None) -> Outcome:
-        """Parse every row. `wide`: some byte is not ASCII. `only`: ask no other parser than this."""
+        """Parse every row; `parts` cover them, in order. `wide`: some byte is not ASCII. `only`: ask no other parser than this."""
         run = _Run(self._session, self._statements, lines, wide)
-        left: dict[str, list[Array]] = {}
-        for (zone, name), rows in self._by_memory(parts, only).items():
-            unknown = run.by(self._parsers.by_name[name], rows, zone) if name else rows
-            left.setdefault(zone, []).append(unknown)
-        first = tuple(sorted({parsed.parser.name for parsed in run.outcome.parsed}))
-        for zone, pieces in left.items():
-            rows = np.sort(np.concatenate(pieces))
-            if only:
-                run.refuse(rows, NO_PARSER, f"not a line of {only.name}")
-            elif rows.size:
-                self._ask(run, rows, zone, first)
-        self._remember(parts, run)
+        zones = _Spread([part.zone for part in parts], parts)
+        first = _Spread([only or self._remembered.get(part.source) for part in parts], parts)
+        left: list[Array] = []
+        for place, parser in enumerate(first.values):
+            rows = np.flatnonzero(first.of == place)
+            left.append(self._by(run, parser, rows, zones) if parser else rows)
+        unknown = np.sort(np.concatenate(left))
+        if only:
+            run.refuse(unknown, NO_PARSER, f"not a line of {only.name}")
+        elif unknown.size:
+            self._ask(run, unknown, zones)
+        self._remember(_Spread([part.source for part in parts], parts), run)
         return run.outcome
 
-    def _by_memory(self, parts: Sequence[Part], only: Parser | None) -> dict[tuple[str, str], Array]:
-        """Rows by zone and the name of the parser to try first ('' when there is none)."""
-        found: dict[tuple[str, str], list[Array]] = {}
-        for part in parts:
-            parser = only or self._remembered.get(part.source)
-            found.setdefault((part.zone, parser.name if parser else ""), []).append(np.arange(part.start, part.stop))
-        return {key: np.concatenate(pieces) for key, pieces in found.items()}
+    def _by(self, run: _Run, parser: Parser, rows: Array, zones: _Spread[str]) -> Array:
+        """Parse `rows`, each by its zone; the result is the rows the parser does not know."""
+        of = zones.of[rows]
+        return np.concatenate([run.by(parser, rows[of == place], zones.values[place]) for place in np.unique(of)])
 
-    def _ask(self, run: _Run, rows: Array, zone: str, first: tuple[str, ...]) -> None:
-        question, candidates = self._question(first)
-        numbers = np.zeros(len(rows), np.uint16)
+    def _ask(self, run: _Run, rows: Array, zones: _Spread[str]) -> None:
+        def query(select: str, chosen: Array, take: Callable[[Array, pa.Table], None]) -> Array:
+            return run.query(select, chosen, _ANY_ZONE, take)
 
-        def number(chosen: Array, answer: pa.Table) -> None:
-            numbers[chosen] = answer["parser"].to_numpy()
-
-        failed = run.query(question, rows, zone, number)
-        numbers[failed] = len(candidates) + 1
-        for value in np.unique(numbers):
-            these = rows[numbers == value]
-            if value == 0:
+        claims = self._detection.claims(rows, query)
+        for place in np.unique(claims):
+            these = rows[claims == place]
+            if place == NOBODY:
                 run.refuse(these, NO_PARSER, "no parser knows this format")
-            elif value <= len(candidates):
-                run.refuse(run.by(candidates[value - 1], these, zone), NO_PARSER, "its parser does not know it after all")
-            else:
+            elif place == FAILED:
                 run.refuse(these, PARSER_FAILED, "recognising it failed in the engine")
+            else:
+                run.refuse(
+                    self._by(run, self._detection.order[place - 1], these, zones), NO_PARSER, "its parser does not know it after all"
+                )
 
-    def _question(self, first: tuple[str, ...]) -> tuple[str, list[Parser]]:
-        if first not in self._questions:
-            tried = [one for one in self._parsers.parsers if one.name in first and one.tier is Tier.PRODUCT]
-            candidates = tried + [one for one in self._parsers.parsers if one not in tried]
-            self._questions[first] = (self._parsers.detect(candidates), candidates)
-        return self._questions[first]
+    def _remember(self, sources: _Spread[tuple[str, str]], run: _Run) -> None:
+        """Keep for each source the product that nearly all of its lines here were of; of one that sends many, none."""
+        products = [parsed for parsed in run.outcome.parsed if parsed.parser.tier is Tier.PRODUCT]
+        if len(self._remembered) + len(sources.values) > _MOST_REMEMBERED:
+            self._remembered.clear()
+        lines = np.bincount(sources.of, minlength=len(sources.values))
+        names = sorted({parsed.parser.name for parsed in products})
+        counts = np.zeros((len(names) + 1, len(sources.values)), np.int64)
+        for parsed in products:
+            counts[names.index(parsed.parser.name)] += np.bincount(sources.of[parsed.rows], minlength=len(sources.values))
+        best = counts.argmax(axis=0)
+        for place, source in enumerate(sources.values):
+            if counts[best[place], place] >= _NEARLY_ALL * lines[place]:
+                self._remembered[source] = self._parsers.by_name[names[best[place]]]
+            else:
+                self._remembered.pop(source, None)
 
-    def _remember(self, parts: Sequence[Part], run: _Run) -> None:
-        """Keep for each source the product that most of its lines here were of."""
-        for part in parts:
-            counts: Counter[str] = Counter()
-            for parsed in run.outcome.parsed:
-                if parsed.parser.tier is Tier.PRODUCT:
-                    first, last = np.searchsorted(parsed.rows, (part.start, part.stop))
-                    counts[parsed.parser.name] += int(last - first)
-            if counts.total():
-                if len(self._remembered) >= _MOST_REMEMBERED:
-                    self._remembered.clear()
-                self._remembered[part.source] = self._parsers.by_name[counts.most_common(1)[0][0]]
+
+class _Spread(Generic[T]):
+    """What is told of parts, told of rows: `of` gives for each row the place of its value in `values`, which are distinct."""
+
+    def __init__(self, told: Sequence[T], parts: Sequence[Part]) -> None:
+        places: dict[T, int] = {}
+        numbers = [places.setdefault(value, len(places)) for value in told]
+        self.values: list[T] = list(places)
+        self.of: Array = np.repeat(np.array(numbers, np.int64), [part.stop - part.start for part in parts])
 
 
 class _Run:

@@ -11,6 +11,9 @@ TOKEN: Final = re.compile(
     re.DOTALL,
 )
 
+_ESCAPE: Final = re.compile(r"\\(x[0-9A-Fa-f]{2}|.)|''", re.DOTALL)
+_ESCAPES: Final = {"b": "\b", "f": "\f", "r": "\r", "n": "\n", "t": "\t", "0": "\0", "a": "\a", "v": "\v", "e": "\x1b"}
+
 
 def quote(text: str) -> str:
     """`text` as a ClickHouse string literal."""
@@ -22,7 +25,16 @@ def unquote(literal: str) -> str:
     literal = literal.strip()
     if len(literal) < 2 or TOKEN.fullmatch(literal) is None or literal[0] != "'":
         raise ValueError(f"{literal or 'nothing'} stands where a word in single quotes must")
-    return re.sub(r"\\(.)|''", lambda found: found[1] or "'", literal[1:-1])
+    return _ESCAPE.sub(_unescaped, literal[1:-1])
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    after = found[1]
+    if after is None:
+        return "'"
+    if len(after) == 3:
+        return chr(int(after[1:], 16))
+    return _ESCAPES.get(after, after if after in "\\'\"`/=" else f"\\{after}")
 
 
 def tokens(sql: str) -> Iterator[tuple[str, str, int]]:
