@@ -20,6 +20,7 @@ from core.events import IntakeFlag
 
 Array = npt.NDArray[Any]
 _SPACE: Final = 0x20
+_TOGETHER: Final = 64  # lines
 _ASCII: Final = 0x7F
 
 
@@ -44,7 +45,7 @@ def to_text(lines: Sequence[bytes]) -> Lines:
     try:
         text = raw.cast(pa.string())
     except pa.ArrowInvalid:
-        text = pa.array([_decode(line, flags, number) for number, line in enumerate(lines)], pa.string())
+        text = pa.concat_arrays([_decoded(lines, raw, flags, start) for start in range(0, len(lines), _TOGETHER)])
     data = _data(text)
     if data.size and data.min() < _SPACE:
         text = _without_controls(text, flags)
@@ -59,6 +60,15 @@ def to_text(lines: Sequence[bytes]) -> Lines:
 def escaped(value: bytes) -> str:
     r"""Bytes that are no line at all, as text: what is not UTF-8 or is NUL is written `\xNN`."""
     return value.decode("utf-8", "backslashreplace").replace("\0", "\\x00")
+
+
+def _decoded(lines: Sequence[bytes], raw: pa.BinaryArray, flags: Array, start: int) -> pa.StringArray:
+    """The text of some lines from `start` on: those of one source in another encoding must not slow down all others."""
+    try:
+        return raw.slice(start, _TOGETHER).cast(pa.string())
+    except pa.ArrowInvalid:
+        some = lines[start : start + _TOGETHER]
+        return pa.array([_decode(line, flags, number) for number, line in enumerate(some, start)], pa.string())
 
 
 def _decode(line: bytes, flags: Array, number: int) -> str:

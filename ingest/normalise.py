@@ -10,6 +10,7 @@ import ipaddress
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final
 
 import numpy as np
@@ -28,6 +29,8 @@ from core.storage.tables import in_shape
 from ingest import rawbatch
 from ingest.compile import LINES, ParserSet
 from ingest.encoding import Array, escaped, to_text
+from ingest.enrichment.columns import enrich
+from ingest.enrichment.library import Library
 from ingest.parse import LineParser, Outcome, Parsed, Part
 from ingest.privacy.lines import masked
 from ingest.privacy.masking import Masker
@@ -51,12 +54,21 @@ class Normalised:
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """The lines of one message, as text."""
+    """A message: its lines as bytes, where they came from, and which of them were masked (None: none)."""
 
     record: Record
     origin: Origin
     received: int
+    lines: Sequence[bytes]
+    masked: Array | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """The lines of many messages that hold something, as text: `of` says which message each is from, `places` where in it."""
+
     text: pa.StringArray
+    of: Array
     places: Array
     flags: Array
     wide: bool
@@ -65,13 +77,15 @@ class _Batch:
 class Normaliser:
     """One session of the engine, and what it remembers of sources; not for two threads at once."""
 
-    def __init__(self, engine: Engine, parsers: ParserSet, settings: IntakeSettings, clock: Clock) -> None:
+    def __init__(self, engine: Engine, parsers: ParserSet, settings: IntakeSettings, clock: Clock, library: Library | None = None) -> None:
+        """`library` holds the dictionaries of enrichment, which somebody else reads; None: there are none."""
         self.parsers = parsers
         self.settings = settings
         self.clock = clock
         self.session: Session = engine.session()
         self.lines = LineParser(engine, self.session, parsers)
         self._masker = Masker(settings.masking, clock)
+        self._library = library
         self._zones: dict[str, str] = {}
 
     def close(self) -> None:
@@ -89,8 +103,7 @@ class Normaliser:
             except BadMessage as error:
                 _log.warning("normalise.bad_message", error=str(error))
                 broken.append((record, str(error)))
-        held = [batch for batch in batches if len(batch.text)]
-        done = self._normalise(held, epoch) if held else Normalised(EVENTS.schema.empty_table(), QUARANTINE.schema.empty_table())
+        done = self._normalise(batches, _rows(batches), epoch)
         if broken:
             bad = pa.concat_tables([_bad_message(record, reason, epoch, self._masker) for record, reason in broken])
             metrics.LINES_QUARANTINED.labels(BAD_MESSAGE).inc(len(broken))
@@ -113,38 +126,55 @@ class Normaliser:
             return False
         return True
 
-    def _normalise(self, batches: Sequence[_Batch], epoch: str) -> Normalised:
-        counts = [len(batch.text) for batch in batches]
-        of = np.repeat(np.arange(len(batches)), counts)
-        received = np.array([batch.received for batch in batches], np.int64)[of]
-        text = pa.concat_arrays([batch.text for batch in batches])
-        stops = np.cumsum(counts)
+    def _normalise(self, batches: Sequence[_Batch], read: _Rows, epoch: str) -> Normalised:
+        if not len(read.text):
+            return Normalised(EVENTS.schema.empty_table(), QUARANTINE.schema.empty_table())
+        received = np.array([batch.received for batch in batches], np.int64)[read.of]
+        stops = np.searchsorted(read.of, np.arange(len(batches)), side="right").tolist()
         parts = [
-            Part((batch.origin.agency, batch.origin.source), self.zone(batch.origin.timezone), int(stop) - count, int(stop))
-            for batch, count, stop in zip(batches, counts, stops, strict=True)
+            Part((batch.origin.agency, batch.origin.source), self.zone(batch.origin.timezone), start, stop)
+            for batch, start, stop in zip(batches, [0, *stops], stops, strict=False)
+            if stop > start
         ]
-        lines = pa.table([text, pa.array(received)], schema=LINES)
-        outcome = self.lines.parse(lines, parts, wide=any(batch.wide for batch in batches))
+        lines = pa.table([read.text, pa.array(received)], schema=LINES)
+        outcome = self.lines.parse(lines, parts, wide=read.wide)
         events, rows = parsed_columns(outcome.parsed, received)
-        flags = np.concatenate([batch.flags for batch in batches])
+        flags = read.flags
         limit = self.settings.max_clock_skew_minutes * 60_000
         skewed = np.abs(events["event_time"].cast(pa.int64()).to_numpy() - received[rows]) > limit
         flags[rows[skewed]] |= np.uint32(IntakeFlag.CLOCK_SKEW)
-        intake = _intake(batches, of, text, flags, epoch)
+        intake = _intake(batches, read, epoch)
         known = _take(intake, rows)
         rows_of_events = pa.table(known.columns + events.columns, names=known.column_names + events.column_names)
+        if self._library and self._library.tables:
+            rows_of_events = enrich(rows_of_events, self._library.tables)
         return Normalised(in_shape(EVENTS, rows_of_events), _quarantined(outcome, intake))
 
 
 def _read(record: Record, masker: Masker) -> _Batch:
     raw = masked(rawbatch.decode(record), masker)
-    lines = to_text(raw.lines)
+    changed = raw.masking.changed(len(raw.lines)) if raw.masking.bits else None
+    return _Batch(record, raw.origin, millis(raw.received_at), raw.lines, changed)
+
+
+def _rows(batches: Sequence[_Batch]) -> _Rows:
+    """All lines of all messages at once: what is done once for each message is dear where a message is a line."""
+    counts = [len(batch.lines) for batch in batches]
+    lines = to_text(batches[0].lines if len(batches) == 1 else list(chain.from_iterable(batch.lines for batch in batches)))
+    of = np.repeat(np.arange(len(batches)), counts)[lines.places]
+    places = lines.places - np.cumsum([0, *counts])[of].astype(np.uint32)
+    flags = lines.flags | np.array([batch.origin.flags for batch in batches], np.uint32)[of]
+    if any(batch.masked is not None for batch in batches):
+        changed = np.concatenate([np.zeros(len(batch.lines), bool) if batch.masked is None else batch.masked for batch in batches])
+        flags[changed[lines.places]] |= np.uint32(IntakeFlag.MASKED)
     if lines.empty:
-        metrics.LINES_EMPTY.labels(raw.origin.transport).inc(lines.empty)
-    flags = lines.flags | np.uint32(raw.origin.flags)
-    if raw.masking.bits:
-        flags[raw.masking.changed(len(raw.lines))[lines.places]] |= np.uint32(IntakeFlag.MASKED)
-    return _Batch(record, raw.origin, millis(raw.received_at), lines.text, lines.places, flags, lines.wide)
+        _count_empty(batches, np.array(counts) - np.bincount(of, minlength=len(batches)))
+    return _Rows(lines.text, of, places, flags, lines.wide)
+
+
+def _count_empty(batches: Sequence[_Batch], missing: Array) -> None:
+    for place in np.flatnonzero(missing):
+        metrics.LINES_EMPTY.labels(batches[int(place)].origin.transport).inc(int(missing[place]))
 
 
 def parsed_columns(parsed: Sequence[Parsed], received: Array) -> tuple[pa.Table, Array]:
@@ -193,25 +223,25 @@ def _event_time(told: pa.ChunkedArray, received: Array) -> pa.ChunkedArray:
     return pc.if_else(pc.fill_null(possible, False), told, pa.array(received)).cast(_TIME)
 
 
-def _intake(batches: Sequence[_Batch], of: Array, text: pa.StringArray, flags: Array, epoch: str) -> pa.Table:
-    """The INTAKE columns of all rows; `of` says which batch each is from."""
-    spread = pa.array(of)
+def _intake(batches: Sequence[_Batch], read: _Rows, epoch: str) -> pa.Table:
+    """The INTAKE columns of all rows."""
+    spread = pa.array(read.of)
 
     def each(values: list[Any], kind: pa.DataType) -> pa.Array:
-        return pa.repeat(pa.scalar(values[0], kind), len(of)) if len(values) == 1 else pa.array(values, kind).take(spread)
+        return pa.repeat(pa.scalar(values[0], kind), len(spread)) if len(values) == 1 else pa.array(values, kind).take(spread)
 
     columns = {
-        "raw_epoch": pa.repeat(epoch, len(of)),
+        "raw_epoch": pa.repeat(epoch, len(spread)),
         "raw_partition": each([batch.record.partition for batch in batches], pa.uint16()),
         "raw_offset": each([batch.record.offset for batch in batches], pa.uint64()),
-        "raw_line": pa.array(np.concatenate([batch.places for batch in batches])),
+        "raw_line": pa.array(read.places),
         "received_at": each([batch.received for batch in batches], pa.int64()).cast(_TIME),
         "agency": each([batch.origin.agency for batch in batches], pa.string()),
         "source": each([batch.origin.source for batch in batches], pa.string()),
         "transport": each([batch.origin.transport for batch in batches], pa.string()),
         "peer_ip": each([_address(batch.origin.peer) for batch in batches], pa.binary(16)),
-        "intake_flags": pa.array(flags),
-        "raw": text,
+        "intake_flags": pa.array(read.flags),
+        "raw": read.text,
     }
     return pa.table(columns, schema=pa.schema([column.arrow for column in INTAKE]))
 
