@@ -208,6 +208,17 @@ class Agency(_Section):
     sources: tuple[SourceSettings, ...] = Field(default=(), description="What sends its logs")
 
 
+class EnrichmentSettings(_Section):
+    """Dictionaries that say more of an event's addresses and names (docs/enrichment.md). Their files are read anew when they change."""
+
+    assets: Path | None = Field(default=None, description="Inventory of systems: CSV or YAML of cidr, system, owner, importance[, agency]")
+    country_db: Path | None = Field(default=None, description="Database of countries in MaxMind's format, such as GeoLite2-Country.mmdb")
+    asn_db: Path | None = Field(default=None, description="Database of autonomous systems in MaxMind's format, such as GeoLite2-ASN.mmdb")
+    known_bad: dict[Name, Path] = Field(
+        default={}, description="Known-bad lists by name: text files of addresses, networks and domains, one a line"
+    )
+
+
 class DetectSettings(_Section):
     """Rules."""
 
@@ -258,6 +269,7 @@ class Settings(_Section):
     database: DatabaseSettings = DatabaseSettings()
     intake: IntakeSettings = IntakeSettings()
     agencies: tuple[Agency, ...] = Field(default=(), description="The agencies whose logs come here")
+    enrichment: EnrichmentSettings = EnrichmentSettings()
     detect: DetectSettings = DetectSettings()
     respond: RespondSettings = RespondSettings()
     api: ApiSettings = ApiSettings()

@@ -10,6 +10,7 @@
     │   ├── StoreUnavailable  the store does not answer, is locked or its disk is full; try again later
     │   └── QueryTooCostly    a query passed its limit of rows, time or memory
     ├── ParserError           a parser definition is wrong                    (file, line, reason)
+    ├── DictionaryError       an inventory or a list of the operator's is wrong; what was read before stays (file, line, reason)
     ├── RuleError             a Sigma rule is wrong or unsupported; it is set aside (file, line, reason)
     └── DomainError           a request the domain refuses; carries an HTTP status and a stable code
         ├── NotFound 404 · Forbidden 403 · Unauthenticated 401 · Conflict 409 · Invalid 422 · TooMany 429
@@ -81,6 +82,10 @@ class DefinitionError(BongsuError):
 
 class ParserError(DefinitionError):
     """A parser definition is wrong."""
+
+
+class DictionaryError(DefinitionError):
+    """An inventory, a list or a database of the operator's is wrong."""
 
 
 class RuleError(DefinitionError):

@@ -20,6 +20,11 @@ BACKPRESSURE = Counter("bongsu_intake_backpressure_total", "Times a sender was m
 LINES_NORMALISED = Counter("bongsu_normalised_lines_total", "Lines parsed into events", ["parser"])
 LINES_QUARANTINED = Counter("bongsu_quarantined_lines_total", "Lines put into quarantine", ["reason"])
 
+DICTIONARY_ENTRIES = Gauge("bongsu_dictionary_entries", "Entries of a dictionary of enrichment in use", ["dictionary"])
+DICTIONARY_BROKEN = Gauge(
+    "bongsu_dictionary_broken", "1 when the file of a dictionary cannot be used; what was read before stays", ["dictionary"]
+)
+
 # Store
 ROWS_STORED = Counter("bongsu_stored_rows_total", "Rows written", ["table"])
 MESSAGES_UNREADABLE = Counter("bongsu_store_unreadable_messages_total", "Messages passed over because they hold no rows of ours", ["topic"])

@@ -85,6 +85,9 @@ def _type(annotation: Any, metadata: list[Any]) -> str:
         return ", ".join(f"`{word}`" for word in get_args(annotation))
     if origin is tuple:
         return f"list of {_type(get_args(annotation)[0], [])}"
+    if origin is dict:
+        name, value = get_args(annotation)
+        return f"mapping of {_type(name, [])} to {_type(value, [])}"
     if origin in (Union, UnionType):
         return _type(next(part for part in get_args(annotation) if part is not type(None)), metadata)
     return _plain(annotation) + _limits(metadata)
@@ -123,7 +126,7 @@ def _default(field: FieldInfo) -> str:
     value = field.default
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if value is None or value in ("", ()) or isinstance(value, SecretStr):
+    if value is None or value in ("", (), {}) or isinstance(value, SecretStr):
         return "empty"
     if isinstance(value, tuple):
         tree = [entry.model_dump(mode="json", exclude_unset=True) for entry in value]

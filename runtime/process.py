@@ -26,6 +26,7 @@ from core.storage.writer import TableWriter, check_positions
 from detect.stream import Detector, DetectStage
 from ingest.attribution import Attribution
 from ingest.compile import ParserSet
+from ingest.enrichment.library import Library
 from ingest.normalise import Normaliser
 from ingest.sources.demo import DemoFeed
 from ingest.sources.http import HttpIntake
@@ -153,7 +154,7 @@ class _Assembly:
             for table, topic in ((EVENTS, topics.EVENTS), (QUARANTINE, topics.QUARANTINE), (DETECTIONS, topics.DETECTIONS)):
                 self._add_stage(f"store-{table.name}", topic, TableWriter(parts.store, table).handle, _STORE_BYTES)
         if Role.NORMALISE in roles:
-            self._add_normalise()
+            await self._add_normalise()
         if Role.API in roles:
             self.services.append(TaskService("lag", self._monitor.run))
         elif parts.settings.stage_metrics.port:
@@ -179,10 +180,14 @@ class _Assembly:
         detector = Detector(parts.engine, rule_book(parts.settings.detect), parts.clock)
         self._add_stage("detect", topics.EVENTS, DetectStage(parts.bus, detector).handle, _DETECT_BYTES)
 
-    def _add_normalise(self) -> None:
+    async def _add_normalise(self) -> None:
         parts = self._parts
         parsers = ParserSet.open(parts.engine, parts.settings.intake)
-        normaliser = Normaliser(parts.engine, parsers, parts.settings.intake, parts.clock)
+        library = Library(parts.settings.enrichment, [agency.id for agency in parts.settings.agencies])
+        if library:
+            await asyncio.to_thread(library.refresh)
+            self.services.append(TaskService("enrichment", library.run))
+        normaliser = Normaliser(parts.engine, parsers, parts.settings.intake, parts.clock, library)
         stage = NormaliseStage(parts.bus, normaliser)
         self.services.append(PairService("normaliser", stop=stage.close))
         self._add_stage("normalise", topics.LOGS_RAW, stage.handle, _NORMALISE_BYTES)

@@ -21,6 +21,7 @@ from core.config import Listener, Settings
 from core.engine import Engine
 from core.errors import BongsuError
 from ingest.compile import ParserSet
+from ingest.enrichment.library import Library
 from runtime.bootstrap import Need, Parts, open_parts, rule_book
 from runtime.commands.options import AsJson, Config
 
@@ -66,6 +67,7 @@ def _print(findings: list[Finding]) -> None:
 async def examine(settings: Settings) -> list[Finding]:
     """Every finding about the installation `settings` describes."""
     findings = [_disk(settings), _open_files(), *_ports(settings), *_certificates(settings), _parsers(settings), _rules(settings)]
+    findings += [*_masking(settings), *_dictionaries(settings)]
     needs: tuple[Need, ...] = ("database", "bus", "store")
     for need in needs:
         findings.append(await _part(settings, need))
@@ -148,6 +150,26 @@ def _rules(settings: Settings) -> Finding:
         "see `bongsu rules list`",
         fatal=False,
     )
+
+
+def _masking(settings: Settings) -> list[Finding]:
+    off = settings.intake.masking.off
+    return [
+        Finding(
+            f"masking of {name}", False, f"off: {kind.reason} ({kind.approved_by})", "turn it on again when the reason is gone", fatal=False
+        )
+        for name, kind in off.items()
+    ] or [Finding("masking", True, "of every kind")]
+
+
+def _dictionaries(settings: Settings) -> list[Finding]:
+    library = Library(settings.enrichment, [agency.id for agency in settings.agencies])
+    library.refresh()
+    advice = "mend the file; until then what a running centre read of it before stays in use"
+    return [
+        Finding(f"enrichment.{one.name}", not one.problem, one.problem or f"{one.file}: {one.held}", advice, fatal=False)
+        for one in library.states
+    ]
 
 
 async def _part(settings: Settings, need: Need) -> Finding:

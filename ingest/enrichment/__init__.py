@@ -1,0 +1,1 @@
+"""What dictionaries of the operator say about an event's addresses and names: columns beside what the line itself tells."""
