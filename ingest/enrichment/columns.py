@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingest.enrichment.assets import Assets
-from ingest.enrichment.geography import AutonomousSystem
+from ingest.enrichment.geography import Geography
 from ingest.enrichment.library import Tables
 from ingest.enrichment.networks import ADDRESS
 from ingest.enrichment.threats import Threats
@@ -65,12 +65,8 @@ def enrich(rows: pa.Table, tables: Tables) -> pa.Table:
             known[side] = _assets(addresses, rows.column("agency"), tables.assets)
             for field, words in tables.assets.words.items():
                 columns[f"{side}_{field}"] = words.take(pa.array(known[side]))
-        if tables.country is not None:
-            columns[f"{side}_country"] = addresses.spread([tables.country.find(one) for one in addresses.packed], "", pa.string())
-        if tables.asn is not None:
-            systems: list[AutonomousSystem] = [tables.asn.find(one) for one in addresses.packed]
-            columns[f"{side}_asn"] = addresses.spread([one.number for one in systems], None, pa.uint32())
-            columns[f"{side}_as_org"] = addresses.spread([one.holder for one in systems], "", pa.string())
+        if tables.geography is not None:
+            columns |= {f"{side}_{field}": column for field, column in _geography(addresses, tables.geography).items()}
         if tables.threats is not None:
             columns[f"{side}_threat"] = _threats(addresses, tables.threats)
     if tables.threats is not None and tables.threats.has_domains:
@@ -91,6 +87,18 @@ def _assets(addresses: _Distinct, agencies: pa.ChunkedArray, assets: Assets) -> 
                 theirs = of.index == place
                 found[theirs] = own[addresses.index[theirs]]
     return np.asarray(found)
+
+
+def _geography(addresses: _Distinct, geography: Geography) -> dict[str, pa.Array]:
+    found = [geography.find(one) for one in addresses.packed]
+    countries, numbers, holders = zip(*found, strict=True) if found else ((), (), ())
+    columns = {}
+    if geography.countries:
+        columns["country"] = addresses.spread(countries, "", pa.string())
+    if geography.systems:
+        columns["asn"] = addresses.spread(numbers, None, pa.uint32())
+        columns["as_org"] = addresses.spread(holders, "", pa.string())
+    return columns
 
 
 def _threats(addresses: _Distinct, threats: Threats) -> pa.Array:

@@ -51,7 +51,7 @@ def autonomous_system(record: Mapping[str, Any]) -> AutonomousSystem:
 
 
 class AddressDatabase(Generic[T]):
-    """One open file. Looking up remembers the addresses asked for most lately."""
+    """One open file."""
 
     def __init__(self, file: Path, told: Callable[[Mapping[str, Any]], T], nothing: T) -> None:
         """`told` makes of a record what is wanted. OSError when the file cannot be read, DictionaryError when it is no such database."""
@@ -61,12 +61,11 @@ class AddressDatabase(Generic[T]):
             raise DictionaryError(file, f"is not a database in MaxMind's format: {error}") from error
         self._told = told
         self._nothing = nothing
-        self.find = lru_cache(_REMEMBERED)(self._find)
         metadata = self._reader.metadata()
         self.entries = metadata.node_count
         self.description = f"{metadata.database_type}, {metadata.node_count:,} nodes"
 
-    def _find(self, packed: bytes) -> T:
+    def find(self, packed: bytes) -> T:
         """What is told of an address of 16 bytes."""
         ours = packed[12:] if packed.startswith(_MAPPED) else packed
         try:
@@ -74,6 +73,20 @@ class AddressDatabase(Generic[T]):
         except ValueError:  # an address of IPv6 in a database of IPv4
             return self._nothing
         return self._told(record) if isinstance(record, Mapping) else self._nothing
+
+
+class Geography:
+    """Both databases, of which either may be missing. The addresses asked for most lately are remembered."""
+
+    def __init__(self, countries: AddressDatabase[str] | None, systems: AddressDatabase[AutonomousSystem] | None) -> None:
+        self.countries = countries
+        self.systems = systems
+        self.find = lru_cache(_REMEMBERED)(self._find)
+
+    def _find(self, packed: bytes) -> tuple[str, int | None, str]:
+        """Country, number and holder of the autonomous system of an address of 16 bytes."""
+        country = self.countries.find(packed) if self.countries else ""
+        return (country, *(self.systems.find(packed) if self.systems else AutonomousSystem()))
 
 
 def _opened(file: Path) -> maxminddb.Reader:

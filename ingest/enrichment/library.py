@@ -19,7 +19,7 @@ from core.config import EnrichmentSettings
 from core.errors import DictionaryError
 from ingest.enrichment import assets, geography, threats
 from ingest.enrichment.assets import Assets
-from ingest.enrichment.geography import AddressDatabase, AutonomousSystem
+from ingest.enrichment.geography import AddressDatabase, AutonomousSystem, Geography
 from ingest.enrichment.threats import Threats
 
 _EVERY_SECONDS: Final = 30.0
@@ -34,8 +34,7 @@ class Tables:
     """What events are looked up in. None: not configured, or never readable."""
 
     assets: Assets | None = None
-    country: AddressDatabase[str] | None = None
-    asn: AddressDatabase[AutonomousSystem] | None = None
+    geography: Geography | None = None
     threats: Threats | None = None
 
     def __bool__(self) -> bool:
@@ -45,7 +44,7 @@ class Tables:
     def by_address(self) -> bool:
         """Whether there is anything to say of addresses."""
         threats = self.threats is not None and self.threats.has_networks
-        return threats or any(one is not None for one in (self.assets, self.country, self.asn))
+        return threats or self.assets is not None or self.geography is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +130,8 @@ class Library:
         if any(changed):
             held = {one.name: one.content for one in self._dictionaries if one.content is not None}
             lists = {name.removeprefix(_KNOWN_BAD): content for name, content in held.items() if name.startswith(_KNOWN_BAD)}
-            self.tables = Tables(held.get("assets"), held.get("country_db"), held.get("asn_db"), Threats(lists) if lists else None)
+            databases = (held.get("country_db"), held.get("asn_db"))
+            self.tables = Tables(held.get("assets"), Geography(*databases) if any(databases) else None, Threats(lists) if lists else None)
 
     async def run(self) -> None:
         """Look for changed files now and then, for ever."""

@@ -247,7 +247,7 @@ def test_what_cannot_be_read_at_the_start_leaves_the_others_in_use(tmp_path: Pat
     library = Library(EnrichmentSettings(assets=tmp_path / "assets.csv", country_db=tmp_path / "missing.mmdb"), [])
     library.refresh()
     assert library.tables.assets is not None
-    assert library.tables.country is None
+    assert library.tables.geography is None
     assert [bool(state.problem) for state in library.states] == [False, True]
 
 
@@ -255,15 +255,15 @@ def test_a_database_that_is_overwritten_in_place_is_read_again(tmp_path: Path) -
     file = database(tmp_path / "c.mmdb", "GeoLite2-Country", {"198.51.100.0/24": {"country": {"iso_code": "KR"}}})
     library = Library(EnrichmentSettings(country_db=file), [])
     library.refresh()
-    before = library.tables.country
+    before = library.tables.geography
     assert before is not None
     other = database(tmp_path / "d.mmdb", "GeoLite2-Country", {"198.51.100.0/24": {"country": {"iso_code": "US"}}})
     file.write_bytes(b"")
-    assert before.find(mapped("198.51.100.1")) == "KR"
+    assert before.find(mapped("198.51.100.1")) == ("KR", None, "")
     file.write_bytes(other.read_bytes())
     library.refresh()
-    assert library.tables.country is not None
-    assert library.tables.country.find(mapped("198.51.100.1")) == "US"
+    assert library.tables.geography is not None
+    assert library.tables.geography.find(mapped("198.51.100.1")) == ("US", None, "")
 
 
 def replaced(file: Path, text: str) -> None:
