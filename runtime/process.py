@@ -7,6 +7,7 @@ role needs which part and which services it is made of.
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -75,6 +76,8 @@ GROUPS: tuple[tuple[str, str], ...] = (
 # What one poll takes, compressed as on the bus. A statement has a fixed cost of tens of milliseconds, so a stage that is behind takes
 # much at once.
 _NORMALISE_BYTES = 3 << 20
+_NORMALISE_MESSAGES = 4096  # many small sources send messages of a line or two
+_NORMALISE_THREADS = 4  # at most; more processes scale further
 _STORE_BYTES = 32 << 20
 _DETECT_BYTES = 16 << 20
 
@@ -170,8 +173,8 @@ class _Assembly:
             syslog_ports={server.listener.name: server.port for server in self._listeners},
         )
 
-    def _add_stage(self, name: str, topic: str, handler: Handler, max_bytes: int = 16 << 20) -> None:
-        stage = Stage(name, self._parts.bus, [topic], handler, max_bytes=max_bytes)
+    def _add_stage(self, name: str, topic: str, handler: Handler, max_bytes: int = 16 << 20, max_messages: int = 256) -> None:
+        stage = Stage(name, self._parts.bus, [topic], handler, max_messages=max_messages, max_bytes=max_bytes)
         self._stages.append(stage)
         self.services.append(StageService(stage))
 
@@ -187,10 +190,11 @@ class _Assembly:
         if library:
             await asyncio.to_thread(library.refresh)
             self.services.append(TaskService("enrichment", library.run))
-        normaliser = Normaliser(parts.engine, parsers, parts.settings.intake, parts.clock, library)
-        stage = NormaliseStage(parts.bus, normaliser)
-        self.services.append(PairService("normaliser", stop=stage.close))
-        self._add_stage("normalise", topics.LOGS_RAW, stage.handle, _NORMALISE_BYTES)
+        threads = min(len(os.sched_getaffinity(0)), _NORMALISE_THREADS)
+        normalisers = [Normaliser(parts.engine, parsers, parts.settings.intake, parts.clock, library) for _ in range(threads)]
+        stage = NormaliseStage(parts.bus, normalisers)
+        self.services.append(PairService("normalisers", stop=stage.close))
+        self._add_stage("normalise", topics.LOGS_RAW, stage.handle, _NORMALISE_BYTES, _NORMALISE_MESSAGES)
 
     def _add_intake(self, roles: Sequence[Role], *, demo: bool) -> None:
         parts = self._parts

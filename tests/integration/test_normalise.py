@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import random
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
 from core import arrow, topics
-from core.bus.contract import Record
+from core.bus.contract import Consumer, Record
 from core.bus.embedded import EmbeddedBus
 from core.clock import SystemClock
 from core.errors import NotFound, StoreError
@@ -28,7 +29,7 @@ from ingest.normalise import Normaliser
 from ingest.parse import MALFORMED, NO_PARSER, PARSER_FAILED
 from ingest.parse_lines import parse_lines
 from ingest.rawbatch import Origin
-from ingest.stage import NormaliseStage
+from ingest.stage import NormaliseStage, _shares
 from tests.parsing import AT, NOW, asa, fortigate, opened, record
 
 
@@ -238,7 +239,7 @@ async def test_the_stage_writes_each_partition_to_its_own(tmp_path: Path) -> Non
     bus = EmbeddedBus(tmp_path / "bus", partitions=2, max_backlog_bytes=1 << 30, min_free_disk_bytes=0, clock=SystemClock())
     await bus.start()
     with opened() as normaliser:
-        stage = Stage("normalise", bus, [topics.LOGS_RAW], NormaliseStage(bus, normaliser).handle)
+        stage = Stage("normalise", bus, [topics.LOGS_RAW], NormaliseStage(bus, [normaliser]).handle)
         running = asyncio.create_task(stage.run())
         messages = [
             replace(rawbatch.message(Origin("gu", f"fw-{number % 2}", "tcp"), NOW, [fortigate(number), b"noise"]), partition=number % 2)
@@ -256,6 +257,39 @@ async def test_the_stage_writes_each_partition_to_its_own(tmp_path: Path) -> Non
             mine = [row for where, row in rows if where == partition]
             assert [(row["raw_partition"], row["raw_offset"], row["raw_line"]) for row in mine] == [(partition, n, line) for n in range(5)]
             assert {row["raw_epoch"] for row in mine} == {epoch}
+
+
+async def test_a_large_batch_is_shared_out_to_threads_and_stays_in_order(tmp_path: Path) -> None:
+    bus = EmbeddedBus(tmp_path / "bus", partitions=2, max_backlog_bytes=1 << 30, min_free_disk_bytes=0, clock=SystemClock())
+    await bus.start()
+    noise = [random.Random(number).randbytes(200).hex().encode() for number in range(100)]  # hard to compress
+    messages = [
+        replace(rawbatch.message(Origin("gu", f"fw-{number % 2}", "tcp"), NOW, [fortigate(number), *noise]), partition=number // 15)
+        for number in range(20)
+    ]
+    await bus.produce(topics.LOGS_RAW, messages)
+    consumer = await bus.consumer("test", [topics.LOGS_RAW])
+    records = [record async for record in _records(consumer, 20)]
+    with opened() as first, opened() as second, opened() as third:
+        stage = NormaliseStage(bus, [first, second, third])
+        assert [len(share) for share in _shares(records, 3)] == [7, 7, 6]
+        await stage.handle(records, 0)
+        events = await _gather(bus, topics.EVENTS, 20)
+        quarantine = await _gather(bus, topics.QUARANTINE, 2000)
+    await consumer.close()
+    await bus.close()
+    for rows in (events, quarantine):
+        for partition in (0, 1):
+            places = [(row["raw_offset"], row["raw_line"]) for where, row in rows if where == partition]
+            assert places == sorted(set(places))
+            assert len({offset for offset, _ in places}) == (15, 5)[partition]
+
+
+async def _records(consumer: Consumer, wanted: int) -> AsyncIterator[Record]:
+    while wanted > 0:
+        for one in await consumer.poll(max_messages=wanted, max_bytes=1 << 26, timeout=5.0):
+            wanted -= 1
+            yield one
 
 
 async def _gather(bus: EmbeddedBus, topic: str, wanted: int) -> list[tuple[int, dict[str, object]]]:
