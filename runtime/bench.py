@@ -38,7 +38,8 @@ from detect.stream import Detector
 from ingest.attribution import Attribution
 from ingest.compile import ParserSet
 from ingest.normalise import Normaliser
-from ingest.rawbatch import Origin, message_of_blob
+from ingest.privacy.masking import KINDS
+from ingest.rawbatch import Masking, Origin, message_of_blob
 from ingest.sources.demo import fortigate_lines
 from ingest.sources.intake import Intake
 from ingest.sources.syslog import SyslogServer
@@ -50,6 +51,7 @@ _DISTINCT = 100_000
 _SEED = 7
 _CLOCK = SystemClock()
 _ORIGIN = Origin("bench", "fw", "tcp", "127.0.0.1")
+_MASKED = Masking(frozenset(KINDS))  # as a receiver leaves it
 _DEADLINE_SECONDS = 300.0
 _LOOK_EVERY_SECONDS = 0.25  # making the page of metrics takes the process some milliseconds
 
@@ -155,7 +157,7 @@ def _normalise(engine: Engine, blobs: Sequence[bytes], lines: int) -> tuple[list
     """Messages of `logs.raw` to messages of `events`, on one thread."""
     settings = Settings().intake
     normaliser = Normaliser(engine, ParserSet.open(engine, settings), settings, _CLOCK)
-    records = [_record(message_of_blob(_ORIGIN, _CLOCK.now(), blob, blob.count(b"\n") + 1), at) for at, blob in enumerate(blobs)]
+    records = [_record(message_of_blob(_ORIGIN, _CLOCK.now(), blob, blob.count(b"\n") + 1, _MASKED), at) for at, blob in enumerate(blobs)]
     normaliser.normalise(records[:1], "bench")
     events: list[bytes] = []
     measured: list[Measured] = []

@@ -25,7 +25,7 @@ import numpy as np
 
 from core.clock import Clock
 from core.config import MaskingSettings
-from ingest.privacy import credentials, numbers
+from ingest.privacy import credentials, numbers, runs
 from ingest.privacy.numbers import Found
 from ingest.privacy.runs import EDGE, Array
 from ingest.privacy.surroundings import is_json_number
@@ -36,6 +36,8 @@ PASSWORD: Final = "password"  # noqa: S105 - the name of a class
 KINDS: Final = (RRN, CARD, PASSWORD)
 _EDGE: Final = b"\n" * EDGE
 _LF: Final = ord("\n")
+_RUNS: Final = "runs"
+_LARGE: Final = 24 << 10  # bytes from which looking for runs of digits by themselves is cheaper
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +108,13 @@ class Masker:
 
     def _found(self, buffer: bytes, now: datetime) -> Iterator[Found]:
         """What to hide in `buffer`, some of it inside other or twice, in no order."""
+        hits = self._scan(buffer)
         if self.kinds & {RRN, CARD}:
-            yield from numbers.bare(buffer, self.kinds, now)
-        for name, stops in self._scan(buffer):
+            if len(buffer) > _LARGE:
+                yield from numbers.bare(buffer, *runs.find(buffer), self.kinds, now)
+            elif _RUNS in hits:
+                yield from numbers.bare(buffer, *runs.ending(buffer, hits.pop(_RUNS)), self.kinds, now)
+        for name, stops in hits.items():
             if name in numbers.PATTERNS:
                 yield from numbers.grouped(buffer, name, stops, now)
                 continue
@@ -117,23 +123,23 @@ class Masker:
                 if place:
                     yield Found(PASSWORD, *place, (place,))
 
-    def _scan(self, buffer: bytes) -> Iterator[tuple[str, list[int]]]:
-        """The names of the patterns that are found, and where they are found to end."""
-        database, names = _database(self.kinds)
-        hits: dict[int, list[int]] = defaultdict(list)
+    def _scan(self, buffer: bytes) -> dict[str, list[int]]:
+        """Where each pattern is found to end."""
+        database, names = _database(self.kinds, len(buffer) <= _LARGE)
+        hits: dict[str, list[int]] = defaultdict(list)
 
         def collect(number: int, _start: int, stop: int, _flags: int, _context: object) -> None:
-            hits[number].append(stop)
+            hits[names[number]].append(stop)
 
         database.scan(buffer, match_event_handler=collect, scratch=self._scratch(database))
-        return ((names[number], stops) for number, stops in hits.items())
+        return hits
 
     def _scratch(self, database: hyperscan.Database) -> hyperscan.Scratch:
-        """What a scan writes into: one for each thread."""
-        scratch = getattr(self._of_thread, "scratch", None)
-        if scratch is None:
-            scratch = self._of_thread.scratch = hyperscan.Scratch(database)
-        return scratch
+        """What a scan writes into: one for each thread and database."""
+        scratches: dict[hyperscan.Database, hyperscan.Scratch] = self._of_thread.__dict__.setdefault("scratches", {})
+        if database not in scratches:
+            scratches[database] = hyperscan.Scratch(database)
+        return scratches[database]
 
 
 def _outermost(everything: Iterable[Found]) -> Iterator[Found]:
@@ -146,11 +152,13 @@ def _outermost(everything: Iterable[Found]) -> Iterator[Found]:
 
 
 @lru_cache
-def _database(kinds: frozenset[str]) -> tuple[hyperscan.Database, tuple[str, ...]]:
+def _database(kinds: frozenset[str], with_runs: bool) -> tuple[hyperscan.Database, tuple[str, ...]]:
     """The compiled patterns of `kinds`, and their names by the number a scan reports."""
     patterns = {name: pattern for name, (pattern, layout) in numbers.PATTERNS.items() if layout.kind in kinds}
     if PASSWORD in kinds:
         patterns |= credentials.PATTERNS
+    if with_runs and kinds & {RRN, CARD}:
+        patterns[_RUNS] = runs.PATTERN
     database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
     expressions = [pattern.encode() for pattern in patterns.values()]
     database.compile(expressions, ids=list(range(len(patterns))), elements=len(patterns), flags=hyperscan.HS_FLAG_CASELESS)

@@ -110,24 +110,30 @@ def grouped(buffer: bytes, name: str, stops: list[int], now: datetime) -> Iterat
             yield Found(RRN, start, stop, hidden)
 
 
-def bare(buffer: bytes, kinds: frozenset[str], now: datetime) -> Iterator[Found]:
-    """The bare numbers of a buffer with edges of `runs.EDGE` bytes."""
-    starts, lengths = runs.find(buffer)
+def bare(buffer: bytes, starts: runs.Array, lengths: runs.Array, kinds: frozenset[str], now: datetime) -> Iterator[Found]:
+    """The numbers among the runs of digits of a buffer with edges of `runs.EDGE` bytes."""
     octets = np.frombuffer(buffer, np.uint8)
     for length in np.unique(lengths).tolist():
         at = starts[lengths == length]
         if length == RRN_LENGTH and RRN in kinds:
             at = at[octets[at + _MONTH] <= ord("1")]
-            yield from _bare_rrns(buffer, at, _rows(octets, at, length), now)
+            if at.size:
+                yield from _bare_rrns(buffer, at, _rows(octets, at, length), now)
         elif length in CARD_LENGTHS and CARD in kinds:
             at = at[may_lead_card(octets[at] - ord("0"), length)]
-            for start in at[is_card_number(_rows(octets, at, length))].tolist():
-                if is_alone(buffer, start, start + length) and not is_of_another_key(buffer, start):
-                    yield Found(CARD, start, start + length, ((start + _SHOWN_OF_CARD, start + length),))
+            if at.size:
+                yield from _bare_cards(buffer, at, _rows(octets, at, length))
 
 
 def _rows(octets: runs.Array, at: runs.Array, length: int) -> Digits:
     return octets[at[:, None] + np.arange(length)].astype(np.int64) - ord("0")
+
+
+def _bare_cards(buffer: bytes, at: runs.Array, rows: Digits) -> Iterator[Found]:
+    length = rows.shape[1]
+    for start in at[is_card_number(rows)].tolist():
+        if is_alone(buffer, start, start + length) and not is_of_another_key(buffer, start):
+            yield Found(CARD, start, start + length, ((start + _SHOWN_OF_CARD, start + length),))
 
 
 def _bare_rrns(buffer: bytes, at: runs.Array, rows: Digits, now: datetime) -> Iterator[Found]:

@@ -21,7 +21,8 @@ from tests.personal_numbers import card, cards, grouped, rrn, rrns
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 MASKER = Masker(MaskingSettings(), FixedClock(NOW))
-MASKER.mask(b"x")  # the first call compiles the patterns, which is longer than hypothesis lets an example take
+for _size in (1, 1 << 20):  # the first calls compile the patterns, which is longer than hypothesis lets an example take
+    MASKER.mask(b"x" * _size)
 PERSON = rrn("900101123456", hyphen="")
 CARD = card("411111111111111")
 
@@ -368,6 +369,18 @@ def test_runs_of_digits_are_found_as_a_plain_search_finds_them(parts: list[str])
             plain.append((start + EDGE, length))
     starts, lengths = find(buffer)
     assert list(zip(starts.tolist(), lengths.tolist(), strict=True)) == plain
+
+
+@given(
+    st.lists(
+        st.one_of(rrns(), cards(), st.text("0123456789", min_size=12, max_size=20), st.sampled_from([" ", "%20", "a", "=", "-"])),
+        max_size=30,
+    )
+)
+def test_a_small_buffer_and_a_large_one_are_masked_alike(parts: list[str]) -> None:
+    small = " ".join(parts).encode()
+    rest = b"\n" + b"x" * (64 << 10)
+    assert MASKER.mask(small + rest).data == MASKER.mask(small).data + rest
 
 
 def test_a_large_blob_is_searched_to_its_ends() -> None:
