@@ -197,6 +197,7 @@ class SourceSettings(_Section):
     addresses: tuple[IPvAnyNetwork, ...] = Field(default=(), description="Address ranges it sends from (CIDR)")
     certificates: tuple[str, ...] = Field(default=(), description="Names in its client certificate")
     timezone: Zone = Field(default="", description="Of its times without an offset (IANA name); empty: `intake.default_timezone`")
+    replay: bool = Field(default=False, description="It sends old logs: its lines are marked as a replay and never flagged for their clock")
 
 
 class Agency(_Section):

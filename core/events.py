@@ -71,6 +71,7 @@ class IntakeFlag(IntFlag):
     UNDECODABLE = 16  # neither; bytes that are not text are written \\xNN
     CLOCK_SKEW = 32  # the device's clock is off by more than the limit
     MASKED = 64  # personal numbers or secrets were masked before anything was kept
+    REPLAY = 128  # an old log, read from a file or of a source that sends such: its time is not held against its clock
 
 
 class LogClass(StrEnum):

@@ -24,6 +24,7 @@ class _Source:
     agency: str
     name: str
     timezone: str
+    flags: IntakeFlag
 
 
 class Attribution:
@@ -35,7 +36,7 @@ class Attribution:
         self._ranges: dict[IPv4Network | IPv6Network, _Source] = {}
         for i, agency in enumerate(settings.agencies):
             for j, declared in enumerate(agency.sources):
-                source = _Source(agency.id, declared.name, declared.timezone)
+                source = _Source(agency.id, declared.name, declared.timezone, IntakeFlag.REPLAY if declared.replay else IntakeFlag.NONE)
                 key = f"agencies.{i}.sources.{j}"
                 _claim(self._sources, [(agency.id, declared.name)], source, f"{key}.name")
                 _claim(self._certificates, [_folded(name) for name in declared.certificates], source, f"{key}.certificates")
@@ -59,13 +60,12 @@ class Attribution:
     def by_key(self, agency: str, source: str, peer: str) -> Origin:
         """The origin of what arrives over HTTP with a key that belongs to a source of an agency."""
         declared = self._sources.get((agency, source))
-        return Origin(agency, source, "http", normal_address(peer), timezone=declared.timezone if declared else "")
+        return _origin(declared, agency, source, "http", normal_address(peer))
 
     def _decide(self, listener: Listener, peer: str, certificate_names: Sequence[str]) -> Origin:
         if listener.agency and listener.source:
             declared = self._sources.get((listener.agency, listener.source))
-            zone = declared.timezone if declared else ""
-            return Origin(listener.agency, listener.source, listener.kind, peer, timezone=zone)
+            return _origin(declared, listener.agency, listener.source, listener.kind, peer)
         found = self._by_certificate(certificate_names) or self._by_address(peer)
         if listener.agency:
             # The listener has the say about the agency; who within it, the sender's identity may tell.
@@ -73,7 +73,7 @@ class Attribution:
                 return Origin(listener.agency, listener.name, listener.kind, peer)
         elif found is None:
             return Origin(UNKNOWN_AGENCY, f"unknown-{peer}", listener.kind, peer, IntakeFlag.UNKNOWN_SOURCE)
-        return Origin(found.agency, found.name, listener.kind, peer, timezone=found.timezone)
+        return _origin(found, found.agency, found.name, listener.kind, peer)
 
     def _by_certificate(self, names: Iterable[str]) -> _Source | None:
         return next((self._certificates[name] for name in map(_folded, names) if name in self._certificates), None)
@@ -126,6 +126,12 @@ def _unmapped(network: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:
 
 def _folded(name: str) -> str:
     return name.strip().rstrip(".").casefold()
+
+
+def _origin(declared: _Source | None, agency: str, source: str, transport: str, peer: str) -> Origin:
+    if declared is None:
+        return Origin(agency, source, transport, peer)
+    return Origin(agency, source, transport, peer, declared.flags, declared.timezone)
 
 
 def _claim(claimed: dict[Any, _Source], names: Iterable[Any], source: _Source, key: str) -> None:

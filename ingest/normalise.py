@@ -142,7 +142,8 @@ class Normaliser:
         flags = read.flags
         limit = self.settings.max_clock_skew_minutes * 60_000
         skewed = np.abs(events["event_time"].cast(pa.int64()).to_numpy() - received[rows]) > limit
-        flags[rows[skewed]] |= np.uint32(IntakeFlag.CLOCK_SKEW)
+        live = flags[rows] & np.uint32(IntakeFlag.REPLAY) == 0
+        flags[rows[skewed & live]] |= np.uint32(IntakeFlag.CLOCK_SKEW)
         intake = _intake(batches, read, epoch)
         known = _take(intake, rows)
         rows_of_events = pa.table(known.columns + events.columns, names=known.column_names + events.column_names)

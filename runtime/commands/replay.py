@@ -18,6 +18,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from core import config
 from core.config import Settings
 from core.errors import ConfigError
+from core.events import IntakeFlag
 from ingest.attribution import Attribution
 from ingest.sources import file as file_source
 from ingest.sources.intake import Intake
@@ -57,7 +58,7 @@ async def _onto_the_bus(settings: Settings, stream: BufferedReader, agency: str,
     async with open_parts(settings, {"bus"}) as parts:
         intake = Intake(parts.bus, settings.intake, parts.clock)
         try:
-            origin = replace(Attribution(settings).by_key(agency, source, peer=""), transport="file")
+            origin = replace(Attribution(settings).by_key(agency, source, peer=""), transport="file", flags=IntakeFlag.REPLAY)
             return (await file_source.replay(stream, origin, intake, progress)).lines
         finally:
             await intake.close()

@@ -125,6 +125,13 @@ def test_a_clock_that_is_off_is_flagged_not_corrected(normaliser: Normaliser, ah
     assert flags(done.events) == [IntakeFlag.CLOCK_SKEW if skewed else IntakeFlag.NONE]
 
 
+def test_an_old_log_is_no_clock_that_is_off(normaliser: Normaliser) -> None:
+    origin = Origin("gu", "archive", "file", flags=IntakeFlag.REPLAY)
+    done = normaliser.normalise([record([fortigate(at=AT - 10**11)], origin=origin), record([fortigate(at=AT - 10**11)], offset=1)], "e1")
+    assert done.events["event_time"].cast(pa.int64()).to_pylist() == [AT - 10**11] * 2
+    assert flags(done.events) == [IntakeFlag.REPLAY, IntakeFlag.CLOCK_SKEW]
+
+
 def test_a_line_without_a_time_has_the_time_of_receipt(normaliser: Normaliser) -> None:
     line = b"src=10.0.0.1 dst=10.0.0.2 action=deny"
     done = normaliser.normalise([record([line])], "e1")

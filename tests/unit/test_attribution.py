@@ -53,6 +53,13 @@ def test_the_longest_range_wins(attribution: Attribution, peer: str, agency_id: 
     assert (origin.agency, origin.source, origin.timezone, origin.flags) == (agency_id, source, zone, IntakeFlag.NONE)
 
 
+def test_what_a_source_of_old_logs_sends_is_marked_so_however_it_comes() -> None:
+    attribution = Attribution(settings(agency("gu", {"name": "archive", "addresses": ["10.1.0.0/16"], "replay": True})))
+    bound = Listener(name="bound", kind="tcp", port=0, agency="gu", source="archive")
+    origins = [attribution.of_peer(OPEN, "10.1.0.1"), attribution.of_peer(bound, "192.0.2.1"), attribution.by_key("gu", "archive", "")]
+    assert [origin.flags for origin in origins] == [IntakeFlag.REPLAY] * 3
+
+
 def test_the_peer_is_kept_in_its_usual_form(attribution: Attribution) -> None:
     assert attribution.of_peer(OPEN, "::ffff:10.11.0.1").peer == "10.11.0.1"
 

@@ -18,6 +18,7 @@ from core.engine import Engine, Session
 from ingest.parser import Definition
 from ingest.scope import Scope
 from ingest.sql import quote, unquote
+from ingest.statement import select
 from tests.parsing import NOW, evaluate
 
 
@@ -48,9 +49,7 @@ def values(
     """What `expression` gives for each line."""
     scope = Scope(definition(**changes))
     sql = scope.expand(expression, window)
-    aliases = ", ".join(f"{inner} AS {name}" for name, inner in scope.aliases.items())
-    select = f"WITH {aliases} SELECT {sql} AS x FROM Python(rows)" if aliases else f"SELECT {sql} AS x FROM Python(rows)"
-    return [row["x"] for row in evaluate(session, select, lines, at, zone)]
+    return [row["x"] for row in evaluate(session, select(scope.aliases, {"x": sql}), lines, at, zone)]
 
 
 KEYS = st.sampled_from(["src", "dst", "action", "user_name", "a.b"])
@@ -277,6 +276,19 @@ HEADERS = [
     ("<134>Mar  5 14:00:01 relay Mar  5 14:00:00 fw-9 body text", "fw-9", "", "body text"),
     ("<134>1 2026-03-05T14:00:01Z relay - - - - <13>1 2026-03-05T14:00:00Z fw-8 app - - - body", "fw-8", "app", "body"),
     ("<134>Mar  5 14:00:01 relay <189>date=2026", "relay", "", "date=2026"),
+    ("<134>Mar  5 14:00:01 relay 1 2026-03-05T14:00:00Z fw-7 app 1 - - body", "fw-7", "app", "body"),
+    ('<134>Mar  5 14:00:01 relay <13>1 2026-03-05T14:00:00Z fw-7 app 1 - [x@1 a="b"] body', "fw-7", "app", "body"),
+    ("<134>1 2026-03-05T14:00:01Z relay - - - - <13>Mar  5 14:00:00 fw-6 app[2]: body", "fw-6", "app", "body"),
+    ("<134>1 2026-03-05T14:00:01Z relay fwd - - - Mar  5 14:00:00 fw-6 app[2]: body", "fw-6", "app", "body"),
+    ("<1>Mar  5 14:00:02 far <2>Mar  5 14:00:01 near <3>Mar  5 14:00:00 fw-5 app: body", "fw-5", "app", "body"),
+    ("<1>1 2026-03-05T14:00:02Z far - - - - <2>Mar  5 14:00:01 near 2026-03-05T14:00:00+09:00 fw-5 app: body", "fw-5", "app", "body"),
+    ("<1>Mar  5 14:00:02 far <2>Mar  5 14:00:01 near <3>date=2026", "near", "", "date=2026"),
+    ("<1>Mar  5 14:00:02 far <3>1 2026-03-05T14:00:00Z - app - - - body", "far", "app", "body"),
+    ("<1><13>Mar  5 14:00:00 fw-4 app: body", "fw-4", "app", "body"),
+    ("<1>Mar  5 14:00:02 fw-4 last message repeated 3 times", "fw-4", "", "last message repeated 3 times"),
+    ("<1>Mar  5 14:00:02 fw-4 app[7]: message repeated 3 times: [ body]", "fw-4", "app", "message repeated 3 times: [ body]"),
+    ("<1>Mar  5 14:00:02 KST fw-4 app: body", "fw-4", "app", "body"),
+    ("<1>Mar  5 14:00:02 FIRE app: body", "FIRE", "app", "body"),
     ("<13>", "", "", ""),
     ("<13", "", "", "<13"),
     ("<999999>x", "", "", "<999999>x"),
@@ -307,6 +319,16 @@ def test_priority_and_severity(session: Session) -> None:
         ("<1>Mar  5 14:00:00.250 h x: y", NOW, millis(2026, 3, 5, 5) + 250),
         ("<1>2026-03-05T14:00:00+09:00 h x: y", NOW, millis(2026, 3, 5, 5)),
         ("<1>1 2026-03-05T05:00:00.123456Z h a - - - y", NOW, millis(2026, 3, 5, 5) + 123),
+        ("<1>Mar  5 05:00:00 UTC h x: y", NOW, millis(2026, 3, 5, 5)),
+        ("<1>Mar  5 05:00:00.250 UTC: %SYS-5-X: y", NOW, millis(2026, 3, 5, 5) + 250),
+        ("<1>Mar 05 2026 00:00:00 EST: %ASA-6-302013: y", NOW, millis(2026, 3, 5, 5)),
+        ("<1>Mar  5 14:00:00 CST h x: y", NOW, millis(2026, 3, 5, 5)),
+        ("<1>Mar  5 05:00:00 +00:00 h x: y", NOW, millis(2026, 3, 5, 5)),
+        ("<1>Mar  5 15:30:00 relay <2>Mar  5 14:00:00 h x: y", NOW, millis(2026, 3, 5, 5)),
+        ("<1>1 2026-03-05T06:00:00Z relay - - - - <2>Mar  5 14:00:00 h x: y", NOW, millis(2026, 3, 5, 5)),
+        ("<1>Dec 31 23:59:59 UTC h x: y", datetime(2026, 1, 1, 0, 0, 5, tzinfo=UTC), millis(2025, 12, 31, 23, 59, 59)),
+        ("<1>Jan  1 00:00:05 UTC h x: y", datetime(2025, 12, 31, 23, 59, 50, tzinfo=UTC), millis(2026, 1, 1, 0, 0, 5)),
+        ("<1>Feb 29 12:00:00 h x: y", datetime(2028, 2, 29, 2, tzinfo=UTC), millis(2028, 2, 29, 3)),
         ("<1>Foo 99 99:99:99 h x: y", NOW, None),
         ("<1>1 - h a - - - y", NOW, None),
         ("no time", NOW, None),
