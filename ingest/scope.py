@@ -33,6 +33,7 @@ class Scope:
         self._named: dict[str, str] = {}
         self._json: dict[str, Any] = {}
         self._open: set[str] = set()
+        self._columns = definition.fills
         self.pairs: Pairs = definition.pairs
         self.delimiter: str = definition.delimiter
 
@@ -74,9 +75,11 @@ class Scope:
             raise ValueError(f"{name}({', '.join(args)}): {error}") from error
 
     def define(self, sql: str) -> str:
-        """An alias for `sql`; the same SQL has the same alias."""
+        """An alias for `sql`; the same SQL has the same alias. What refers to a column cannot have one: aliases come before columns."""
         if re.fullmatch(r"\w+", sql):
             return sql
+        if any(kind == "word" and text in self._columns for kind, text, _ in tokens(sql)):
+            return f"({sql})"
         if sql not in self._named:
             alias = f"{self._definition.name}__{len(self._named)}"
             self._named[sql] = alias

@@ -102,6 +102,19 @@ def test_a_wrong_definition_is_refused_with_its_line(tmp_path: Path, session: Se
     assert str(caught.value).startswith(f"{tmp_path / 'trial.yaml'}:{line}: ")
 
 
+def test_a_macro_may_read_another_column(tmp_path: Path, session: Session) -> None:
+    columns = """\
+  severity: kv('sev')
+  severity_id: graded(severity)
+  user: known(object)
+  object: kv('by')
+  proto: proto(device)
+  device: kv('p')"""
+    found = compiled(tmp_path, session, GOOD.replace("  action: kv('act')", columns))
+    rows = evaluate(session, found.narrow, ["trial sev=High by=- p=6", "trial sev=odd by=kim p=UDP"])
+    assert [(row["severity_id"], row["user"], row["proto"]) for row in rows] == [(4, "", "tcp"), (None, "kim", "udp")]
+
+
 def test_columns_that_refer_to_each_other_are_refused(tmp_path: Path, session: Session) -> None:
     with pytest.raises(ParserError):
         compiled(tmp_path, session, GOOD.replace("word('sent')", "bytes + 1"))
