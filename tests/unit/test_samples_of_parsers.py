@@ -17,6 +17,7 @@ from ingest.normalise import Normaliser
 from ingest.parse_lines import parse_lines
 from ingest.parser import Tier
 from tests.parsing import opened, table
+from tests.public_samples import FAMILIES, scores
 
 SAMPLES = sorted((parser.FOLDER / "samples").glob("*/*.log"))
 NAMES = [file.stem for file in parser.files()]
@@ -70,34 +71,22 @@ def test_maps_of_dispositions_hold_only_dispositions(name: str) -> None:
 def test_no_two_products_claim_a_line(normaliser: Normaliser) -> None:
     """What lets a source's parser be remembered without the outcome depending on the order of lines."""
     lines = [text for file in SAMPLES for text in to_text(file.read_bytes().splitlines()).text.to_pylist()]
-    products = [one for one in normaliser.parsers.parsers if one.tier is Tier.PRODUCT]
-    claims = np.zeros(len(lines), int)
-    for one in products:
-        answer = normaliser.session.arrow(one.question, table(lines), {"zone": "UTC"})
-        claims += answer["known"].to_numpy() > 0
-    assert [line for line, count in zip(lines, claims, strict=True) if count > 1] == []
-    assert claims.sum() > len(lines) / 2
+    claims: list[list[str]] = [[] for _ in lines]
+    for one in normaliser.parsers.parsers:
+        if one.tier is Tier.PRODUCT:
+            answer = normaliser.session.arrow(one.question, table(lines), {"zone": "UTC"})
+            for place in np.flatnonzero(answer["known"].to_numpy()):
+                claims[place].append(one.name)
+    assert {line[:200]: names for line, names in zip(lines, claims, strict=True) if len(names) > 1} == {}
+    assert sum(map(bool, claims)) > len(lines) / 2
 
 
 def test_public_samples_are_read_as_well_as_promised(samples: Path, normaliser: Normaliser) -> None:
     """Lines of other people's test data, scored by the script that comes with them."""
-    namespace: dict[str, object] = {"__name__": "score"}
-    exec((samples / "score.py").read_text("utf-8"), namespace)  # noqa: S102 - the samples' own script
-    judge, core, soft = namespace["judge"], namespace["CORE"], namespace["SOFT"]
-    families = {"panw_panos", "cisco_asa", "cisco_ftd", "fortinet_fortigate", "suricata", "cef"}
-    everything = [json.loads(line) for line in (samples / "parsers" / "eval.jsonl").read_text("utf-8").splitlines()]
-    rows = [row for row in everything if row["vendor"] in families and len(row["raw"].splitlines()) <= 1]
-    outs = list(parse_lines(normaliser, [row["raw"].rstrip("\r\n").encode() for row in rows]))
-    tally = {"core": [0, 0], "soft": [0, 0]}
-    parsed = 0
-    for row, out in zip(rows, outs, strict=True):
-        parsed += "parser" in out and not out["parser"].startswith("generic")
-        for key, right in judge(row, out):  # type: ignore[operator]
-            kind = "core" if key in core else "soft" if key in soft else ""  # type: ignore[operator]
-            if kind:
-                tally[kind][0] += right
-                tally[kind][1] += 1
-    assert len(rows) > 900
-    assert parsed / len(rows) >= 0.99
-    assert tally["core"][0] / tally["core"][1] >= 0.98
-    assert tally["soft"][0] / tally["soft"][1] >= 0.95
+    found, total = scores(normaliser, samples)
+    assert total.lines > 4700
+    assert {score.vendor for score in found} == set(FAMILIES)
+    assert (total.read_share >= 0.99, total.core_share >= 0.98, total.soft_share >= 0.95) == (True, True, True)
+    assert [score.vendor for score in found if score.read_share < 0.98] == []
+    assert [score.vendor for score in found if score.core_share < 0.95] == []
+    assert [score.vendor for score in found if score.soft_share < 0.85] == []
