@@ -32,6 +32,7 @@ class SourceFigures(BaseModel):
     lines: int
     parsers: list[ParserFigures] = Field(description="Most lines first")
     refused: dict[str, int] = Field(description="Lines in quarantine, by reason")
+    masked: int = Field(description="Lines in which a personal number or a secret was masked")
 
 
 class Coverage(BaseModel):
@@ -57,4 +58,6 @@ async def coverage(
 
 def _figures(one: SourceCoverage) -> SourceFigures:
     parsers = [ParserFigures(parser=each.parser, lines=each.lines, filled=dict(each.filled)) for each in one.parsers]
-    return SourceFigures(agency=one.agency, source=one.source, lines=one.lines, parsers=parsers, refused=dict(one.refused))
+    return SourceFigures(
+        agency=one.agency, source=one.source, lines=one.lines, parsers=parsers, refused=dict(one.refused), masked=one.masked
+    )

@@ -5,12 +5,13 @@ It is asked of the store by the time of receipt and within a scope (the agencies
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from core.events import EVENTS, PARSED, QUARANTINE, Column
+from core.events import EVENTS, PARSED, QUARANTINE, Column, IntakeFlag
 from core.storage.contract import Limits, Store
 from core.storage.event_queries import Scope, Where
 
@@ -18,6 +19,7 @@ _ALWAYS: Final = frozenset(("parser", "parser_version", "log_class", "event_time
 COUNTED: Final = tuple(column for column in PARSED if column.name not in _ALWAYS)
 """The columns whose filling is counted: all that a parser may leave empty."""
 
+_MASKED: Final = f"countIf(bitAnd(intake_flags, {IntakeFlag.MASKED.value}) != 0) AS masked"
 _LIMITS: Final = Limits(seconds=60.0, rows=100_000)
 
 
@@ -32,12 +34,13 @@ class ParserCoverage:
 
 @dataclass(frozen=True, slots=True)
 class SourceCoverage:
-    """A source: what parsers read of it, most lines first, and the lines in quarantine by reason."""
+    """A source: what parsers read of it, most lines first, the lines in quarantine by reason, and how many of all were masked."""
 
     agency: str
     source: str
     parsers: tuple[ParserCoverage, ...]
     refused: Mapping[str, int]
+    masked: int = 0
 
     @property
     def lines(self) -> int:
@@ -51,13 +54,13 @@ async def coverage(store: Store, since: datetime, until: datetime, scope: Scope)
     where.scope(scope)
     counts = ", ".join(f"countIf({_is_set(column)}) AS `n_{column.name}`" for column in COUNTED)
     read = await store.query(
-        f"SELECT agency, source, parser, count() AS lines, {counts} FROM {EVENTS.name} WHERE {where.sql} "
+        f"SELECT agency, source, parser, count() AS lines, {_MASKED}, {counts} FROM {EVENTS.name} WHERE {where.sql} "
         "GROUP BY agency, source, parser ORDER BY agency, source, lines DESC, parser",
         where.params,
         _LIMITS,
     )
     refused = await store.query(
-        f"SELECT agency, source, reason, count() AS lines FROM {QUARANTINE.name} WHERE {where.sql} "
+        f"SELECT agency, source, reason, count() AS lines, {_MASKED} FROM {QUARANTINE.name} WHERE {where.sql} "
         "GROUP BY agency, source, reason ORDER BY reason",
         where.params,
         _LIMITS,
@@ -73,9 +76,12 @@ def _by_source(read: list[dict[str, Any]], refused: list[dict[str, Any]]) -> lis
     sources = sorted({(row["agency"], row["source"]) for row in (*read, *refused)})
     parsers: dict[tuple[str, str], list[ParserCoverage]] = {source: [] for source in sources}
     reasons: dict[tuple[str, str], dict[str, int]] = {source: {} for source in sources}
+    masked = Counter[tuple[str, str]]()
+    for row in (*read, *refused):
+        masked[row["agency"], row["source"]] += row["masked"]
     for row in read:
         filled = {column.name: row[f"n_{column.name}"] for column in COUNTED if row[f"n_{column.name}"]}
         parsers[row["agency"], row["source"]].append(ParserCoverage(row["parser"], row["lines"], filled))
     for row in refused:
         reasons[row["agency"], row["source"]][row["reason"]] = row["lines"]
-    return [SourceCoverage(*source, tuple(parsers[source]), reasons[source]) for source in sources]
+    return [SourceCoverage(*source, tuple(parsers[source]), reasons[source], masked[source]) for source in sources]

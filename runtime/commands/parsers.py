@@ -192,11 +192,12 @@ def _share(source: dict[str, Any], parsers: ParserSet) -> dict[str, Any]:
 
 def _print_coverage(rows: list[dict[str, Any]], hours: float) -> None:
     title = f"Lines received in the last {hours:g} h" if rows else f"No lines were received in the last {hours:g} h"
-    table = Table("agency", "source", "lines", "parsed", "generic", "refused", "parsers", "always empty", title=title, title_justify="left")
+    headings = ("agency", "source", "lines", "parsed", "generic", "masked", "refused", "parsers", "always empty")
+    table = Table(*headings, title=title, title_justify="left")
     for row in rows:
         parsers = ", ".join(f"{one['parser']} {one['lines']:,}" for one in row["parsers"])
         refused = ", ".join(f"{reason} {count:,}" for reason, count in row["refused"].items())
-        shares = (f"{row['parsed']:.1%}", f"{row['generic']:.1%}")
+        shares = (f"{row['parsed']:.1%}", f"{row['generic']:.1%}", f"{row['masked']:,}")
         table.add_row(row["agency"], row["source"], f"{row['lines']:,}", *shares, refused, parsers, _empty(row["empty"]))
     Console().print(table)
 

@@ -15,10 +15,12 @@ HOUR = timedelta(hours=1)
 async def fill(store: Store) -> None:
     """Two sources of Gangnam (one of two products, one all in quarantine), one of Mapo, and one line too old."""
     await store.insert("events", rows(3, EVENTS, src_ip=[ipv4(10, 0, 0, 1), None, ipv4(10, 0, 0, 2)], user=["kim", "", ""]), "a")
-    await store.insert("events", rows(1, EVENTS, raw_offset=1, parser="generic_kv", dst_port=0), "b")
+    await store.insert("events", rows(1, EVENTS, raw_offset=1, parser="generic_kv", dst_port=0, intake_flags=72), "b")
     await store.insert("events", rows(1, EVENTS, raw_offset=2, agency="mapo", source="ips"), "c")
     await store.insert("events", rows(1, EVENTS, raw_offset=3, received_at=NOON - 2 * HOUR), "d")
-    await store.insert("quarantine", rows(2, QUARANTINE, raw_offset=4, source="old", reason=["no_parser", "malformed"]), "e")
+    await store.insert(
+        "quarantine", rows(2, QUARANTINE, raw_offset=4, source="old", reason=["no_parser", "malformed"], intake_flags=[0, 64]), "e"
+    )
 
 
 async def test_lines_columns_and_refusals_of_each_source(any_store: Store) -> None:
@@ -29,8 +31,9 @@ async def test_lines_columns_and_refusals_of_each_source(any_store: Store) -> No
             "fw1",
             (ParserCoverage("fortigate", 3, {"src_ip": 2, "user": 1}), ParserCoverage("generic_kv", 1, {"dst_port": 1})),
             {},
+            masked=1,
         ),
-        SourceCoverage("gangnam", "old", (), {"malformed": 1, "no_parser": 1}),
+        SourceCoverage("gangnam", "old", (), {"malformed": 1, "no_parser": 1}, masked=1),
         SourceCoverage("mapo", "ips", (ParserCoverage("fortigate", 1, {}),), {}),
     ]
 
