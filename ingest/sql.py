@@ -10,6 +10,8 @@ TOKEN: Final = re.compile(
     r"(?P<string>'(?:[^'\\]|\\.|'')*')|(?P<quoted>`[^`]*`)|(?P<word>[A-Za-z_][A-Za-z0-9_]*)|(?P<number>\d[\w.]*)|(?P<space>\s+)|(?P<sign>.)",
     re.DOTALL,
 )
+WORD: Final = re.compile(r"'(?:[^'\\]|\\.|'')*'|`[^`]*`|\d[\w.]*|([A-Za-z_][A-Za-z0-9_]*)", re.DOTALL)
+"""Finds words as TOKEN does, several times as fast; what is no word but might hold one is matched without the group."""
 
 _ESCAPE: Final = re.compile(r"\\(x[0-9A-Fa-f]{2}|.)|''", re.DOTALL)
 _ESCAPES: Final = {"b": "\b", "f": "\f", "r": "\r", "n": "\n", "t": "\t", "0": "\0", "a": "\a", "v": "\v", "e": "\x1b"}

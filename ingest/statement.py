@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
-from ingest.sql import arguments, tokens
+from ingest.sql import WORD, arguments
 
 SETTINGS: Final = (
     "SETTINGS max_threads = 1, max_block_size = 4096, query_plan_merge_expressions = 0, output_format_arrow_compression_method = 'none'"
@@ -39,7 +39,7 @@ def _inlined(aliases: Mapping[str, str], columns: Mapping[str, str]) -> tuple[di
     singles = {name: sql for name, sql in kept.items() if used[name] == 1}
 
     def replaced(sql: str) -> str:
-        return "".join(_bracketed(replaced(singles[text])) if kind == "word" and text in singles else text for kind, text, _ in tokens(sql))
+        return WORD.sub(lambda found: _bracketed(replaced(singles[found[1]])) if found[1] in singles else found[0], sql)
 
     return (
         {name: replaced(sql) for name, sql in kept.items() if used[name] > 1},
@@ -72,4 +72,4 @@ def _levels(aliases: Mapping[str, str]) -> list[list[str]]:
 
 def words(sql: str) -> list[str]:
     """The names and functions an expression is made of."""
-    return [text for kind, text, _ in tokens(sql) if kind == "word"]
+    return [word for word in WORD.findall(sql) if word]
