@@ -18,10 +18,11 @@ _ENCODED_BEFORE: Final = re.compile(rb"(?:%[0-9A-Fa-f]{2}|\\[nrt]|\\u[0-9A-Fa-f]
 _LONGEST_ENCODED: Final = 6
 _KEY: Final = re.compile(rb"""([A-Za-z_][A-Za-z0-9_.-]*)\\?["'\]]{0,2}(?: ?[=:] ?|%3[AaDd])\\?["'\[]?\Z""")
 _KEY_OF_ANOTHER: Final = re.compile(
-    rb"time|date|stamp|epoch|start|begin|end\b|session|sess(?:id)?\b|\bsid\b|seq|serial|flow|trace|span|trans|txn|request_?id|req_?id"
-    rb"|(?:log|event|msg|message|rule|policy|conn|connection|process|thread|sig|signature|packet|record|object)_?(?:id|no|num)\b"
-    rb"|byte|octet|packet|pkt|count|size|len|duration|elapsed|uptime|offset|version|hash|nonce|port|expire|since|until|created|updated|modified"
-    rb"|\A(?:ts|t|_|exp|iat|nbf|at)\Z",
+    rb"time|(?<!birth)(?<!birth[_-])date|stamp|epoch|start|begin|end\b|session|sess(?:id)?\b|\bsid\b|seq|serial|\bflow\b|duration|elapsed|uptime"
+    rb"|(?:flow|trace|span|trans|transaction|txn|request|req|log|event|msg|message|rule|policy|conn|connection|process|thread|sig|signature"
+    rb"|packet|record|object)[_-]?(?:id|no|num|number)\b"
+    rb"|byte|octet|packet|pkt|(?<!ac)count(?!ry)|size|len\b|length|offset|version|hash|nonce|(?<![a-z])port\b|expire|since|until"
+    rb"|(?:created|updated|modified)(?:[_-]?(?:at|on))?\Z|\A(?:ts|t|_|exp|iat|nbf|at)\Z",
     re.IGNORECASE,
 )
 _SAYS_RESIDENT: Final = re.compile(

@@ -101,6 +101,13 @@ def test_someone_not_yet_born_is_nobody() -> None:
     assert Masker(MaskingSettings(), FixedClock(NOW + timedelta(days=400))).mask(rrn("270101312345").encode()).counts == {"rrn": 1}
 
 
+@pytest.mark.parametrize(
+    "key", ["account", "passport", "birthdate", "birth_date", "userid", "id", "no", "ssn", "country", "name", "cust_no", "q"]
+)
+def test_under_any_other_key_a_bare_number_is_one(key: str) -> None:
+    assert masked(f'a {key}={PERSON}&b "{key}":"{PERSON}"').count("*") == 14
+
+
 # --- what only looks alike
 
 
