@@ -33,7 +33,7 @@ class Scope:
         self._named: dict[str, str] = {}
         self._json: dict[str, Any] = {}
         self._open: set[str] = set()
-        self._columns = definition.fills
+        self._columns = definition.fills - headers.ALIASES.keys()  # such a word means the header's
         self.pairs: Pairs = definition.pairs
         self.delimiter: str = definition.delimiter
 

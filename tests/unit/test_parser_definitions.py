@@ -115,6 +115,12 @@ def test_a_macro_may_read_another_column(tmp_path: Path, session: Session) -> No
     assert [(row["severity_id"], row["user"], row["proto"]) for row in rows] == [(4, "", "tcp"), (None, "kim", "udp")]
 
 
+def test_a_macro_reads_the_header_where_a_column_is_called_like_it(tmp_path: Path, session: Session) -> None:
+    found = compiled(tmp_path, session, GOOD.replace("  action: kv('act')", "  proto: proto(app)\n  app: upper(app)"))
+    rows = evaluate(session, found.narrow, ["Mar  5 15:00:00 fw-1 UDP: trial"])
+    assert [(row["proto"], row["app"]) for row in rows] == [("udp", "UDP")]
+
+
 def test_columns_that_refer_to_each_other_are_refused(tmp_path: Path, session: Session) -> None:
     with pytest.raises(ParserError):
         compiled(tmp_path, session, GOOD.replace("word('sent')", "bytes + 1"))
