@@ -6,7 +6,7 @@ other, as relays write them: then the innermost is the device's. A line without 
 
 Names a parser may use: `received` (milliseconds), `pri`, `syslog_severity` (0-7 or NULL), `rest` (all after the priority), `head` (the
 first 512 bytes of `rest`), `header_time` (milliseconds or NULL), `host`, `app`, `body`. Text is '' when not there. Times without a zone
-are of the source's zone (`{zone:String}`); a date without a year gets the year that brings it nearest to the time of receipt.
+are of the source's zone (`{zone:String}`); a date without a year is of the year that puts it at most a week after receipt.
 """
 
 from __future__ import annotations
@@ -68,6 +68,20 @@ def _time(text: str) -> str:
     return f"toUnixTimestamp64Milli(parseDateTime64BestEffortOrNull({text}, 3, {{zone:String}}))"
 
 
+def of_the_year(date: str, this: str, before: str, after: str) -> str:
+    """Of a date without a year, read as of this year, the one before and the one after, the reading that is meant; all in milliseconds."""
+    return (
+        f"multiIf(startsWith({date}, 'Feb 29'), {this}, {this} - received > {_AHEAD}, {before}, "
+        f"received - {this} > {365 * _DAY - _AHEAD}, {after}, {this})"
+    )
+
+
+def year_of(date: str) -> str:
+    """This year, where the source is; for 29 February the latest year that has one."""
+    year = "toYear(toDateTime(intDiv(received, 1000), {zone:String}))"
+    return f"if(startsWith({date}, 'Feb 29'), {year} - {year} % 4, {year})"
+
+
 def _zone(text: str) -> str:
     names = ", ".join(map(quote, _ZONES))
     offsets = ", ".join(map(quote, _ZONES.values()))
@@ -90,7 +104,9 @@ def _header(number: int) -> dict[str, str]:
     }
 
 
-_HALF_YEAR: Final = 183 * 86_400_000
+_DAY: Final = 86_400_000
+_AHEAD: Final = 7 * _DAY
+"""How far a device's clock may be ahead over a new year. What lies further ahead happened a year ago."""
 _YEARLESS: Final = r"^[A-Z][a-z]{2} +\d{1,2} \d\d:\d\d:\d\d(?:[.,]\d+)?$"
 
 _WITH_ZONE: Final = _time("concat(h_time, ' ', h_zone)")
@@ -115,12 +131,8 @@ ALIASES: Final[dict[str, str]] = {
     "body": "h_rest_3",
     "h_zone": f"if(match(h_time, {quote(_BSD_TIME)}), {_zone(f'trim(extract(h_groups[1], {quote(_BSD_ZONE)}))')}, '')",
     "h_yearless": f"match(h_time, {quote(_YEARLESS)})",
-    "h_now_year": "toYear(toDateTime(intDiv(received, 1000), {zone:String}))",
-    "h_year": "if(startsWith(h_time, 'Feb 29'), h_now_year - h_now_year % 4, h_now_year)",
+    "h_year": year_of("h_time"),
     "h_this_year": _with_year(""),
-    "h_nearest": (
-        f"multiIf(startsWith(h_time, 'Feb 29'), h_this_year, h_this_year - received > {_HALF_YEAR}, {_with_year(' - 1')}, "
-        f"received - h_this_year > {_HALF_YEAR}, {_with_year(' + 1')}, h_this_year)"
-    ),
-    "header_time": f"multiIf(h_time = '' OR h_time = '-', NULL, h_yearless, h_nearest, {_WITH_ZONE})",
+    "h_dated": of_the_year("h_time", "h_this_year", _with_year(" - 1"), _with_year(" + 1")),
+    "header_time": f"multiIf(h_time = '' OR h_time = '-', NULL, h_yearless, h_dated, {_WITH_ZONE})",
 }

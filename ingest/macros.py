@@ -17,6 +17,7 @@ r"""The short words of a parser's expressions, each expanded to ClickHouse SQL o
     lookup('map', x[, otherwise]) a word by one of the parser's maps, without case
     graded(x[, scale])  severity_id of a severity's word; of its number where `scale` is 'syslog' (0-7), 'ten' (0-10) or 'priority' (1-4)
     epoch(x)            seconds, milli-, micro- or nanoseconds since 1970
+    yearless(x[, zone]) a written time that begins with month and day and tells no year, such as `Mar  5 14:00:00`
     stamp(x[, zone])    a written time; its own zone, else `zone`, else the source's
 
 Keys are found by the first `before key equals` in the text (`pairs` of the parser). How much of the text a value may take depends on
@@ -29,6 +30,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from ingest.headers import of_the_year, year_of
 from ingest.parser import Pairs
 from ingest.sql import quote, unquote
 
@@ -258,6 +260,18 @@ def _stamp(scope: Scope, args: list[str], window: int) -> str:  # noqa: ARG001
     return f"toUnixTimestamp64Milli(parseDateTime64BestEffortOrNull({scope.expand(x, MIDDLE)}, 3, {zone}))"
 
 
+def _yearless(scope: Scope, args: list[str], window: int) -> str:  # noqa: ARG001
+    x, zone = args if len(args) == 2 else (*args, "{zone:String}")
+    date = scope.define(scope.expand(x, MIDDLE))
+    year = scope.define(year_of(date))
+
+    def read(change: str) -> str:
+        text = f"concat({date}, ' ', toString({year}{change}))"
+        return f"toUnixTimestamp64Milli(parseDateTime64BestEffortOrNull({text}, 3, {zone}))"
+
+    return of_the_year(date, scope.define(read("")), read(" - 1"), read(" + 1"))
+
+
 MACROS: Final[dict[str, Macro]] = {
     "kv": _kv,
     "word": _word,
@@ -278,4 +292,5 @@ MACROS: Final[dict[str, Macro]] = {
     "graded": _graded,
     "epoch": _epoch,
     "stamp": _stamp,
+    "yearless": _yearless,
 }

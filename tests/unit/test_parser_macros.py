@@ -313,6 +313,9 @@ def test_priority_and_severity(session: Session) -> None:
         ("<1>Jan  1 00:00:05 h x: y", datetime(2025, 12, 31, 14, 59, 50, tzinfo=UTC), millis(2025, 12, 31, 15, 0, 5)),
         ("<1>Jan  1 00:00:05 h x: y", datetime(2025, 12, 30, 14, 59, 50, tzinfo=UTC), millis(2025, 12, 31, 15, 0, 5)),
         ("<1>Mar  5 14:00:00 h x: y", NOW, millis(2026, 3, 5, 5)),
+        ("<1>Mar  5 10:00:00 h x: y", datetime(2026, 11, 21, tzinfo=UTC), millis(2026, 3, 5, 1)),
+        ("<1>Mar  7 10:00:00 h x: y", datetime(2026, 3, 1, tzinfo=UTC), millis(2026, 3, 7, 1)),
+        ("<1>Mar 20 10:00:00 h x: y", datetime(2026, 3, 1, tzinfo=UTC), millis(2025, 3, 20, 1)),
         ("<1>Feb 29 12:00:00 h x: y", datetime(2024, 3, 1, tzinfo=UTC), millis(2024, 2, 29, 3)),
         ("<1>Feb 29 12:00:00 h x: y", datetime(2025, 1, 10, tzinfo=UTC), millis(2024, 2, 29, 3)),
         ("<1>Mar 05 2021 14:00:00 h x: y", NOW, millis(2021, 3, 5, 5)),
@@ -336,6 +339,20 @@ def test_priority_and_severity(session: Session) -> None:
 )
 def test_header_times(session: Session, line: str, received: datetime, wanted: int | None) -> None:
     assert values(session, "header_time", [line], at=received) == [wanted]
+
+
+@pytest.mark.parametrize(
+    ("date", "at", "zone", "told"),
+    [
+        ("Dec 31 23:59:59", datetime(2026, 1, 1, 0, 0, 5, tzinfo=UTC), "", millis(2025, 12, 31, 14, 59, 59)),
+        ("Jan  1 00:00:01", datetime(2025, 12, 31, 23, 59, tzinfo=UTC), ", 'UTC'", millis(2026, 1, 1, 0, 0, 1)),
+        ("Mar  5 10:00:00", datetime(2026, 11, 21, tzinfo=UTC), "", millis(2026, 3, 5, 1)),
+        ("Feb 29 12:00:00", datetime(2027, 3, 1, tzinfo=UTC), "", millis(2024, 2, 29, 3)),
+        ("not a time", datetime(2027, 3, 1, tzinfo=UTC), "", None),
+    ],
+)
+def test_a_date_without_a_year_is_of_the_latest_that_fits(session: Session, date: str, at: datetime, zone: str, told: int | None) -> None:
+    assert values(session, f"yearless(line{zone})", [date], at=at) == [told]
 
 
 @given(st.text(st.characters(exclude_categories=("Cs",))))
