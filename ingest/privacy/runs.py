@@ -24,21 +24,23 @@ PATTERN: Final = r"(?:[^0-9]|%[0-9a-f]{2})(?:\d\d[01]\d{10}|[2-9]\d{13,18})[^0-9
 
 _SHORTEST: Final = 13
 _LONGEST: Final = 19
-_PIECE: Final = 1 << 15  # words at a time: what fits the cache
 _HIGH: Final = np.uint32(0xF0F0F0F0)
 _THREES: Final = np.uint32(0x30303030)
 _SIXES: Final = np.uint32(0x06060606)  # carries a nibble above 9 over
 _NINE: Final = np.uint8(9)
 _ZERO: Final = np.uint8(ord("0"))
+_ONE: Final = np.uint8(ord("1"))
 _PERCENT: Final = ord("%")
 _ENCODED: Final = 2  # digits of a percent-encoded byte
 _WINDOW: Final = _LONGEST + _ENCODED + 1
 
 
 def find(buffer: bytes) -> tuple[Array, Array]:
-    """Where runs of 13 to 19 digits begin in `buffer`, and how long they are; `buffer` has edges of EDGE bytes."""
+    """Where runs of 13 to 19 digits that may be numbers begin in `buffer`, and how long they are; `buffer` has edges of EDGE bytes."""
     octets = np.frombuffer(buffer, np.uint8)
-    return _measured(octets, _starts(octets, _pairs(buffer) * 4))
+    starts = _starts(octets, _pairs(buffer) * 4)
+    month, issuer = octets[starts + 2] <= _ONE, octets[starts] > _ONE  # of a registration number, of a card
+    return _measured(octets, starts[month | issuer | (octets[starts - 1] == _PERCENT)])
 
 
 def ending(buffer: bytes, stops: list[int]) -> tuple[Array, Array]:
@@ -69,17 +71,9 @@ def _measured(octets: Array, starts: Array) -> tuple[Array, Array]:
 def _pairs(buffer: bytes) -> Array:
     """Of the aligned words that are digits and are followed by another such word, the first of each run."""
     words = np.frombuffer(buffer, np.uint32, len(buffer) // 4)
-    found = []
-    for first in range(0, len(words), _PIECE - 1):
-        piece = words[first : first + _PIECE]
-        likely = (piece & _HIGH) == _THREES  # bytes 0x30 to 0x3F
-        pairs = np.flatnonzero(likely[1:] & likely[:-1])
-        pairs = pairs[_are_digits(piece[pairs]) & _are_digits(piece[pairs + 1])]
-        if pairs.size:
-            found.append(pairs + first)
-    if not found:
-        return np.zeros(0, np.int64)
-    pairs = np.concatenate(found)
+    likely = (words & _HIGH) == _THREES  # bytes 0x30 to 0x3F
+    pairs = np.flatnonzero(likely[1:] & likely[:-1])
+    pairs = pairs[_are_digits(words[pairs]) & _are_digits(words[pairs + 1])]
     return pairs[np.diff(pairs, prepend=-2) > 1]
 
 
