@@ -4,7 +4,7 @@
   which also says which of them it does not know after all. The recognising conditions of products exclude one another, so that a line's
   parser never depends on what came before it. Of a source that sends many products, such as a relay, none is remembered.
 - All other lines are asked about (`ingest.detection`).
-- A statement that fails is tried on halves until the rows at fault stand alone; the others lose nothing.
+- A statement that fails is tried on pieces until the rows at fault stand alone; the others lose nothing.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ PARSER_FAILED: Final = "parser_failed"
 
 _MOST_REMEMBERED: Final = 65536
 _NEARLY_ALL: Final = 0.75
+_PIECES: Final = 16  # what fails is tried in: each failure opens the statement anew, and few large steps need fewer of them than halves
 _ANY_ZONE: Final = "UTC"  # a line is recognised by its words, not by its time
 T = TypeVar("T")
 _log = structlog.get_logger()
@@ -191,7 +192,7 @@ class _Run:
                 answer = self._statements.run(select, self._of(rows[chosen]), zone)
             except StoreError as error:
                 if len(chosen) > 1:
-                    waiting += np.array_split(chosen, 2)
+                    waiting += [piece for piece in np.array_split(chosen, _PIECES) if len(piece)]
                     continue
                 self._session.arrow(select, LINES.empty_table(), {"zone": zone})
                 _log.error("normalise.row_failed", error=str(error)[:400])
