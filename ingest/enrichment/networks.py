@@ -46,7 +46,8 @@ class NetworkTable(Generic[T]):
         numbers = {nothing: 0}
         starts: list[bytes] = []
         what: list[int] = []
-        for start, inside in _stretches([(first, last, value) for one, value in entries for first, last in _spans(one)]):
+        widest_first = sorted(entries, key=lambda entry: entry[0].prefixlen)  # parts of two networks may be the same span
+        for start, inside in _stretches([(first, last, value) for one, value in widest_first for first, last in _spans(one)]):
             number = numbers.setdefault(told(inside) if inside else nothing, len(numbers))
             address = start.to_bytes(16, "big")
             if starts and starts[-1] == address:
