@@ -21,6 +21,7 @@ _CEF_KEY = " +([A-Za-z0-9_.]+)="
 _CEF_KEPT = r"\1="
 _PAD = '"'
 _BACKSLASH = "\\"
+_MANY_ROWS = frozenset(("arrayjoin", "over", "select"))  # a statement gives one row for each line, as soon as it has read it
 _PART = re.compile(r"\d+")
 
 
@@ -53,6 +54,8 @@ class Scope:
             if at < done:
                 continue
             done = at + len(text)
+            if kind == "word" and text.lower() in _MANY_ROWS:
+                raise ValueError(f"{text} gives more or fewer rows than there are lines")
             if kind == "word":
                 opening = _opening(expression, done)
                 if opening and text in MACROS:

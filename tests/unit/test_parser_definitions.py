@@ -84,6 +84,8 @@ def test_a_definition_becomes_typed_columns(tmp_path: Path, session: Session) ->
         ("bytes_src + 1", "action + 1", 12, "plus"),
         ("epoch(kv('at'))", "toDate(", 8, "bracket|Syntax|syntax"),
         ("text: line", "text: lime", 6, "lime"),
+        ("kv('act')", "arrayJoin(splitByChar(',', line))", 13, "more or fewer rows"),
+        ("word('sent')", "count() OVER ()", 11, "more or fewer rows"),
         ("text: line", "text: text", 6, "refers to itself"),
         ("kv('act')", "bytes2 +", 13, "bytes2"),
         ("columns:", "cases: {of: line, items: [{match: '('}]}\ncolumns:", 9, "not a regular expression"),
