@@ -89,6 +89,30 @@ def test_mixed_lines_of_many_sources_stay_in_order(normaliser: Normaliser) -> No
     assert [one["detail"] for one in first.quarantine.to_pylist()] == ["no parser knows this format", "cef: ends inside the CEF header"]
 
 
+def test_only_a_source_of_one_product_is_remembered(normaliser: Normaliser) -> None:
+    def remembered(source: str, lines: list[bytes]) -> str:
+        normaliser.normalise([record(lines, origin=Origin("gu", source, "udp"))], "e1")
+        found = normaliser.lines._remembered.get(("gu", source))
+        return found.name if found else ""
+
+    assert remembered("steady", [fortigate(host) for host in range(9)] + [b"noise"]) == "fortigate"
+    assert remembered("relay", [fortigate(1), asa(1), fortigate(2), asa(2)]) == ""
+    assert remembered("steady", [fortigate(1), asa(1), b"noise"]) == ""
+    assert remembered("new", [b"src=10.0.0.1 dst=10.0.0.2 action=deny"] * 9) == ""
+
+
+def test_many_messages_of_a_line_are_told_apart(normaliser: Normaliser) -> None:
+    said = [fortigate(7), b"", b"noise", asa(3), b"\xc7\xd1 noise"]
+    records = [record([said[n % 5]], offset=n, origin=Origin(f"gu-{n % 2}", f"s-{n}", "udp")) for n in range(500)]
+    done = normaliser.normalise(records, "e1")
+    assert positions(done.events) == [(n, 0) for n in range(500) if n % 5 in (0, 3)]
+    assert positions(done.quarantine) == [(n, 0) for n in range(500) if n % 5 in (2, 4)]
+    assert done.events["source"].to_pylist() == [f"s-{n}" for n in range(500) if n % 5 in (0, 3)]
+    assert done.events["agency"].to_pylist() == [f"gu-{n % 2}" for n in range(500) if n % 5 in (0, 3)]
+    assert done.quarantine["raw"].to_pylist()[:2] == ["noise", "한 noise"]
+    assert flags(done.quarantine)[:2] == [IntakeFlag.NONE, IntakeFlag.CP949]
+
+
 def test_bytes_that_are_not_utf8_are_read_by_rule(normaliser: Normaliser) -> None:
     korean = fortigate().replace(b"FGT-1", "본청".encode("cp949"))
     neither = fortigate().replace(b"FGT-1", b"\xff\xfe")
