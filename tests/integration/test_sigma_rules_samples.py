@@ -9,20 +9,42 @@ from typing import Any
 
 import pytest
 import yaml
+from mmdb_writer import MMDBWriter
+from netaddr import IPSet
 
 from core.bus.contract import Record
 from core.clock import FixedClock
-from core.config import IntakeSettings
+from core.config import EnrichmentSettings, IntakeSettings
 from core.engine import Engine
 from detect.rules import OWN_RULES, Rule, load
 from detect.stream import Detector
 from ingest import rawbatch
 from ingest.compile import ParserSet
+from ingest.enrichment.library import Library
 from ingest.normalise import Normaliser
 from ingest.rawbatch import Origin
 
 NOW = datetime(2026, 5, 4, 1, 12, tzinfo=UTC)
 BOOK = load([OWN_RULES])
+ASSETS = """cidr,system,owner,importance
+10.30.0.0/24,tax system,Kim,critical
+10.40.0.0/24,교통 CCTV 카메라,Park,high
+"""
+COUNTRIES = {"203.0.113.0/24": "NL", "198.51.100.0/24": "KR", "192.0.2.0/24": "NL"}
+KNOWN_BAD = "192.0.2.66\nbad.example\n"
+
+
+def dictionaries(folder: Path) -> EnrichmentSettings:
+    """What samples are enriched with; `docs/adding-a-rule.md` tells rule writers."""
+    (folder / "assets.csv").write_text(ASSETS, encoding="utf-8")
+    (folder / "known_bad.txt").write_text(KNOWN_BAD, encoding="utf-8")
+    writer = MMDBWriter(4, "GeoLite2-Country", languages=["en"], description="of the tests")
+    for cidr, code in COUNTRIES.items():
+        writer.insert_network(IPSet([cidr]), {"country": {"iso_code": code}})
+    writer.to_db_file(str(folder / "country.mmdb"))
+    return EnrichmentSettings(
+        assets=folder / "assets.csv", country_db=folder / "country.mmdb", known_bad={"samples": folder / "known_bad.txt"}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +55,10 @@ def engine() -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="module")
-def normaliser(engine: Engine) -> Iterator[Normaliser]:
-    normaliser = Normaliser(engine, ParserSet.load(), IntakeSettings(), FixedClock(NOW))
+def normaliser(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Normaliser]:
+    library = Library(dictionaries(tmp_path_factory.mktemp("dictionaries")), ["gu"])
+    library.refresh()
+    normaliser = Normaliser(engine, ParserSet.load(), IntakeSettings(), FixedClock(NOW), library)
     yield normaliser
     normaliser.close()
 
