@@ -31,13 +31,17 @@ class FieldKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field's SQL. `column` is the column it reads; `size` ranks how long its texts are (0 a word, 1 a text, 2 the whole line)."""
+    """A field's SQL. `column` is the column it reads; `size` ranks how long its texts are (0 a word, 1 a text, 2 the whole line).
+
+    `there` tells in SQL whether the field is there at all, where that is not the same as having a value.
+    """
 
     sql: str
     kind: FieldKind
     column: str
     nullable: bool = False
     size: int = 0
+    there: str = ""
 
 
 class Fields(Protocol):
@@ -86,14 +90,17 @@ LINE: Final = "line"
 
 
 class ObjectFields:
-    """The fields of an event given as an object: for `detect.match`, which makes one Array(String) column for each name asked for."""
+    """The fields of an event given as an object: for `detect.match`, which makes two columns for each name asked for.
+
+    `f0`, `f1`, ... are Array(String); `there_f0`, ... tell whether the object has the field, be it null (Sigma modifiers, `exists`).
+    """
 
     def __init__(self, names: Sequence[str]) -> None:
         self._columns = {name: f"f{position}" for position, name in enumerate(names)}
 
     def field(self, name: str) -> Field:
         column = self._columns[name]
-        return Field(f"`{column}`", FieldKind.VALUES, column)
+        return Field(f"`{column}`", FieldKind.VALUES, column, there=f"`there_{column}`")
 
     def line(self) -> Field:
         return Field(f"`{LINE}`", FieldKind.VALUES, LINE)

@@ -2,7 +2,7 @@
 
 An event is any JSON object, its fields used as they are named: a field's dotted name is followed into nested objects by every way of
 cutting it at dots, and into each element of a list. A field has as many values as it leads to; a test holds when one of them passes.
-Values are compared as text: numbers as JSON writes them (10.0 is 10), truth values as true and false; null is no value.
+Values are compared as text: numbers as JSON writes them (10.0 is 10), truth values as true and false; null is no value, but `exists` holds.
 A keyword is searched in every value of the event.
 """
 
@@ -93,7 +93,10 @@ def hits(session: Session, tree: Node, events: Sequence[Mapping[str, Any]]) -> l
     """Whether `tree` holds for each of `events`."""
     names = sorted(fields_of(tree))
     compiled = expression(tree, ObjectFields(names))
-    columns = {f"f{position}": pa.array([values_of(event, name) for event in events], _VALUES) for position, name in enumerate(names)}
+    columns = {}
+    for position, name in enumerate(names):
+        columns[f"f{position}"] = pa.array([values_of(event, name) for event in events], _VALUES)
+        columns[f"there_f{position}"] = pa.array([any(True for _ in _reached(event, name)) for event in events], pa.bool_())
     columns[LINE] = pa.array([list(_leaves(event)) for event in events], _VALUES)
     columns["position"] = pa.array(range(len(events)), pa.uint32())
     found = session.arrow(f"SELECT position FROM Python(rows) WHERE {compiled.sql}", pa.table(columns))

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Final
 
-from sigma.modifiers import SigmaCaseSensitiveModifier
 from sigma.rule import SigmaDetection, SigmaDetectionItem, SigmaDetections
 from sigma.types import (
     CompareOperators,
@@ -31,6 +30,7 @@ from sigma.types import (
 )
 
 from detect import conditions
+from detect.modifiers import Cased
 from detect.tree import (
     AllOf,
     AnyOf,
@@ -83,7 +83,7 @@ def _detection(detection: SigmaDetection, placeholders: Placeholders) -> Node:
 
 
 def _item(item: SigmaDetectionItem, placeholders: Placeholders) -> Node:
-    cased = SigmaCaseSensitiveModifier in item.modifiers
+    cased = Cased in item.modifiers
     every = item.value_linking.__name__ == "ConditionAND"
     values = item.value or [SigmaNull()]
     nodes = tuple(_value(item.field, value, cased, placeholders) for value in values)
@@ -97,6 +97,8 @@ def _value(field: str | None, value: SigmaType, cased: bool, placeholders: Place
     if isinstance(value, SigmaString):
         return _any([Item(field, _pattern(text, cased)) for text in _filled(value, placeholders)])
     if isinstance(value, SigmaRegularExpression):
+        if not isinstance(value.regexp, SigmaString):
+            raise MeaningError(f"a regular expression is text; write {str(value.regexp)!r} in quotes")
         return _any([Item(field, _regex(filled)) for filled in _filled_regex(value, placeholders)])
     test = _test(value, cased)
     if field is None:
@@ -113,7 +115,7 @@ def _any(nodes: Sequence[Node]) -> Node:
 def _test(value: SigmaType, cased: bool) -> Test:
     match value:
         case SigmaTimestampPart():
-            return TimePart(value.timestamp_part.name.lower(), int(value.number))
+            return TimePart(value.timestamp_part.name.lower(), value.number)
         case SigmaNumber():
             return Number(value.number)
         case SigmaBool():
@@ -125,7 +127,10 @@ def _test(value: SigmaType, cased: bool) -> Test:
         case SigmaCIDRExpression():
             return Network(value.network)
         case SigmaCompareExpression() if value.op in _RELATION:
-            return Compare(_RELATION[value.op], value.number.number)
+            number, relation = value.number, _RELATION[value.op]
+            if isinstance(number, SigmaTimestampPart):
+                return TimePart(number.timestamp_part.name.lower(), number.number, relation)
+            return Compare(relation, number.number)
         case SigmaFieldReference():
             return Reference(value.field, value.starts_with, value.ends_with, cased)
     raise MeaningError(f"a value of pySigma's type {type(value).__name__} is not supported")

@@ -1,18 +1,43 @@
-"""Sigma's encoding modifiers, working on bytes.
+"""Modifiers of Sigma that pySigma reads otherwise than the specification (appendix on modifiers, version 2.1).
 
 pySigma encodes through text: `utf16` writes its byte order mark as UTF-8, `wide` refuses what is not ASCII, `base64` encodes the escape
-of an escaped wildcard, and `utf16le` is unknown to it. The modifiers here take the place of those in pySigma's table. Bytes that are no
-text travel inside a string as lone surrogates (PEP 383), so `value.encode("utf-8", "surrogateescape")` is what must be in the event.
+of an escaped wildcard, and `utf16le` is unknown to it. `windash` leaves a dash inside a word, or one that is no `-` or `/`, as it is, and
+the generic modifiers refuse numbers. The modifiers here take the place of those in pySigma's table. Bytes that are no text travel inside
+a string as lone surrogates (PEP 383), so `value.encode("utf-8", "surrogateescape")` is what must be in the event.
 """
 
 from __future__ import annotations
 
 from base64 import b64encode
-from typing import Any, ClassVar
+from itertools import product
+from typing import Any, ClassVar, Final
 
 from sigma.exceptions import SigmaRuleLocation, SigmaValueError
-from sigma.modifiers import SigmaModifier, SigmaValueModifier, modifier_mapping, reverse_modifier_mapping
-from sigma.types import SigmaExpansion, SigmaString, SigmaType
+from sigma.modifiers import (
+    SigmaCaseSensitiveModifier,
+    SigmaContainsModifier,
+    SigmaEndswithModifier,
+    SigmaModifier,
+    SigmaStartswithModifier,
+    SigmaValueModifier,
+    modifier_mapping,
+    reverse_modifier_mapping,
+)
+from sigma.types import (
+    SigmaCasedString,
+    SigmaExpansion,
+    SigmaFieldReference,
+    SigmaNumber,
+    SigmaRegularExpression,
+    SigmaString,
+    SigmaTimestampPart,
+    SigmaType,
+)
+
+_DASHES: Final = ("-", "/", "\u2013", "\u2014", "\u2015")
+_MOST_DASHES: Final = 5  # in one value, which then stands for 5^5 texts
+
+_Textual = SigmaString | SigmaRegularExpression | SigmaFieldReference
 
 
 def as_text(value: bytes) -> str:
@@ -82,7 +107,61 @@ class Base64Offset(SigmaValueModifier[SigmaString, SigmaExpansion]):
         return SigmaExpansion(forms)
 
 
+class Windash(SigmaValueModifier[SigmaString, SigmaExpansion]):
+    """`windash`: every dash (`-`, `/`, en dash, em dash, horizontal bar) stands for each of them."""
+
+    def modify(self, val: SigmaString) -> SigmaExpansion:
+        signs = [sign for part in val.s for sign in (part if isinstance(part, str) else (part,))]
+        if sum(sign in _DASHES for sign in signs) > _MOST_DASHES:
+            raise SigmaValueError(f"windash on a value with more than {_MOST_DASHES} dashes is not supported", source=self.source)
+        forms: list[SigmaType] = []
+        for chosen in product(*(_DASHES if sign in _DASHES else (sign,) for sign in signs)):
+            form = SigmaString()
+            form.s = list(chosen)
+            forms.append(form)
+        return SigmaExpansion(forms)
+
+
+def _as_string(val: SigmaType) -> Any:
+    if isinstance(val, SigmaTimestampPart):
+        raise SigmaValueError("a part of a time is a number, to be equal, less or greater")
+    return SigmaString(str(val)) if isinstance(val, SigmaNumber) else val
+
+
+class Contains(SigmaContainsModifier):
+    """`contains`, of numbers as well."""
+
+    def modify(self, val: _Textual | SigmaNumber) -> _Textual:
+        return super().modify(_as_string(val))
+
+
+class Startswith(SigmaStartswithModifier):
+    """`startswith`, of numbers as well."""
+
+    def modify(self, val: _Textual | SigmaNumber) -> _Textual:
+        return super().modify(_as_string(val))
+
+
+class Endswith(SigmaEndswithModifier):
+    """`endswith`, of numbers as well."""
+
+    def modify(self, val: _Textual | SigmaNumber) -> _Textual:
+        return super().modify(_as_string(val))
+
+
+class Cased(SigmaCaseSensitiveModifier):
+    """`cased`, of numbers as well."""
+
+    def modify(self, val: SigmaString | SigmaNumber) -> SigmaCasedString:
+        return super().modify(_as_string(val))
+
+
 _OURS: dict[str, type[SigmaModifier[Any, Any]]] = {
+    "contains": Contains,
+    "startswith": Startswith,
+    "endswith": Endswith,
+    "cased": Cased,
+    "windash": Windash,
     "wide": Utf16LittleEndian,
     "utf16le": Utf16LittleEndian,
     "utf16be": Utf16BigEndian,

@@ -21,6 +21,7 @@ from detect.tree import Boolean, Compare, Exists, Network, Null, Pattern, Refere
 
 Predicate = str | bool
 _MOST_NEEDLES = 255  # of multiSearchAny
+_SHORTEST_DATE = len("20240101")  # the engine would read "10" as a day
 _UNSIGNED = re.compile(r"0|[1-9][0-9]{0,19}")
 _PART = {
     "minute": "toMinute({})",
@@ -70,7 +71,7 @@ def test(field: Field, wanted: Test) -> Predicate:
     if isinstance(wanted, Network):
         return networks(field, [wanted])
     if isinstance(wanted, Exists):
-        return _exists(field) if wanted.wanted else negation(_exists(field))
+        return _there(field) if wanted.wanted else negation(_there(field))
     return _TESTS[field.kind](field, wanted)
 
 
@@ -134,6 +135,10 @@ def _related(left: _Text, right: _Text, wanted: Reference) -> Predicate:
 
 def _certain(sql: str, nullable: bool) -> str:
     return f"ifNull({sql}, 0)" if nullable else f"({sql})"
+
+
+def _there(field: Field) -> Predicate:
+    return field.there or _exists(field)
 
 
 def _exists(field: Field) -> Predicate:
@@ -255,9 +260,10 @@ def _one_text(text: _Text, wanted: Test) -> Predicate:
             return _matches(text, wanted)
         case Compare(relation, value):
             return f"ifNull(toFloat64OrNull({text.sql}) {relation} {literals.number(value)}, 0)"
-        case TimePart(part, value):
+        case TimePart(part, value, relation):
             time = f"parseDateTime64BestEffortOrNull({text.sql}, 3, 'UTC')"
-            return f"ifNull({_PART[part].format(time)} = {value}, 0)"
+            in_relation = f"ifNull({_PART[part].format(time)} {relation} {literals.number(value)}, 0)"
+            return all_of([f"(length({text.sql}) >= {_SHORTEST_DATE})", in_relation])
     raise AssertionError(f"a test of type {type(wanted).__name__} came where the compiler sends none")
 
 
@@ -276,8 +282,8 @@ def _address_test(field: Field, wanted: Test) -> Predicate:
 
 def _time_test(field: Field, wanted: Test) -> Predicate:
     match wanted:
-        case TimePart(part, value):
-            return _certain(f"{_PART[part].format(field.sql)} = {value}", field.nullable)
+        case TimePart(part, value, relation):
+            return _certain(f"{_PART[part].format(field.sql)} {relation} {literals.number(value)}", field.nullable)
         case Regex():
             return _matches(_text(field), wanted)
     return False

@@ -87,10 +87,11 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class TimePart:
-    """The value must be a time whose minute, hour, day, week (ISO 8601), month or year in UTC is `value`."""
+    """The value must be a time whose minute, hour, day, week (ISO 8601), month or year in UTC is in `relation` (=, <, ...) to `value`."""
 
     part: str
-    value: int
+    value: int | float
+    relation: str = "="
 
 
 Test = Pattern | Number | Boolean | Null | Exists | Regex | Network | Compare | Reference | TimePart
