@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, ValidationError, model_validator
 
-from core.errors import ConfigError
+from core.errors import ConfigError, FileError
 
 ENV_PREFIX = "BONGSU_"
 _OF_COMMANDS = frozenset({"BONGSU_CONFIG", "BONGSU_PASSWORD", "BONGSU_KEY"})  # options of the command line, not settings
@@ -324,13 +324,13 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         tree = yaml.safe_load(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(str(file), f"cannot be read: {error.strerror}") from error
+        raise FileError(file, f"cannot be read: {error.strerror}") from error
     except yaml.YAMLError as error:
-        raise ConfigError(str(file), f"is not YAML: {error}") from error
+        raise FileError(file, f"is not YAML: {error}") from error
     if tree is None:
         return {}
     if not isinstance(tree, dict):
-        raise ConfigError(str(file), "must hold a mapping of sections")
+        raise FileError(file, "must hold a mapping of sections")
     return tree
 
 

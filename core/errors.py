@@ -37,6 +37,14 @@ class ConfigError(BongsuError):
         self.reason = reason
 
 
+class FileError(ConfigError):
+    """A file a person named cannot be used. `key` is its path, with `:line` where a line is at fault."""
+
+    def __init__(self, path: object, reason: str) -> None:
+        super().__init__(str(path), reason)
+        self.args = (f"{path}: {reason}",)
+
+
 class BusError(BongsuError):
     """The bus could not do what was asked."""
 

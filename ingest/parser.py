@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from enum import IntEnum
 from pathlib import Path
 from typing import Any, Final
@@ -119,7 +120,11 @@ def load(file: Path) -> Definition:
     except (OSError, UnicodeDecodeError) as error:
         raise ParserError(file, f"cannot be read: {error}") from error
     except yaml.MarkedYAMLError as error:
-        raise ParserError(file, f"is not YAML: {error.problem}", _line_of(error.problem_mark)) from error
+        raise ParserError(
+            file,
+            f"is not YAML: {error.problem}; a text with ': ' in it needs quotes, or a block that begins with >",
+            _line_of(error.problem_mark),
+        ) from error
     if not isinstance(tree, dict):
         raise ParserError(file, "must hold a mapping", 1)
     return _Reader(file, tree, _lines(file, node)).definition()
@@ -128,6 +133,12 @@ def load(file: Path) -> Definition:
 def files(folder: Path = FOLDER) -> list[Path]:
     """The parser files of a folder, in the order of their names."""
     return sorted(folder.glob("*.yaml"))
+
+
+def near(name: str) -> str:
+    """What to look at instead of a column that is not there: names like it, and where all of them are."""
+    like = get_close_matches(name, sorted(COLUMNS), n=3, cutoff=0.5)
+    return f" (like it: {', '.join(like)}; all: docs/events.md)" if like else " (all: docs/events.md)"
 
 
 def _line_of(mark: Any) -> int:
@@ -236,7 +247,7 @@ class _Reader:
         columns = self._mapping("columns")
         for name in columns:
             if name not in COLUMNS:
-                raise self._wrong(f"there is no column {name!r} a parser may set", "columns", name)
+                raise self._wrong(f"there is no column {name!r} a parser may set{near(name)}", "columns", name)
         return columns
 
     def _aliases(self) -> Mapping[str, str]:

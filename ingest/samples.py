@@ -1,21 +1,32 @@
 """A parser's samples: `samples/<name>/*.log` beside the parsers, and what must come of each line in `.expected.jsonl` beside it.
 
-A sample is read as an unknown source's line would be: recognised among all parsers, then parsed.
+A sample is read as an unknown source's line would be: recognised among all parsers, then parsed; and always as if received at `RECEIVED`,
+for a line without a year or a time takes what it lacks from there.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from core.errors import ConfigError
+from core.errors import FileError
+from core.events import DIRECTIONS, DISPOSITIONS, SEVERITIES, LogClass
 from ingest.normalise import Normaliser
 from ingest.parse_lines import parse_lines
 from ingest.parser import Definition
+
+RECEIVED: Final = datetime(2026, 3, 5, 6, 0, tzinfo=UTC)
+_WORDS: Final[Mapping[str, Collection[Any]]] = {
+    "log_class": frozenset(LogClass),
+    "disposition": DISPOSITIONS,
+    "direction": DIRECTIONS,
+    "severity_id": SEVERITIES,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +63,14 @@ def parsed(normaliser: Normaliser, file: Path) -> list[dict[str, Any]]:
 
 
 def expected(file: Path) -> list[dict[str, Any]]:
-    """What the lines of a sample must give; ConfigError when that is not written, or is not JSON."""
+    """What the lines of a sample must give; FileError when that is not written, or is not JSON."""
     beside = expected_file(file)
     try:
         return [json.loads(line) for line in beside.read_text("utf-8").splitlines()]
     except OSError as error:
-        raise ConfigError(str(beside), "is not there: look at what comes out, then `bongsu parsers test --accept`") from error
+        raise FileError(beside, "is not there: look at what comes out, then `bongsu parsers test --accept`") from error
     except ValueError as error:
-        raise ConfigError(str(beside), f"is not JSON lines: {error}") from error
+        raise FileError(beside, f"is not JSON lines: {error}") from error
 
 
 def differences(normaliser: Normaliser, file: Path) -> Iterator[Difference]:
@@ -71,7 +82,17 @@ def differences(normaliser: Normaliser, file: Path) -> Iterator[Difference]:
                 yield Difference(file, number, column, want.get(column), got.get(column))
 
 
-def accept(normaliser: Normaliser, file: Path) -> None:
-    """Write what the sample gives now as what it must give."""
-    rows = [json.dumps(row, ensure_ascii=False) for row in parsed(normaliser, file)]
-    expected_file(file).write_text("\n".join(rows) + "\n", "utf-8")
+def accept(file: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write what the lines of a sample gave as what they must give."""
+    lines = [json.dumps(row, ensure_ascii=False) for row in rows]
+    expected_file(file).write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def unknown_words(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[int, str]]:
+    """Line (from 1) and complaint for each value that is not one of the words its column may hold."""
+    for number, row in enumerate(rows, 1):
+        for column, words in _WORDS.items():
+            if column in row and row[column] not in words:
+                yield number, f"{column} is {row[column]!r}, which is none of {', '.join(map(str, words))}"
+        if row.get("proto", "") != row.get("proto", "").lower():
+            yield number, f"proto is {row['proto']!r}; use proto(...), which gives the keyword in lower case"

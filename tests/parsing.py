@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 
 import pyarrow as pa
 
@@ -16,8 +16,9 @@ from ingest import rawbatch
 from ingest.compile import LINES, ParserSet
 from ingest.normalise import Normaliser
 from ingest.rawbatch import Origin
+from ingest.samples import RECEIVED
 
-NOW = datetime(2026, 3, 5, 6, 0, tzinfo=UTC)
+NOW = RECEIVED
 FORTIGATE = (
     '<189>date=2026-03-05 time=14:59:58 devname="FGT-1" devid="FGT60F0000000001" eventtime={at} tz="+0900" logid="0000000013" '
     'type="traffic" subtype="forward" level="notice" vd="root" srcip=10.0.0.{host} srcport=40000 srcintf="port1" '

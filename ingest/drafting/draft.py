@@ -23,6 +23,7 @@ from ingest.sql import quote
 from ingest.statement import select
 
 _LONGEST_EXAMPLE: Final = 48
+_NOTHING_IN_COMMON: Final = "1 = 0 /* no word stands in every line: say what tells this product's lines from all others */"
 _ORDER: Final = ("src_ip", "src_port", "dst_ip", "dst_port", "proto", "action", "disposition", "rule", "user", "url")
 
 
@@ -48,6 +49,7 @@ def draft(name: str, vendor: str, product: str, messages: Messages) -> str:
     """A parser file for lines like those of `messages`."""
     shape = shape_of(messages.bodies)
     columns = _columns(shape)
+    cases = [cases_of(messages.bodies)] if shape.kind == "text" else []
     parts = [
         f"name: {name}\nversion: 1\nvendor: {_text(vendor)}\nproduct: {_text(product)}\ndocs: where the format is described",
         f"recognise: >\n  {_recognise(shape, messages.program)}",
@@ -56,8 +58,8 @@ def draft(name: str, vendor: str, product: str, messages: Messages) -> str:
         f"# One word of: {' '.join(LogClass)}\nlog_class: {_text(_log_class(columns))}",
         f"event_time: {_event_time(shape)}",
         *_dispositions(columns),
-        *([cases_of(messages.bodies)] if shape.kind == "text" else []),
-        _section(columns),
+        *cases,
+        _section(columns, named_protocol="(?P<protocol>" in "".join(cases)),
         *_unused(shape, columns),
     ]
     return "\n\n".join(parts) + "\n"
@@ -65,15 +67,17 @@ def draft(name: str, vendor: str, product: str, messages: Messages) -> str:
 
 def _recognise(shape: Shape, program: str) -> str:
     marks = [f" {program}", *shape.marks] if program else shape.marks
-    return " AND ".join(f"position(head, {quote(mark)}) > 0" for mark in marks) or "1 = 0"
+    return " AND ".join(f"position(head, {quote(mark)}) > 0" for mark in marks) or _NOTHING_IN_COMMON
 
 
 def _punctuation(shape: Shape) -> list[str]:
-    if shape.kind == "delimited" and shape.delimiter != ",":
-        return [f"delimiter: {_text(shape.delimiter)}"]
+    parts = []
+    if any(place.expression.startswith("csv(") for place in shape.places) and shape.delimiter != ",":
+        parts.append(f"delimiter: {_text(shape.delimiter)}")
     if shape.kind == "pairs" and shape.pairs != SPACED:
-        return [f"pairs: {{before: {_text(shape.pairs.before)}, equals: {_text(shape.pairs.equals)}, after: {_text(shape.pairs.after)}}}"]
-    return []
+        words = (f"{name}: {_text(getattr(shape.pairs, name))}" for name in ("before", "equals", "after"))
+        parts.append(f"pairs: {{{', '.join(words)}}}")
+    return parts
 
 
 def _columns(shape: Shape) -> dict[str, Place]:
@@ -82,7 +86,7 @@ def _columns(shape: Shape) -> dict[str, Place]:
     for place in shape.places:
         by_key = meaning.of_key(place.label)
         name = by_key if by_key and meaning.fits(by_key, place.values) else ""
-        if not name and shape.kind == "delimited":
+        if not name and place.expression.startswith("csv("):
             name = meaning.of_values(place.values, found)
         if name and name != meaning.EVENT_TIME:
             found.setdefault(name, place)
@@ -97,8 +101,10 @@ def _deciding(shape: Shape, used: Collection[Place]) -> Place | None:
     return max(decided, key=lambda place: len(set(place.values)), default=None)
 
 
-def _section(columns: dict[str, Place]) -> str:
+def _section(columns: dict[str, Place], *, named_protocol: bool) -> str:
     expressions = {"device": ("host", "")}
+    if named_protocol:
+        expressions["proto"] = ("proto(group('protocol'))", "")
     for name, place in columns.items():
         wrapped = f"proto({place.expression})" if name == "proto" else place.expression
         expressions[name] = (wrapped, _example(place))

@@ -27,6 +27,7 @@ _URL: Final = re.compile(r"(?:[a-z]+://|/)\S+")
 _PORT_MOST: Final = 65535
 
 EVENT_TIME: Final = "event_time"
+_OURS: Final = {"name": "", "ip": "src_ip", "result": "action"}  # before what the generic parsers take the key for
 
 
 @cache
@@ -37,7 +38,7 @@ def synonyms() -> dict[str, str]:
         definition = parser.load(file) if file.stem.startswith("generic") else None
         for key, name in (definition.maps.get("fields", {}) if definition else {}).items():
             known[key.lower()] = name
-    return known
+    return known | _OURS
 
 
 def of_key(key: str) -> str:

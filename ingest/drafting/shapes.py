@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from ingest.drafting.meaning import is_address
+from ingest.drafting.meaning import is_address, is_stamp
 from ingest.parser import Pairs
 from ingest.sql import quote
 
@@ -91,8 +91,17 @@ def _pairs(bodies: Sequence[str]) -> Shape | None:
     spaced = before == " " and any(_runs_over_spaces(body, keys, sign) for body in bodies)
     macro = "spaced" if spaced else "kv"
     places = tuple(Place(key, f"{macro}({quote(key)})", tuple(_value(body, key, sign, before, keys) for body in bodies)) for key in keys)
+    if before in _DELIMITERS:
+        places = (*_before_the_pairs(bodies, before, sign), *places)
     common = [key for key in keys if all(f"{key}{sign}" in body for body in bodies)]
-    return Shape("pairs", places, tuple(f"{key}{sign}" for key in _longest(common)), pairs=pairs)
+    return Shape("pairs", places, tuple(f"{key}{sign}" for key in _longest(common)), pairs=pairs, delimiter=before)
+
+
+def _before_the_pairs(bodies: Sequence[str], delimiter: str, sign: str) -> tuple[Place, ...]:
+    """The fields that stand in every line before the first key."""
+    rows = [body.split(delimiter) for body in bodies]
+    count = min(next((place for place, field in enumerate(row) if sign in field and not is_stamp(field)), len(row)) for row in rows)
+    return tuple(Place(f"field {number + 1}", f"csv({number + 1})", tuple(row[number] for row in rows)) for number in range(count))
 
 
 def _before(bodies: Sequence[str], keys: Sequence[str], sign: str) -> str:
@@ -127,8 +136,9 @@ def _value(body: str, key: str, sign: str, before: str, keys: Sequence[str]) -> 
 
 def _delimited(bodies: Sequence[str]) -> Shape | None:
     best = max(_DELIMITERS, key=lambda mark: min(body.count(mark) for body in bodies))
-    if min(body.count(best) for body in bodies) + 1 < _LEAST_FIELDS:
-        return None
+    fewest = min(body.count(best) for body in bodies)
+    if fewest + 1 < _LEAST_FIELDS or sum(body.count(f"{best} ") for body in bodies) * 2 > sum(body.count(best) for body in bodies):
+        return None  # what is followed by a space is a comma between words
     rows = [body.split(best) for body in bodies]
     width = max(map(len, rows))
     columns = [tuple(row[number].strip('" ') if number < len(row) else "" for row in rows) for number in range(width)]
@@ -138,7 +148,7 @@ def _delimited(bodies: Sequence[str]) -> Shape | None:
 
 
 def _common_words(bodies: Sequence[str]) -> tuple[str, ...]:
-    words = [word for word in bodies[0].split() if word.isalpha() and all(word in body.split() for body in bodies)]
+    words = [word for word in bodies[0].split() if not any(map(str.isdigit, word)) and all(word in body.split() for body in bodies)]
     return tuple(_longest(dict.fromkeys(words)))
 
 

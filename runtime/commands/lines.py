@@ -14,7 +14,7 @@ import typer
 from core import config
 from core.clock import SystemClock
 from core.engine import Engine
-from core.errors import ConfigError
+from core.errors import FileError
 from ingest.compile import ParserSet
 from ingest.normalise import Normaliser
 from ingest.parse_lines import AUTO, parse_lines
@@ -49,4 +49,4 @@ def _lines(file: str) -> Iterator[bytes]:
         with Path(file).open("rb") as opened:
             yield from opened
     except OSError as error:
-        raise ConfigError(file, f"cannot be read: {error.strerror}") from error
+        raise FileError(file, f"cannot be read: {error.strerror}") from error

@@ -18,10 +18,10 @@ from rich.progress import track
 from rich.table import Table
 
 from core import config
-from core.clock import SystemClock
+from core.clock import FixedClock, SystemClock
 from core.config import Settings
 from core.engine import Engine
-from core.errors import BongsuError, ConfigError, ParserError
+from core.errors import BongsuError, ConfigError, FileError, NotFound, ParserError
 from core.storage.coverage import coverage as ask
 from ingest import parser, samples
 from ingest.compile import Parser, ParserSet
@@ -37,6 +37,7 @@ app = typer.Typer(add_completion=False, help="List, try and begin parsers, and s
 
 _MOST_EMPTY_SHOWN = 8
 _FEW_LINES = 10
+_SAID_OF_EVERY_LINE = frozenset(("parser", "parser_version", "log_class", "event_time", "vendor", "product", "device"))
 
 
 class CoverageRefused(BongsuError):
@@ -79,9 +80,10 @@ def _parsers(settings: Settings) -> ParserSet:
 
 @contextmanager
 def _normaliser(settings: Settings, parsers: ParserSet) -> Iterator[Normaliser]:
+    """One whose clock stands at the time samples are received."""
     engine = Engine()
     try:
-        with closing(Normaliser(engine, parsers, settings.intake, SystemClock())) as normaliser:
+        with closing(Normaliser(engine, parsers, settings.intake, FixedClock(samples.RECEIVED))) as normaliser:
             yield normaliser
     finally:
         engine.close()
@@ -105,8 +107,7 @@ def try_samples(
     with _normaliser(settings, parsers) as normaliser:
         if accept:
             for file in files:
-                samples.accept(normaliser, file)
-                typer.echo(f"wrote {samples.expected_file(file)}")
+                _accept(normaliser, file)
             return
         shown = track(files, "samples", console=Console(stderr=True), transient=True)
         wrong = [difference for file in shown for difference in samples.differences(normaliser, file)]
@@ -116,6 +117,20 @@ def try_samples(
         _print_differences(len(files), without, wrong)
     if wrong or without:
         raise typer.Exit(1)
+
+
+def _accept(normaliser: Normaliser, file: Path) -> None:
+    """Write what comes out, unless it holds words we do not know; tell of lines of which little was read."""
+    rows = samples.parsed(normaliser, file)
+    if complaints := [f"{file}:{line}: {complaint}" for line, complaint in samples.unknown_words(rows)]:
+        raise FileError(file, "not accepted:\n" + "\n".join(complaints))
+    for number, row in enumerate(rows, 1):
+        if "quarantine" in row:
+            typer.echo(f"{file}:{number}: goes to quarantine: {row.get('detail', row['quarantine'])}")
+        elif not set(row) - _SAID_OF_EVERY_LINE:
+            typer.echo(f"{file}:{number}: nothing was read of it")
+    samples.accept(file, rows)
+    typer.echo(f"wrote {samples.expected_file(file)}")
 
 
 def _plain(difference: samples.Difference) -> dict[str, Any]:
@@ -134,7 +149,7 @@ def _named(parsers: ParserSet, name: str) -> Parser:
     try:
         return parsers.by_name[name]
     except KeyError:
-        raise ConfigError(name, f"there is no such parser; there are {', '.join(sorted(parsers.by_name))}") from None
+        raise NotFound(f"there is no parser {name!r}; there are {', '.join(sorted(parsers.by_name))}") from None
 
 
 @app.command("coverage")
@@ -226,7 +241,7 @@ def new(
         raise ConfigError("--folder", "say where to, or set intake.parsers_folder to a folder of your own parsers")
     target = into / f"{name}.yaml"
     if target.exists():
-        raise ConfigError(str(target), "is there already")
+        raise FileError(target, "is there already")
     lines = _lines_of(file)
     engine = Engine()
     try:
@@ -245,9 +260,9 @@ def _lines_of(file: Path) -> list[str]:
     try:
         lines = to_text(file.read_bytes().splitlines()).text.to_pylist()
     except OSError as error:
-        raise ConfigError(str(file), f"cannot be read: {error.strerror}") from error
+        raise FileError(file, f"cannot be read: {error.strerror}") from error
     if not lines:
-        raise ConfigError(str(file), "holds no lines")
+        raise FileError(file, "holds no lines")
     return [str(line) for line in lines]
 
 

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from core import config
 from core.config import Settings
-from core.errors import ConfigError
+from core.errors import ConfigError, FileError
 from core.events import IntakeFlag
 from ingest.attribution import Attribution
 from ingest.sources import file as file_source
@@ -73,7 +73,7 @@ def _opened(file: str) -> Iterator[tuple[BufferedReader, int]]:
     try:
         stream = path.open("rb")
     except OSError as error:
-        raise ConfigError(file, f"cannot be read: {error.strerror}") from error
+        raise FileError(file, f"cannot be read: {error.strerror}") from error
     with stream:
         yield stream, path.stat().st_size
 

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from core import config
 from core.engine import Engine
-from core.errors import ConfigError
+from core.errors import ConfigError, FileError
 from detect.correlation.sequences import match_sequences
 from detect.match import match_cases
 from runtime.bootstrap import rule_book
@@ -66,14 +66,14 @@ def _objects(file: Path) -> Iterator[dict[str, Any]]:
                 if line.strip():
                     yield _object(file, number, line)
     except OSError as error:
-        raise ConfigError(str(file), f"cannot be read: {error.strerror}") from error
+        raise FileError(file, f"cannot be read: {error.strerror}") from error
 
 
 def _object(file: Path, number: int, line: str) -> dict[str, Any]:
     try:
         case = json.loads(line)
     except ValueError as error:
-        raise ConfigError(f"{file}:{number}", f"is not JSON: {error}") from error
+        raise FileError(f"{file}:{number}", f"is not JSON: {error}") from error
     if not isinstance(case, dict):
-        raise ConfigError(f"{file}:{number}", "must be an object")
+        raise FileError(f"{file}:{number}", "must be an object")
     return case

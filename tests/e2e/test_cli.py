@@ -289,7 +289,7 @@ def test_a_parser_without_samples_fails_its_test(tmp_path: Path) -> None:
     done = bongsu("parsers", "test", "bare", BONGSU_INTAKE__PARSERS_FOLDER=str(tmp_path))
     assert (done.returncode, "bare: has no samples" in done.stdout) == (1, True)
     unknown = bongsu("parsers", "test", "nosuch")
-    assert (unknown.returncode, "there is no such parser" in unknown.stderr) == (2, True)
+    assert (unknown.returncode, "there is no parser 'nosuch'" in unknown.stderr) == (1, True)
 
 
 def test_coverage_of_a_running_centre_and_of_its_store(centre: RunningCentre, tmp_path: Path) -> None:

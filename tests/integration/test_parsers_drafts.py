@@ -38,6 +38,17 @@ TEXT = [
     "<13>Mar  5 10:00:01 gw acmed[12]: Login failed for user kim from 10.0.0.5 port 40000",
     "<13>Mar  5 10:00:02 gw acmed[12]: Connection 10.0.0.6:40001 -> 203.0.113.9:22 closed, it's 100% done",
 ]
+POSITIONAL = [
+    "2026-03-05 14:00:01;DOOR-3F;ENTRY;card=0001;name=김;result=OK;ip=10.0.0.5",
+    "2026-03-05 14:00:31;DOOR-3F;EXIT;card=0002;name=이;result=DENIED;ip=10.0.0.6",
+]
+SENTENCES = [
+    "<190>Mar  5 14:00:01 fw 1304(root) 44 Traffic@FLOW: SESSION: 10.0.0.5:40000->203.0.113.9:443(TCP), interface e0/1, vr trust, "
+    "policy 12, user kim@local, host -, send packets 12, send bytes 1400",
+    "<190>Mar  5 14:00:02 fw 1304(root) 45 Traffic@FLOW: SESSION: 10.0.0.6:40001->203.0.113.9:22(UDP), interface e0/1, vr trust, "
+    "policy deny",
+]
+MINUTE = ["2026-03-05T05:00:01.000Z", "2026-03-05T05:00:31.000Z"]
 FLOW = {
     "src_ip": ["10.0.0.5", "10.0.0.6"],
     "src_port": [40000, 40001],
@@ -79,8 +90,17 @@ def read(engine: Engine, session: Session, folder: Path, lines: list[str]) -> li
         (JSON, {**FLOW, "action": ["allowed", "blocked"], "user": ["kim", None], "event_time": ["2026-03-05T01:00:00.000Z", None]}),
         (DELIMITED, {**FLOW, "action": ["PASS", "BLOCK"], "device": ["gw", "gw"]}),
         (TEXT, {"src_ip": FLOW["src_ip"], "src_port": FLOW["src_port"], "user": ["kim", None], "dst_port": [None, 22]}),
+        (
+            POSITIONAL,
+            {
+                "src_ip": FLOW["src_ip"],
+                "disposition": FLOW["disposition"],
+                "event_time": ["2026-03-05T05:00:01.000Z", "2026-03-05T05:00:31.000Z"],
+            },
+        ),
+        (SENTENCES, {name: FLOW[name] for name in ("src_ip", "src_port", "dst_ip", "dst_port", "proto")}),
     ],
-    ids=["pairs", "json", "delimited", "text"],
+    ids=["pairs", "json", "delimited", "text", "positional", "sentences"],
 )
 def test_a_draft_reads_the_lines_it_was_made_from(
     engine: Engine, session: Session, tmp_path: Path, lines: list[str], expected: dict[str, list[Any]]
