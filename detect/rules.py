@@ -38,6 +38,7 @@ OWN_RULES: Final = Path(__file__).resolve().parents[1] / "sigma_rules"
 
 _log = structlog.get_logger()
 _SEPARATOR: Final = re.compile(r"^---(?:[ \t].*)?$", re.MULTILINE)
+_NULL: Final = re.compile("<sigma[.]types[.]SigmaNull object at 0x[0-9a-f]+>")
 _DEFAULT_LEVEL: Final = "medium"
 # What is wrong in a rule's description, not in what it detects.
 _DESCRIPTIVE: Final = (
@@ -221,7 +222,7 @@ def _read(document: dict[str, Any], file: str, line: int, placeholders: Placehol
     parsed = kind.from_dict(document, collect_errors=True)
     faults = [error for error in parsed.errors if strict or not isinstance(error, _DESCRIPTIVE)]
     if faults:
-        raise RuleError(file, "; ".join(str(fault) for fault in faults), line)
+        raise RuleError(file, "; ".join(_said(fault) for fault in faults), line)
     if strict and parsed.id is None:
         raise RuleError(file, "it has no id; give it a new UUID", line)
     logsource = _logsource(parsed.logsource)
@@ -243,6 +244,11 @@ def _read(document: dict[str, Any], file: str, line: int, placeholders: Placehol
         description=parsed.description or "",
         custom=dict(parsed.custom_attributes),
     )
+
+
+def _said(fault: Exception) -> str:
+    """pySigma shows null as an object of Python."""
+    return _NULL.sub("null", str(fault))
 
 
 def _correlation(document: dict[str, Any], file: str, line: int, digest: str, strict: bool) -> Correlation:

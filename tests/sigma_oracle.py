@@ -336,7 +336,8 @@ def _bytes(signs: list[Sign]) -> bytes:
 
 def _middle(value: bytes, offset: int) -> str:
     """The characters of the Base64 form that are the same whatever stands before (`offset` bytes) and after the value."""
-    low, high = (b64encode(edge * offset + value + edge * 3).decode() for edge in (b"\x00", b"\xff"))
+    after = 3 - (offset + len(value)) % 3
+    low, high = (b64encode(edge * offset + value + edge * after).decode() for edge in (b"\x00", b"\xff"))
     return "".join(one for one, other in zip(low, high, strict=True) if one == other)
 
 
