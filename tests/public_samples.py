@@ -74,7 +74,7 @@ FAMILIES: Final[dict[str, tuple[str, ...]]] = {
     "symantec_endpoint": ("symantec",),
     "tcpdump": ("tcpdump",),
     "trendmicro": ("trendmicro", "cef"),
-    "unifi": ("unifi", "cef", "iptables"),
+    "unifi": ("unifi", "cef", "iptables", "openssh"),  # what the gateway's own daemons write
     "vectra": ("vectra", "cef"),
     "wireguard": ("wireguard",),
     "zeek": ("zeek",),

@@ -194,6 +194,7 @@ async def test_an_agency_sees_its_own_and_nothing_else(centre: TestCentre) -> No
                 "lines": 5,
                 "parsers": [{"parser": "generic_kv", "lines": 3, "filled": {}}],
                 "refused": {"no_parser": 2},
+                "masked": 0,
             }
         step = {"to": "triaged"}
         for incident in every_incident:
