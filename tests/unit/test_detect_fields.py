@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-import pytest
+from functools import cache
+from pathlib import Path
 
+import pytest
+import yaml
+
+import ingest
 from core.events import EVENTS, LogClass
 from detect.fields import EventFields, FieldKind
-from detect.logsources import UnknownLogSource, route
+from detect.logsources import PRODUCTS, UnknownLogSource, route
 from detect.rules import LogSource
 
 
@@ -59,3 +64,43 @@ def test_product_and_service_narrow_a_route() -> None:
 def test_a_log_source_that_is_not_ours_is_refused(source: LogSource) -> None:
     with pytest.raises(UnknownLogSource):
         route(source)
+
+
+@cache
+def makers_and_products() -> set[tuple[str, str]]:
+    """What the parsers write into `vendor` and `product`, in lower case."""
+    folder = Path(ingest.__file__).parent / "parsers"
+    documents = [yaml.load(file.read_text("utf-8"), yaml.CSafeLoader) for file in folder.glob("*.yaml")]
+    return {(str(document["vendor"]).lower(), str(document["product"]).lower()) for document in documents}
+
+
+@pytest.mark.parametrize("word", sorted(set(PRODUCTS) - {"huawei"}))
+def test_a_product_of_a_rule_means_logs_some_parser_reads(word: str) -> None:
+    device = PRODUCTS[word]
+    assert any(
+        (not device.vendors or vendor in device.vendors) and (not device.products or product in device.products)
+        for vendor, product in makers_and_products()
+    )
+
+
+@pytest.mark.parametrize(
+    ("product", "vendors", "products"),
+    [
+        ("wins", ("wins",), ()),
+        ("genians", ("genians",), ()),
+        ("penta security", ("penta security",), ()),
+        ("wapples", (), ("wapples",)),
+        ("asa", ("cisco",), ("asa",)),
+        ("sonicwall", ("sonicwall",), ()),
+        ("squid", (), ("squid",)),
+        ("linux", (), ("linux", "openssh")),
+    ],
+)
+def test_a_rules_product_narrows_to_its_maker_or_product(product: str, vendors: tuple[str, ...], products: tuple[str, ...]) -> None:
+    found = route(LogSource(product=product))
+    assert (found.vendors, found.products) == (vendors, products)
+
+
+def test_rules_for_linux_sign_ins_run_on_the_class_auth() -> None:
+    assert route(LogSource(product="linux", service="sshd")).classes == {LogClass.AUTH}
+    assert route(LogSource(product="linux", service="sudo")).classes == {LogClass.AUTH}
