@@ -15,8 +15,8 @@ from core.engine import Engine
 from detect.match import match_cases
 from tests import sigma_oracle
 
-EXAMPLES = 800
-EVENTS = 13
+EXAMPLES = 1500
+EVENTS = 7
 PLACEHOLDERS = {"who": ["ab", "B*"], "one": ["a"]}
 
 Detection = dict[str, Any]
@@ -119,7 +119,15 @@ items = st.one_of(
     keyed(NAMES, ("",), st.sampled_from([None, "", "*", "?"])),
     keyed(
         ("a", "b", "o.x"),
-        ("|fieldref", "|fieldref|contains", "|fieldref|startswith", "|cased|fieldref|endswith", "|fieldref|neq", "|cased|fieldref"),
+        (
+            "|fieldref",
+            "|fieldref|contains",
+            "|fieldref|startswith",
+            "|fieldref|endswith",
+            "|cased|fieldref|endswith",
+            "|fieldref|neq",
+            "|cased|fieldref",
+        ),
         st.sampled_from(["a", "b", "n", "o.x", "none"]),
     ),
     keyed(
@@ -153,11 +161,13 @@ conditions = st.recursive(
     ),
     max_leaves=5,
 )
-detections = st.builds(
+single = items.map(lambda item: {"s": dict([item]), "condition": "s"})
+several = st.builds(
     lambda bodies, condition: {**bodies, "condition": condition},
     st.fixed_dictionaries(dict.fromkeys(SEARCHES, searches)),
     st.one_of(st.just("sel_a"), names, conditions, st.lists(conditions, min_size=1, max_size=2)),
 )
+detections = st.one_of(single, several)
 filters = st.builds(
     lambda body, condition: {"title": "F", "filter": {"rules": "any", "ok": body, "condition": condition}},
     searches,
@@ -167,9 +177,14 @@ filters = st.builds(
 
 def rows_for(rule: Detection, over: list[Detection]) -> st.SearchStrategy[list[dict[str, Any]]]:
     """Events of which many nearly match the rule."""
-    bait = st.one_of(st.just({}), st.sampled_from(baits(rule, over)))
-    row = st.builds(lambda event, one, other: {**event, **one, **other}, events, bait, bait)
-    return st.lists(row, min_size=EVENTS, max_size=EVENTS)
+    bait = st.sampled_from([{}, *baits(rule, over)])
+    return st.lists(events, min_size=1, max_size=4).flatmap(
+        lambda some: st.lists(
+            st.builds(lambda event, one, other: {**event, **one, **other}, st.sampled_from(some), bait, bait),
+            min_size=EVENTS,
+            max_size=EVENTS,
+        )
+    )
 
 
 judgements = st.tuples(
@@ -181,11 +196,14 @@ judgements = st.tuples(
 def baits(rule: Detection, over: list[Detection]) -> list[dict[str, Any]]:
     """Events with one field that comes near to what an item of the rule asks for."""
     found: list[dict[str, Any]] = []
-    for body in (*rule["detection"].values(), *(one["filter"]["ok"] for one in over)):
+    for body in (*(body for name, body in rule["detection"].items() if name != "condition"), *(one["filter"]["ok"] for one in over)):
         for element in body if isinstance(body, list) else [body]:
             for key, value in element.items() if isinstance(element, dict) else [("", element)]:
                 field = key.split("|")[0]
                 for one in value if isinstance(value, list) else [value]:
+                    if "fieldref" in key:
+                        found += [_at(field, f"{left}aB{right}") | _at(one, "aB") for left in ("", "x") for right in ("", "y")]
+                        found += [_at(field, "aB") | _at(one, "Ab")]
                     found += [_at(field or "b", text) for text in near(key, one)]
     return found
 
@@ -196,17 +214,22 @@ def _at(name: str, value: Any) -> dict[str, Any]:
     return dict(value)
 
 
+CODECS = {"utf16be": "utf-16-be", "utf16": "utf-16-le", "wide": "utf-16-le"}
+
+
 def near(key: str, value: Any) -> list[Any]:
     """Values like `value`: itself, in other case, within others, encoded, with other dashes, with something for its wildcards."""
     if not isinstance(value, str):
         return [value, f"x{value}", f"{value}x"]
     if any(word in key for word in ENCODING_MODIFIERS):
-        return encodings(value)
-    if "fieldref" in key:
-        return ["a", "A", "aB1"]
+        codec = next((codec for word, codec in CODECS.items() if word in key), "utf-8")
+        raw = b"\xff\xfe" * ("utf16|" in key) + value.encode(codec)
+        if "base64" in key:
+            return [b64encode(b"xyz"[:offset] + raw + b"..."[:after]).decode() for offset in range(3) for after in range(2)]
+        return [raw.decode("utf-8", "replace"), value]
     filled = value.replace("*", "xy").replace("?", "z").replace("\\", "")
-    dashed = value.replace("-", "\u2014").replace("/", "-")
-    return [value, value.swapcase(), filled, f"{filled}x", f"x{filled}", dashed, value.replace("%who%", "ab").replace("%one%", "a")]
+    dashed = [value.replace("-", dash).replace("/", dash) for dash in sigma_oracle.DASHES] if "windash" in key else []
+    return [value, value.swapcase(), filled, f"{filled}x", f"x{filled}", value.replace("%who%", "ab").replace("%one%", "a"), *dashed]
 
 
 @pytest.fixture(scope="module")
