@@ -30,6 +30,7 @@ from respond.positions import Positions
 
 _MINUTE_MS = 60_000
 _ROWS_A_TRANSACTION = 20_000
+_NEEDED = frozenset(("detection_id", "rule_id", "agency", "raw"))  # columns that a version adds may be missing, these may not
 _EARLIEST = pa.scalar(datetime(1900, 1, 1, tzinfo=UTC), pa.timestamp("ms", "UTC"))  # what a DateTime64 of ClickHouse can hold
 _LATEST = pa.scalar(datetime(2300, 1, 1, tzinfo=UTC), pa.timestamp("ms", "UTC"))
 _log = structlog.get_logger()
@@ -111,6 +112,8 @@ def _findings(record: Record) -> pa.Table | None:
 
 def _checked(table: pa.Table) -> pa.Table:
     """The columns of DETECTIONS; BadMessage when one is missing, of another type, or holds what it must not."""
+    if missing := _NEEDED - set(table.column_names):
+        raise BadMessage(f"a message holds detections without {', '.join(sorted(missing))}")
     try:
         found = in_shape(DETECTIONS, table)
         found.validate(full=True)

@@ -103,10 +103,11 @@ def grouped(buffer: bytes, name: str, stops: list[int], now: datetime) -> Iterat
     ends, rows = ends[likely], rows[likely]
     checked = is_registration_number(rows, today)
     random = may_be_random(rows, today) & name.endswith("hyphen")
+    stands = is_alone if name.endswith(("space", "plus")) else is_apart  # words and numbers have spaces between them as well
     for stop, right, free in zip(ends.tolist(), checked.tolist(), random.tolist(), strict=True):
         start, hidden = stop - layout.width, layout.places(stop)[1:]
         known = right or (free and is_delimited(buffer, start, stop)) or says_resident(buffer, start)
-        if known and is_apart(buffer, start, stop):
+        if known and stands(buffer, start, stop):
             yield Found(RRN, start, stop, hidden)
 
 

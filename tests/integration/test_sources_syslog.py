@@ -195,7 +195,7 @@ async def test_stop_makes_durable_what_was_read_and_closes(tmp_path: Path) -> No
 
 
 async def test_a_full_bus_holds_the_sender_back_and_loses_nothing(tmp_path: Path) -> None:
-    lines = [b"<13>%06d " % n + random.Random(n).randbytes(1500).hex().encode() for n in range(6000)]
+    lines = [b"<13>line%06d " % n + random.Random(n).randbytes(1500).hex().encode() for n in range(6000)]
     async with receiving(tmp_path, TREE, backlog=1 << 20, write_seconds=0.2) as centre:
         server = await centre.listen(tcp(), StreamLimits(window=256 << 10))
         before = count(metrics.BACKPRESSURE, "tcp")

@@ -113,7 +113,7 @@ class RunningCentre:
         words = (*actions, "--agency", agency, "--source", source)
         return self.command("keys", "create", f"{agency} {source}", *words).strip()
 
-    def wait_until_handled(self, lines: int, seconds: float = 60.0) -> None:
+    def wait_until_handled(self, lines: int, seconds: float = 180.0) -> None:
         """Wait until the store holds `lines` lines, as events or in quarantine."""
         deadline = time.monotonic() + seconds
         held = -1

@@ -429,3 +429,9 @@ def test_a_kind_that_is_off_stays() -> None:
 def test_no_kind_is_turned_off_without_an_answer_for_it(given_instead: dict[str, str]) -> None:
     with pytest.raises(ConfigError, match=r"intake\.masking\.rrn.*reason"):
         validate({"intake": {"masking": {"rrn": {"enabled": False, **given_instead}}}})
+
+
+def test_digits_with_a_space_between_are_no_number_inside_words() -> None:
+    text = b"line000808 3234563d4ee x000808 3234563 000808 3234563y"
+    assert MASKER.mask(text).data == text
+    assert MASKER.mask(b"no 000808 3234563,").counts == {"rrn": 1}
