@@ -23,6 +23,12 @@ from tests.public_samples import FAMILIES, Score, scores
 
 _SLOW = 3.0
 _REFERENCE = "fortigate"
+_REASONS = {
+    "sophos_sfos": "reads two dialects with different names for everything (the device's own and Central's), and some sixty keys of each.",
+    "linux_host": "is asked last, for whatever a host's programs write: it has only regular expressions to go by.",
+}
+"""Why a parser is slow, for those that are."""
+
 _HEAD = """# Parsers
 
 Made by `python -m tests.bench.parsers > docs/parsers.md` on {day}, {machine}.
@@ -60,6 +66,7 @@ def main() -> None:
     print(_SPEED.format(reference=_REFERENCE))
     for one in order:
         print(_speed(one, figures[one.name], figures[_REFERENCE].seconds_per_line))
+    print(_slow(figures))
 
 
 def _head(found: Sequence[Score], total: Score) -> str:
@@ -90,6 +97,12 @@ def _speed(one: Parser, figures: Figures, base: float) -> str:
     about = f"{one.vendor} {one.product}" if one.tier is Tier.PRODUCT else one.tier.name.lower()
     rates = f"{1 / figures.seconds_per_line:,.0f} | {figures.lines_per_second_both:,.0f}"
     return f"| {one.name} | {about} | {one.version} | {figures.bytes_per_line:.0f} | {rates} | {mark} |"
+
+
+def _slow(figures: Mapping[str, Figures]) -> str:
+    base = figures[_REFERENCE].seconds_per_line
+    slow = [name for name, one in figures.items() if one.seconds_per_line > _SLOW * base]
+    return "\nMore than three times slower:\n\n" + "\n".join(f"- `{name}` {_REASONS.get(name, 'is to be mended.')}" for name in slow)
 
 
 def _measured(normaliser: Normaliser, name: str) -> Figures:
