@@ -379,6 +379,16 @@ DETECTIONS: Final = Table(
         Column("rule_level", Kind.WORD, "informational, low, medium, high, critical", ocsf="severity", set_by="detect"),
         Column("rule_hash", Kind.WORD, "SHA-256 of the rule's text, first 16 hex digits", set_by="detect"),
         Column("rule_tags", Kind.WORD, "The rule's tags, joined by a comma", set_by="detect"),
+        Column("kind", Kind.WORD, "What found it: rule, correlation, indicator, baseline", set_by="detect"),
+        Column(
+            "origin",
+            Kind.WORD,
+            "When it was found: stream (as it came), backfill (what the stream missed), hunt (asked of history)",
+            set_by="detect",
+        ),
+        Column(
+            "details", Kind.TEXT, "What the rule's kind has to say more, a JSON object; empty for a rule on the stream", set_by="detect"
+        ),
         Column("detected_at", Kind.TIME, "When the rule fired", ocsf="finding_info.created_time", set_by="detect"),
         *(c for c in EVENTS.columns if c.name not in ("intake_flags", "rule_id")),  # here `rule_id` is the detection rule's
     ),

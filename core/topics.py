@@ -10,6 +10,9 @@
 What a stage writes for partition p of its input goes to partition p of its output, in order. So on every partition of `events`,
 `quarantine` and `detections` the raw offsets never go back except in a repeated delivery, and a reader that keeps the highest raw
 offset it has handled per (epoch, partition) drops exactly the repeated rows. A message holds all rows of each raw offset it touches.
+
+A detection that is not made of one line as it comes (of a correlation, a hunt, a baseline) has a place in its maker's own order instead: an
+epoch no topic has, and offsets that likewise never go back but in a repetition. The lines it is made of are named in its `details`.
 """
 
 from __future__ import annotations

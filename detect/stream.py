@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +21,7 @@ from core.storage.tables import in_shape
 from detect.rules import Rule, RuleBook
 from detect.ruleset import SETTINGS, Matches, Plan, compile_rules
 
+_SAID: Final = {"kind": "rule", "origin": "stream", "details": ""}
 _log = structlog.get_logger()
 
 
@@ -66,6 +68,7 @@ class Detector:
         columns = {name: values.take(pa.array(matches.rules)) for name, values in self._rule_columns.items()}
         event_id = pc.binary_join_element_wise(*position, "-")
         columns["detection_id"] = pc.binary_join_element_wise(columns["rule_id"], event_id, ":")
+        columns |= {name: pa.repeat(pa.scalar(word), len(matches.rows)) for name, word in _SAID.items()}
         columns["detected_at"] = pa.array(np.full(len(matches.rows), millis(self._clock.now())), pa.timestamp("ms", "UTC"))
         ordered = [columns[name] if name in columns else rows.column(name) for name in DETECTIONS.names]
         return pa.table(ordered, schema=DETECTIONS.schema)

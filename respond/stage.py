@@ -2,7 +2,8 @@
 
 Messages are handled whole, in one transaction each or several together: the incidents, their evidence and entities, the audit rows, and
 how far the partitions were read. So a batch that comes again changes nothing, and a process killed at any moment leaves all of a message
-or none of it. Findings from sources of no known agency open incidents too, of the agency `_unknown`.
+or none of it. Findings from sources of no known agency open incidents too, of the agency `_unknown`; what a hunt found in history opens none:
+that is for who asked to decide.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from respond.positions import Positions
 _MINUTE_MS = 60_000
 _ROWS_A_TRANSACTION = 20_000
 _NEEDED = frozenset(("detection_id", "rule_id", "agency", "raw"))  # columns that a version adds may be missing, these may not
+_HUNT = "hunt"
 _EARLIEST = pa.scalar(datetime(1900, 1, 1, tzinfo=UTC), pa.timestamp("ms", "UTC"))  # what a DateTime64 of ClickHouse can hold
 _LATEST = pa.scalar(datetime(2300, 1, 1, tzinfo=UTC), pa.timestamp("ms", "UTC"))
 _log = structlog.get_logger()
@@ -102,7 +104,8 @@ def _parts(records: Sequence[Record]) -> Iterator[list[pa.Table]]:
 def _findings(record: Record) -> pa.Table | None:
     """The findings of a message with their entity; None when it cannot be read, which is logged and counted."""
     try:
-        return grouping.with_entity(_checked(arrow.decode(record.value)))
+        found = _checked(arrow.decode(record.value))
+        return grouping.with_entity(found.filter(pc.not_equal(found["origin"], _HUNT)))
     except BadMessage as error:
         metrics.MESSAGES_SKIPPED.labels("respond").inc()
         where = f"{record.topic}/{record.partition}/{record.offset}"

@@ -35,6 +35,11 @@ class Action(StrEnum):
     INCIDENTS_READ = "incidents:read"
     INCIDENTS_WRITE = "incidents:write"
     INCIDENTS_APPROVE = "incidents:approve"
+    RULES_READ = "rules:read"
+    RULES_WRITE = "rules:write"
+    HUNTS_RUN = "hunts:run"
+    INDICATORS_READ = "indicators:read"
+    INDICATORS_WRITE = "indicators:write"
     COUNTERS_READ = "counters:read"
     KEYS_READ = "keys:read"
     KEYS_WRITE = "keys:write"
@@ -50,18 +55,35 @@ class Reach(StrEnum):
 
 _ALL, _OWN = Reach.ALL, Reach.OWN
 
+_ANALYSIS: Final = dict.fromkeys(
+    (
+        Action.LOGS_READ,
+        Action.INCIDENTS_READ,
+        Action.INCIDENTS_WRITE,
+        Action.RULES_READ,
+        Action.RULES_WRITE,
+        Action.HUNTS_RUN,
+        Action.INDICATORS_READ,
+        Action.INDICATORS_WRITE,
+        Action.COUNTERS_READ,
+    ),
+    _ALL,
+)
+
 GRANTS: Final[Mapping[Role, Mapping[Action, Reach]]] = {
-    Role.MAYORS_OFFICE: {Action.INCIDENTS_READ: _ALL, Action.COUNTERS_READ: _ALL},
-    Role.ANALYST: {Action.LOGS_READ: _ALL, Action.INCIDENTS_READ: _ALL, Action.INCIDENTS_WRITE: _ALL, Action.COUNTERS_READ: _ALL},
-    Role.SOC_LEAD: {
-        Action.LOGS_READ: _ALL,
-        Action.INCIDENTS_READ: _ALL,
-        Action.INCIDENTS_WRITE: _ALL,
-        Action.INCIDENTS_APPROVE: _ALL,
-        Action.COUNTERS_READ: _ALL,
+    Role.MAYORS_OFFICE: {Action.INCIDENTS_READ: _ALL, Action.INDICATORS_READ: _ALL, Action.COUNTERS_READ: _ALL},
+    Role.ANALYST: _ANALYSIS,
+    Role.SOC_LEAD: _ANALYSIS | {Action.INCIDENTS_APPROVE: _ALL},
+    Role.AGENCY_OFFICER: {
+        Action.LOGS_READ: _OWN,
+        Action.INCIDENTS_READ: _OWN,
+        Action.INCIDENTS_WRITE: _OWN,
+        Action.RULES_READ: _OWN,
+        Action.COUNTERS_READ: _OWN,
     },
-    Role.AGENCY_OFFICER: {Action.LOGS_READ: _OWN, Action.INCIDENTS_READ: _OWN, Action.INCIDENTS_WRITE: _OWN, Action.COUNTERS_READ: _OWN},
-    Role.AUDITOR: {Action.INCIDENTS_READ: _ALL, Action.COUNTERS_READ: _ALL, Action.KEYS_READ: _ALL},
+    Role.AUDITOR: dict.fromkeys(
+        (Action.INCIDENTS_READ, Action.RULES_READ, Action.INDICATORS_READ, Action.COUNTERS_READ, Action.KEYS_READ), _ALL
+    ),
     # Reads incidents where personal data is concerned; incidents carry no such mark yet, so none.
     Role.PRIVACY_OFFICER: {Action.COUNTERS_READ: _ALL},
     # Runs the system and reads no personal information: neither raw logs nor incidents.
@@ -69,7 +91,16 @@ GRANTS: Final[Mapping[Role, Mapping[Action, Reach]]] = {
 }
 
 KEY_ACTIONS: Final = frozenset(
-    {Action.LOGS_WRITE, Action.LOGS_READ, Action.INCIDENTS_READ, Action.COUNTERS_READ, Action.METRICS_READ},
+    {
+        Action.LOGS_WRITE,
+        Action.LOGS_READ,
+        Action.INCIDENTS_READ,
+        Action.RULES_READ,
+        Action.INDICATORS_READ,
+        Action.INDICATORS_WRITE,
+        Action.COUNTERS_READ,
+        Action.METRICS_READ,
+    },
 )
 """What a machine's key may be given: a machine neither decides on incidents nor makes keys."""
 

@@ -91,6 +91,13 @@ def rows(database: Database) -> dict[str, list[tuple[Any, ...]]]:
         }
 
 
+def test_what_a_hunt_found_opens_no_incident_and_moves_no_position(database: Database) -> None:
+    handle(database, [Finding(1, more=(("origin", "hunt"), ("raw_epoch", "hunt7"))), Finding(1, minute=1, more=(("origin", "backfill"),))])
+    assert [len(one.evidence) for one in everything(database)] == [1]
+    with database.session(readonly=True) as session:
+        assert session.scalars(sa.select(DetectionPosition.raw_epoch)).all() == ["e1"]
+
+
 def test_findings_become_an_incident_with_evidence_and_entities(database: Database) -> None:
     more = (
         ("dst_ip", "198.51.100.5"),
