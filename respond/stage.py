@@ -2,8 +2,8 @@
 
 Messages are handled whole, in one transaction each or several together: the incidents, their evidence and entities, the audit rows, and
 how far the partitions were read. So a batch that comes again changes nothing, and a process killed at any moment leaves all of a message
-or none of it. Findings from sources of no known agency open incidents too, of the agency `_unknown`; what a hunt found in history opens none:
-that is for who asked to decide.
+or none of it. Findings from sources of no known agency open incidents too, of the agency `_unknown`; what a hunt found in
+history opens none: that is for who asked to decide.
 """
 
 from __future__ import annotations
