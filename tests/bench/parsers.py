@@ -35,7 +35,7 @@ Made by `python -m tests.bench.parsers > docs/parsers.md` on {day}, {machine}.
 
 ## What they read right
 
-Lines of public test data of other products' parsers ({lines:,} lines, {vendors} vendors). *Read*: by a parser of the right family, one of those
+Lines of public test data of other products' parsers ({lines:,} lines, {vendors} vendors). *Read*: by a parser of the right family, of those
 named in the column of parsers; a parser that takes what nobody else knows (tier generic) never counts. Daemons' lines without a header are
 read by linux, whatever product they run on (Blue Coat). *Addresses*: source, destination and translated addresses, ports and the protocol
 are exactly as expected. *Meaning*: action, disposition, user, URL, domain, DNS name, rule, signature, HTTP method and status, bytes. Where
