@@ -8,7 +8,8 @@ Invariants:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import numpy as np
@@ -147,6 +148,11 @@ def _listed(told: pa.Table, columns: Sequence[str], length: int) -> pa.Array:
         return pa.repeat(pa.scalar("[]"), length)
     texts = [told[f"text_{name}"].combine_chunks().cast(pa.string()) for name in columns]
     return pc.binary_join_element_wise("[", pc.binary_join_element_wise(*texts, ", "), "]", "")
+
+
+def json_list(values: Iterable[str]) -> str:
+    """The list as the statement writes it, so that equal values give equal keys."""
+    return json.dumps(list(values), ensure_ascii=False).replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
 def _as_rows(events: pa.Table, said: pa.Table) -> pa.Table:
