@@ -251,9 +251,7 @@ def faulty(feature: str, old: str, new: str, reason: str) -> RefusedCase:
 
 
 REFUSED = (
-    RefusedCase(
-        "a correlation of a rule that is not there", f"correlation: {{{CORRELATION.replace('{id}', 'gone')}}}", "no rule 'gone'", whole=True
-    ),
+    faulty("a correlation of a rule that is not there", "{id}", "gone", "no rule 'gone'"),
     RefusedCase("a correlation of itself", f"correlation: {{{CORRELATION}}}", "refers to itself", whole=True),
     RefusedCase(
         "a correlation over more than 31 days",

@@ -144,8 +144,8 @@ must not; of refusals a document that must be set aside, with the reason.
 Beside these, `tests/sigma_oracle.py` reads Sigma a second time, and 10,000 random pairs of rule and event must be judged alike.
 """
 _SAID: Final = {
-    "Correlations": "As `bongsu rules match --sequences` judges them: it tells of every match that completes one. On the stream a correlation "
-    "fires at the first of them in each timespan (docs/correlation.md).\n\n",
+    "Correlations": "As `bongsu rules match --sequences` judges them: it tells of every match that completes one. On the stream a\n"
+    "correlation fires at the first of them in each timespan (docs/correlation.md).\n\n",
     "Refused at load": "The document is set aside alone, with file, line and reason in the log; nothing is read as something else.\n\n",
 }
 
