@@ -28,6 +28,7 @@ from sigma.rule.logsource import SigmaLogSource
 
 import detect.modifiers  # noqa: F401 - puts the encodings right in pySigma's table before any rule is read
 from core.errors import RuleError
+from core.rule_records import Suppression, suppression
 from detect.correlation import definition
 from detect.correlation.definition import Correlation
 from detect.meaning import Placeholders, tree_of
@@ -140,7 +141,7 @@ def load(folders: Iterable[Path], placeholders: Placeholders | None = None, disa
     for folder in folders:
         if not folder.is_dir():
             errors.append(RuleError(folder, "there is no such folder of rules"))
-        for path in sorted(p for p in folder.rglob("*") if p.suffix in (".yml", ".yaml") and ".samples." not in p.name):
+        for path in rule_files(folder):
             try:
                 text = path.read_text("utf-8")
             except (OSError, UnicodeDecodeError) as error:
@@ -155,6 +156,17 @@ def load(folders: Iterable[Path], placeholders: Placeholders | None = None, disa
         for one in book.correlations
     ]
     return RuleBook(book.rules, (*book.set_aside, *waiting))
+
+
+def suppress_of(custom: Mapping[str, Any]) -> Suppression | None:
+    """What a rule with these attributes suppresses (`custom: suppress:`); ValueError when it cannot be read."""
+    ours = custom.get("custom")
+    return suppression(ours["suppress"]) if isinstance(ours, Mapping) and "suppress" in ours else None
+
+
+def rule_files(folder: Path) -> list[Path]:
+    """The files of rules under `folder`, in order of path; none when there is no such folder."""
+    return sorted(path for path in folder.rglob("*") if path.suffix in (".yml", ".yaml") and ".samples." not in path.name)
 
 
 def parse(text: str, file: str, placeholders: Placeholders | None = None, *, strict: bool = True) -> RuleBook:
@@ -225,6 +237,7 @@ def _read(document: dict[str, Any], file: str, line: int, placeholders: Placehol
         raise RuleError(file, "; ".join(_said(fault) for fault in faults), line)
     if strict and parsed.id is None:
         raise RuleError(file, "it has no id; give it a new UUID", line)
+    suppress_of(parsed.custom_attributes)
     logsource = _logsource(parsed.logsource)
     if isinstance(parsed, SigmaFilter):
         references = parsed.filter.rules
@@ -259,6 +272,7 @@ def _correlation(document: dict[str, Any], file: str, line: int, digest: str, st
         raise RuleError(file, "; ".join(str(fault) for fault in faults), line)
     if strict and about["id"] is None:
         raise RuleError(file, "it has no id; give it a new UUID", line)
+    suppress_of(about.get("custom_attributes") or {})
     return definition.read(
         document["correlation"],
         file,

@@ -20,6 +20,7 @@ from core.events import DETECTIONS, EVENTS
 from core.storage.tables import in_shape
 from detect.rules import Rule, RuleBook
 from detect.ruleset import SETTINGS, Matches, Plan, compile_rules
+from detect.tuning import Tunings
 
 _SAID: Final = {"kind": "rule", "origin": "stream", "details": ""}
 _log = structlog.get_logger()
@@ -28,17 +29,26 @@ _log = structlog.get_logger()
 class Detector:
     """Runs a rule set on batches of events. For one thread at a time, and blocking: the engine works outside the GIL.
 
-    `threads` is how many threads of the engine one batch may take. StoreError when the engine fails.
+    `threads` is how many threads of the engine one batch may take. StoreError when the engine fails. `tunings` may be set by any thread.
     """
 
     def __init__(self, engine: Engine, book: RuleBook, clock: Clock, *, threads: int = 1) -> None:
         self._session: Session = engine.session({**SETTINGS, "max_threads": threads})
         self._clock = clock
-        self._plan: Plan = compile_rules(book.rules, self._session, book.set_aside)
-        self._rule_columns = _rule_columns(self._plan)
-        for error in self._plan.set_aside:
-            _log.warning("detect.rule_set_aside", file=error.file, line=error.line, reason=error.reason)
-        self._count_rules()
+        self._next: Plan | None = None
+        self.tunings = Tunings()
+        self._use(compile_rules(book.rules, self._session, book.set_aside))
+        _announce(self._plan)
+
+    def replace(self, plan: Plan) -> None:
+        """Run `plan`, which nobody else runs, from the next batch on. For any thread."""
+        self._next = plan
+        _announce(plan)
+
+    def _use(self, plan: Plan) -> None:
+        self._plan = plan
+        self._rule_columns = _rule_columns(plan)
+        self._rule_ids = [compiled.rule.id for compiled in plan.rules]
 
     @property
     def plan(self) -> Plan:
@@ -51,31 +61,40 @@ class Detector:
 
     def detect_each(self, batches: Sequence[pa.Table]) -> list[pa.Table]:
         """The detections of each batch; the batches are evaluated together."""
+        if (plan := self._next) is not None:
+            self._next = None
+            self._use(plan)
         events = pa.concat_tables(batches)
         known = len(self._plan.set_aside)
-        matches = self._plan.run(self._session, events)
+        matches = self._allowed(self._plan.run(self._session, events), events)
         if len(self._plan.set_aside) != known:
-            self._count_rules()
+            _count_rules(self._plan)
         metrics.EVENTS_EVALUATED.inc(events.num_rows)
         self._count_matches(matches)
         found = self._detections(events, matches)
         ends = np.searchsorted(matches.rows, np.cumsum([batch.num_rows for batch in batches]))
         return [found.slice(start, end - start) for start, end in zip([0, *ends[:-1]], ends, strict=True)]
 
+    def _allowed(self, matches: Matches, events: pa.Table) -> Matches:
+        """Without those of rules that are off at the agency."""
+        counts = self.tunings.allowed(self._rule_ids, matches.rules, events["agency"].take(pa.array(matches.rows)))
+        if counts.all():
+            return matches
+        for index, count in zip(*np.unique(matches.rules[~counts], return_counts=True), strict=True):
+            metrics.DETECTIONS_OFF.labels(self._rule_ids[index]).inc(int(count))
+        return Matches(matches.rules[counts], matches.rows[counts])
+
     def _detections(self, events: pa.Table, matches: Matches) -> pa.Table:
         rows = events.take(pa.array(matches.rows))
         position = [pc.cast(rows.column(name), pa.string()) for name in ("raw_epoch", "raw_partition", "raw_offset", "raw_line")]
         columns = {name: values.take(pa.array(matches.rules)) for name, values in self._rule_columns.items()}
+        columns["rule_level"] = self.tunings.levels(self._rule_ids, matches.rules, rows.column("agency"), columns["rule_level"])
         event_id = pc.binary_join_element_wise(*position, "-")
         columns["detection_id"] = pc.binary_join_element_wise(columns["rule_id"], event_id, ":")
         columns |= {name: pa.repeat(pa.scalar(word), len(matches.rows)) for name, word in _SAID.items()}
         columns["detected_at"] = pa.array(np.full(len(matches.rows), millis(self._clock.now())), pa.timestamp("ms", "UTC"))
         ordered = [columns[name] if name in columns else rows.column(name) for name in DETECTIONS.names]
         return pa.table(ordered, schema=DETECTIONS.schema)
-
-    def _count_rules(self) -> None:
-        metrics.RULES_LOADED.labels("active").set(len(self._plan.active))
-        metrics.RULES_LOADED.labels("set_aside").set(len(self._plan.set_aside))
 
     def _count_matches(self, matches: Matches) -> None:
         for index, count in zip(*np.unique(matches.rules, return_counts=True), strict=True):
@@ -84,6 +103,17 @@ class Detector:
     def close(self) -> None:
         """Give the session back."""
         self._session.close()
+
+
+def _announce(plan: Plan) -> None:
+    for error in plan.set_aside:
+        _log.warning("detect.rule_set_aside", file=error.file, line=error.line, reason=error.reason)
+    _count_rules(plan)
+
+
+def _count_rules(plan: Plan) -> None:
+    metrics.RULES_LOADED.labels("active").set(len(plan.active))
+    metrics.RULES_LOADED.labels("set_aside").set(len(plan.set_aside))
 
 
 def _rule_columns(plan: Plan) -> dict[str, pa.Array]:

@@ -24,6 +24,7 @@ from core.errors import ConfigError
 from core.events import DETECTIONS, EVENTS, QUARANTINE
 from core.stage import Handler, Stage
 from core.storage.writer import TableWriter, check_positions
+from detect.reload import RuleFiles, RuleWatcher
 from detect.stream import Detector, DetectStage
 from ingest.attribution import Attribution
 from ingest.compile import ParserSet
@@ -35,7 +36,7 @@ from ingest.sources.intake import Intake
 from ingest.sources.syslog import SyslogServer
 from ingest.stage import NormaliseStage
 from respond.stage import RespondStage
-from runtime.bootstrap import Need, Parts, open_parts, rule_book
+from runtime.bootstrap import Need, Parts, open_parts, rule_book, rule_folders
 from runtime.privacy import announce
 from runtime.services import LagMonitor, PairService, Service, StageService, TaskService, run_until
 from runtime.web import MetricsService, WebService
@@ -59,7 +60,7 @@ _NEEDS: dict[Role, frozenset[Need]] = {
     Role.RECEIVE: frozenset({"bus"}),
     Role.NORMALISE: frozenset({"bus", "engine"}),
     Role.STORE: frozenset({"bus", "store"}),
-    Role.DETECT: frozenset({"bus", "engine"}),
+    Role.DETECT: frozenset({"bus", "engine", "database"}),
     Role.RESPOND: frozenset({"bus", "database"}),
     Role.API: frozenset({"bus", "store", "database"}),
 }
@@ -152,7 +153,7 @@ class _Assembly:
         if Role.RESPOND in roles:
             self._add_stage("respond", topics.DETECTIONS, RespondStage(parts.database, parts.settings, parts.clock).handle)
         if Role.DETECT in roles:
-            self._add_detect()
+            await self._add_detect()
         if Role.STORE in roles:
             for table, topic in ((EVENTS, topics.EVENTS), (QUARANTINE, topics.QUARANTINE), (DETECTIONS, topics.DETECTIONS)):
                 self._add_stage(f"store-{table.name}", topic, TableWriter(parts.store, table).handle, _STORE_BYTES)
@@ -178,9 +179,14 @@ class _Assembly:
         self._stages.append(stage)
         self.services.append(StageService(stage))
 
-    def _add_detect(self) -> None:
+    async def _add_detect(self) -> None:
         parts = self._parts
-        detector = Detector(parts.engine, rule_book(parts.settings.detect), parts.clock)
+        wanted = parts.settings.detect
+        rules = RuleFiles(rule_folders(wanted), lambda: rule_book(wanted))
+        detector = Detector(parts.engine, rules.book, parts.clock)
+        watcher = RuleWatcher(detector, parts.engine, parts.database, rules)
+        await asyncio.to_thread(watcher.start)
+        self.services.append(TaskService("rules", watcher.run))
         self._add_stage("detect", topics.EVENTS, DetectStage(parts.bus, detector).handle, _DETECT_BYTES)
 
     async def _add_normalise(self) -> None:
