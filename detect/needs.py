@@ -45,15 +45,15 @@ class Needs:
         columns = sorted(sorted(one) for one in self.columns)
         return {"classes": sorted(self.classes), "vendors": list(self.vendors), "products": list(self.products), "columns": columns}
 
-    def missing(self, delivered: Iterable[Delivered]) -> str:
-        """'' when the rule can fire on one of `delivered`; else the reason, the nearest miss of its columns."""
+    def missing(self, delivered: Iterable[Delivered], also: frozenset[str] = frozenset()) -> str:
+        """'' when the rule can fire on one of `delivered` where the columns `also` are filled; else the reason, the nearest miss."""
         of_class = [one for one in delivered if one.log_class in self.classes]
         if not of_class:
             return f"no source of the class {' or '.join(sorted(self.classes))}"
         of_maker = [one for one in of_class if _is_one(one.vendor, self.vendors) and _is_one(one.product, self.products)]
         if not of_maker:
             return f"no source that is {' or '.join((*self.vendors, *self.products))}"
-        lacking = [wanted - one.filled for one in of_maker for wanted in self.columns]
+        lacking = [(wanted | also) - one.filled for one in of_maker for wanted in self.columns]
         if not all(lacking):
             return ""
         nearest = min(lacking, key=lambda columns: (len(columns), sorted(columns)))

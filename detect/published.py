@@ -1,4 +1,4 @@
-"""What a detecting process runs, written where the API and `respond` read it: the tables `rule_sets` and `rule_states`.
+"""What a detecting process runs, described, and written where the API and `respond` read it: tables `rule_sets` and `rule_states`.
 
 Each process has its own rows, renewed when its rules change, and says now and then that it lives (`seen_at`). Readers take the process
 that lives and loaded last; the others show whether they run the same version. Rows of processes long gone are removed.
@@ -7,7 +7,7 @@ that lives and loaded last; the others show whether they run the same version. R
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -57,13 +57,16 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A rule in force. `about` holds what `_about` writes."""
+    """A rule in force. `about` holds file, line, tags, description, `words` (titles and advice in two languages), and what it needs:
+    `needs` of a rule (`detect.needs`), `members` and `all_members` of a correlation.
+    """
 
     rule_id: str
     title: str
     level: str
     kind: str
     hash: str
+    suppress: Mapping[str, Any] | None
     about: Mapping[str, Any]
 
 
@@ -88,7 +91,7 @@ def publish(session: Session, process: str, snapshot: Snapshot) -> None:
     aside = [{"file": error.file, "line": error.line, "reason": error.reason} for error in snapshot.set_aside]
     session.add(RuleSet(process=process, version=snapshot.version, loaded_at=at, seen_at=at, set_aside=aside))
     session.flush()
-    if rows := _rows(process, snapshot):
+    if rows := [{"process": process} | {name: getattr(one, name) for name in State.__dataclass_fields__} for one in describe(snapshot)]:
         session.execute(sa.insert(RuleState), rows)
 
 
@@ -131,32 +134,29 @@ def rule(session: Session, process: str, rule_id: str) -> State | None:
     return _state(row) if row else None
 
 
-def _rows(process: str, snapshot: Snapshot) -> list[dict[str, Any]]:
+def describe(snapshot: Snapshot) -> list[State]:
+    """The rules of a snapshot, each id once."""
     fields = EventFields()
-    described = [(one, "rule", {"needs": needs.of_rule(one, fields).plain()}) for one in snapshot.rules]
-    correlated = [(one, "correlation", {"members": list(one.members)}) for one in snapshot.correlations]
-    return [
-        {
-            "process": process,
-            "rule_id": one.id,
-            "title": one.title,
-            "level": one.level,
-            "kind": kind,
-            "hash": one.hash,
-            "suppress": asked.plain if (asked := suppress_of(one.custom)) else None,
-            "about": _about(one) | more,
-        }
-        for one, kind, more in _each(described, correlated)
-    ]
+    running: list[Rule | Correlation] = [*snapshot.correlations, *snapshot.rules]
+    ids = {name: one.id for one in running for name in (one.name, one.id) if name}
+    found = [_described(one, "rule", {"needs": needs.of_rule(one, fields).plain()}) for one in snapshot.rules]
+    found += [_described(one, "correlation", _members(one, ids, fields)) for one in snapshot.correlations]
+    return list({one.rule_id: one for one in found}.values())
 
 
-def _each(*parts: Iterable[tuple[Rule | Correlation, str, dict[str, Any]]]) -> Iterable[tuple[Rule | Correlation, str, dict[str, Any]]]:
-    known: set[str] = set()
-    for part in parts:
-        for one in part:
-            if one[0].id not in known:
-                known.add(one[0].id)
-                yield one
+def _members(one: Correlation, ids: Mapping[str, str], fields: EventFields) -> dict[str, Any]:
+    """The rules a correlation is over, by id, each with the columns its matches must have to count."""
+    members = []
+    for name in one.members:
+        wanted = [*(one.field_of(field, name) for field in one.group_by), *one.fields]
+        known = [found.column for field in wanted if (found := fields.field(field))]
+        members.append({"rule": ids.get(name, name), "columns": sorted(set(known))})
+    return {"members": members, "all_members": one.kind.temporal and one.condition is None}
+
+
+def _described(one: Rule | Correlation, kind: str, more: Mapping[str, Any]) -> State:
+    asked = suppress_of(one.custom)
+    return State(one.id, one.title, one.level, kind, one.hash, asked.plain if asked else None, {**_about(one), **more})
 
 
 def _about(one: Rule | Correlation) -> dict[str, Any]:
@@ -170,4 +170,4 @@ def _process(row: RuleSet, at: datetime) -> Process:
 
 
 def _state(row: RuleState) -> State:
-    return State(row.rule_id, row.title, row.level, row.kind, row.hash, row.about)
+    return State(row.rule_id, row.title, row.level, row.kind, row.hash, row.suppress, row.about)
