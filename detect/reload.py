@@ -25,8 +25,8 @@ from core.errors import BongsuError
 from detect import published, tuning
 from detect.published import Snapshot
 from detect.rules import RuleBook, rule_files
-from detect.ruleset import SETTINGS, compile_rules
-from detect.stream import Detector
+from detect.ruleset import SETTINGS
+from detect.stream import Detector, Prepared
 
 EVERY_SECONDS: Final = 5.0
 _SEEN_EVERY: Final = 6  # looks
@@ -49,6 +49,37 @@ class RuleFiles:
         return RuleFiles(self.folders, self._load)
 
 
+class FileWatcher:
+    """Gives `take` the rules anew when a file changed, once the files stood still for one look. `look` is for one thread at a time."""
+
+    def __init__(self, rules: RuleFiles, take: Callable[[RuleBook], None]) -> None:
+        self._rules = rules
+        self._take = take
+        self._looked = rules.fingerprint
+
+    def look(self) -> None:
+        """What `take` raises comes out, and the next look tries again."""
+        found, looked = fingerprint(self._rules.folders), self._looked
+        self._looked = found
+        if found == self._rules.fingerprint or found != looked:
+            return
+        rules = self._rules.again()
+        self._take(rules.book)
+        self._rules = rules
+        metrics.RULES_RELOADED.labels("done").inc()
+
+
+async def look_for_ever(look: Callable[[], None], every: float = EVERY_SECONDS) -> None:
+    """Call `look` in a thread now and then; what it raises is logged and counted, and what runs goes on."""
+    while True:
+        await asyncio.sleep(every)
+        try:
+            await asyncio.to_thread(look)
+        except Exception as error:  # noqa: BLE001 - the loop's boundary: the rules that run must go on, whatever became of new ones
+            metrics.RULES_RELOADED.labels("failed").inc()
+            _log.error("rules.not_renewed", error=str(error), exc_info=None if isinstance(error, BongsuError | OSError) else error)
+
+
 class RuleWatcher:
     """Keeps a detector's rules and tunings as the files and the database have them. `look` is for one thread at a time."""
 
@@ -57,54 +88,38 @@ class RuleWatcher:
         self._detector = detector
         self._engine = engine
         self._database = database
-        self._rules = rules
-        self._plan = detector.plan
+        self._files = FileWatcher(rules, self._take)
+        self._prepared = detector.prepared
         self._process = f"{platform.node()}-{os.getpid()}"
-        self._looked = rules.fingerprint
         self._told = ""
         self._looks = 0
-
-    async def run(self) -> None:
-        """Look for changes now and then, for ever."""
-        while True:
-            await asyncio.sleep(EVERY_SECONDS)
-            try:
-                await asyncio.to_thread(self.look)
-            except Exception as error:  # noqa: BLE001 - the loop's boundary: the rules that run must go on, whatever became of new ones
-                metrics.RULES_RELOADED.labels("failed").inc()
-                _log.error("rules.not_renewed", error=str(error), exc_info=None if isinstance(error, BongsuError | OSError) else error)
-
-    def look(self) -> None:
-        """Take what changed since the last look. What it raises may have passed by the next."""
-        found, looked = fingerprint(self._rules.folders), self._looked
-        self._looked = found
-        if found != self._rules.fingerprint and found == looked:
-            self._reload()
-        self._take_tunings()
-        self._publish()
 
     def start(self) -> None:
         """Take the tunings and say what runs, before the first batch. StoreUnavailable when the database does not answer."""
         self._take_tunings()
         self._publish()
 
+    def look(self) -> None:
+        """Take what changed since the last look. What it raises may have passed by the next."""
+        self._files.look()
+        self._take_tunings()
+        self._publish()
+
+    def _take(self, book: RuleBook) -> None:
+        session = self._engine.session({**SETTINGS, "max_threads": 1})
+        try:
+            prepared = Prepared(book, session, self._engine)
+        finally:
+            session.close()
+        self._detector.replace(prepared)
+        self._prepared = prepared
+        _log.info("rules.reloaded", active=len(prepared.plan.active), set_aside=len(prepared.plan.set_aside))
+
     def _take_tunings(self) -> None:
         found = tuning.read(self._database)
         if found != self._detector.tunings:
             self._detector.tunings = found
             _log.info("rules.tuned", changes=len(found.changes))
-
-    def _reload(self) -> None:
-        rules = self._rules.again()
-        session = self._engine.session({**SETTINGS, "max_threads": 1})
-        try:
-            plan = compile_rules(rules.book.rules, session, rules.book.set_aside)
-        finally:
-            session.close()
-        self._detector.replace(plan)
-        self._rules, self._plan = rules, plan
-        metrics.RULES_RELOADED.labels("done").inc()
-        _log.info("rules.reloaded", active=len(plan.active), set_aside=len(plan.set_aside))
 
     def _publish(self) -> None:
         """Say what runs when that changed, and that we live every half minute."""
@@ -118,7 +133,7 @@ class RuleWatcher:
         self._told = snapshot.version
 
     def _snapshot(self) -> Snapshot:
-        return Snapshot(self._plan.active, self._rules.book.correlations, tuple(self._plan.set_aside))
+        return Snapshot(self._prepared.plan.active, self._prepared.correlations, tuple(self._prepared.plan.set_aside))
 
 
 def fingerprint(folders: Iterable[Path]) -> Fingerprint:

@@ -1,4 +1,8 @@
-"""Detection on the stream: batches of `events` in, detections out, on the same partition and in the same order."""
+"""Detection on the stream: batches of `events` in, detections out, on the same partition and in the same order.
+
+What counts for a correlation goes to the topic `matches` (`detect.correlation.dispatch`). A rule that only serves correlations without
+`generate` gives no detections of its own (Sigma specification, correlations).
+"""
 
 from __future__ import annotations
 
@@ -18,12 +22,39 @@ from core.engine import Engine, Session
 from core.errors import BadMessage, StoreError
 from core.events import DETECTIONS, EVENTS
 from core.storage.tables import in_shape
+from detect.correlation.dispatch import Dispatcher
+from detect.correlation.resolve import resolve
 from detect.rules import Rule, RuleBook
 from detect.ruleset import SETTINGS, Matches, Plan, compile_rules
 from detect.tuning import Tunings
 
 _SAID: Final = {"kind": "rule", "origin": "stream", "details": ""}
 _log = structlog.get_logger()
+
+
+class Prepared:
+    """The rules and correlations of a book, compiled with `session` and ready to run. For one thread at a time."""
+
+    def __init__(self, book: RuleBook, session: Session, engine: Engine) -> None:
+        resolved = resolve(book)
+        self.plan: Plan = compile_rules(book.rules, session, (*book.set_aside, *resolved.set_aside))
+        self.correlations = resolved.correlations
+        self.dispatcher = Dispatcher(resolved, self.plan, engine)
+        self.loud = np.array([compiled.rule.hash not in resolved.silent for compiled in self.plan.rules], np.bool_)
+
+    def announce(self) -> None:
+        """Say in the log what is set aside, and count."""
+        for error in self.plan.set_aside:
+            _log.warning("detect.rule_set_aside", file=error.file, line=error.line, reason=error.reason)
+        self.count()
+
+    def count(self) -> None:
+        metrics.RULES_LOADED.labels("active").set(len(self.plan.active) + len(self.correlations))
+        metrics.RULES_LOADED.labels("set_aside").set(len(self.plan.set_aside))
+
+    def close(self) -> None:
+        """End what runs for it."""
+        self.dispatcher.close()
 
 
 class Detector:
@@ -35,25 +66,31 @@ class Detector:
     def __init__(self, engine: Engine, book: RuleBook, clock: Clock, *, threads: int = 1) -> None:
         self._session: Session = engine.session({**SETTINGS, "max_threads": threads})
         self._clock = clock
-        self._next: Plan | None = None
+        self._next: Prepared | None = None
         self.tunings = Tunings()
-        self._use(compile_rules(book.rules, self._session, book.set_aside))
-        _announce(self._plan)
+        self._use(Prepared(book, self._session, engine))
+        self._prepared.announce()
 
-    def replace(self, plan: Plan) -> None:
-        """Run `plan`, which nobody else runs, from the next batch on. For any thread."""
-        self._next = plan
-        _announce(plan)
+    def replace(self, prepared: Prepared) -> None:
+        """Run `prepared`, which nobody else runs, from the next batch on. For any thread."""
+        self._next = prepared
+        prepared.announce()
 
-    def _use(self, plan: Plan) -> None:
-        self._plan = plan
-        self._rule_columns = _rule_columns(plan)
-        self._rule_ids = [compiled.rule.id for compiled in plan.rules]
+    def _use(self, prepared: Prepared) -> None:
+        self._prepared = prepared
+        self._plan = prepared.plan
+        self._rule_columns = _rule_columns(prepared.plan)
+        self._rule_ids = [compiled.rule.id for compiled in prepared.plan.rules]
 
     @property
     def plan(self) -> Plan:
         """The compiled rules, and those set aside with their reasons."""
         return self._plan
+
+    @property
+    def prepared(self) -> Prepared:
+        """What runs."""
+        return self._prepared
 
     def detect(self, events: pa.Table) -> pa.Table:
         """The detections in `events` (columns of `EVENTS`), in the order of the events; columns of `DETECTIONS`."""
@@ -61,19 +98,28 @@ class Detector:
 
     def detect_each(self, batches: Sequence[pa.Table]) -> list[pa.Table]:
         """The detections of each batch; the batches are evaluated together."""
-        if (plan := self._next) is not None:
+        return self.evaluate(batches)[0]
+
+    def evaluate(self, batches: Sequence[pa.Table], shards: int = 1) -> tuple[list[pa.Table], list[Message]]:
+        """The detections of each batch, and the messages of all of them to the `shards` partitions of the topic `matches`."""
+        if (prepared := self._next) is not None:
             self._next = None
-            self._use(plan)
+            self._prepared.close()
+            self._use(prepared)
         events = pa.concat_tables(batches)
         known = len(self._plan.set_aside)
         matches = self._allowed(self._plan.run(self._session, events), events)
         if len(self._plan.set_aside) != known:
-            _count_rules(self._plan)
+            self._prepared.count()
         metrics.EVENTS_EVALUATED.inc(events.num_rows)
-        self._count_matches(matches)
-        found = self._detections(events, matches)
-        ends = np.searchsorted(matches.rows, np.cumsum([batch.num_rows for batch in batches]))
-        return [found.slice(start, end - start) for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+        ends = np.cumsum([batch.num_rows for batch in batches])
+        messages = self._prepared.dispatcher.messages(events, matches, ends.tolist(), shards)
+        loud = self._prepared.loud[matches.rules]
+        told = Matches(matches.rules[loud], matches.rows[loud])
+        self._count_matches(told)
+        found = self._detections(events, told)
+        cuts = np.searchsorted(told.rows, ends)
+        return [found.slice(start, end - start) for start, end in zip([0, *cuts[:-1]], cuts, strict=True)], messages
 
     def _allowed(self, matches: Matches, events: pa.Table) -> Matches:
         """Without those of rules that are off at the agency."""
@@ -101,19 +147,9 @@ class Detector:
             metrics.DETECTIONS.labels(self._plan.rules[index].rule.id).inc(int(count))
 
     def close(self) -> None:
-        """Give the session back."""
+        """Give the sessions back."""
+        self._prepared.close()
         self._session.close()
-
-
-def _announce(plan: Plan) -> None:
-    for error in plan.set_aside:
-        _log.warning("detect.rule_set_aside", file=error.file, line=error.line, reason=error.reason)
-    _count_rules(plan)
-
-
-def _count_rules(plan: Plan) -> None:
-    metrics.RULES_LOADED.labels("active").set(len(plan.active))
-    metrics.RULES_LOADED.labels("set_aside").set(len(plan.set_aside))
 
 
 def _rule_columns(plan: Plan) -> dict[str, pa.Array]:
@@ -133,18 +169,21 @@ class DetectStage:
 
     Each message with matches gives one message of all its detections on the same partition; so all rows of a raw offset stay together
     and raw offsets do not go back. A repeated batch gives the same detections again: their ids are the same, and readers drop them.
+    So do the readers of `matches`, whose messages may be cut otherwise the second time.
     """
 
     def __init__(self, bus: Bus, detector: Detector) -> None:
         self._bus = bus
         self._detector = detector
+        self._shards = 0
 
     async def handle(self, records: Sequence[Record], generation: int) -> None:  # noqa: ARG002 - nothing is kept between batches
-        """Detect in `records` and produce; on return the detections are durable. BusError and StoreError when that failed."""
+        """Detect in `records` and produce; on return the detections and matches are durable. BusError and StoreError when that failed."""
         decoded = [(record, batch) for record in records if (batch := _events_of(record)) is not None]
         if not decoded:
             return
-        found = await asyncio.to_thread(self._detector.detect_each, [batch for _, batch in decoded])
+        self._shards = self._shards or len(await self._bus.end_offsets(topics.MATCHES))
+        found, matches = await asyncio.to_thread(self._detector.evaluate, [batch for _, batch in decoded], self._shards)
         messages = [
             Message(arrow.encode(detections), partition=record.partition)
             for (record, _), detections in zip(decoded, found, strict=True)
@@ -152,6 +191,8 @@ class DetectStage:
         ]
         if messages:
             await self._bus.produce(topics.DETECTIONS, messages)
+        if matches:
+            await self._bus.produce(topics.MATCHES, matches)
 
 
 def _events_of(record: Record) -> pa.Table | None:
