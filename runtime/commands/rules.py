@@ -19,8 +19,10 @@ from detect.correlation.sequences import match_sequences
 from detect.match import match_cases
 from runtime.bootstrap import rule_book
 from runtime.commands.options import AsJson, Config
+from runtime.commands.rule_test import try_samples
 
 app = typer.Typer(add_completion=False, help="Try, list and check Sigma rules.", no_args_is_help=True)
+app.command("test")(try_samples)
 
 
 @app.command("match")
