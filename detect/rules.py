@@ -132,14 +132,14 @@ Read = Rule | RuleFilter | Correlation
 
 
 def load(folders: Iterable[Path], placeholders: Placeholders | None = None, disabled: Collection[str] = ()) -> RuleBook:
-    """Every rule of every `.yml` and `.yaml` file under `folders` but those whose id is `disabled`, filters applied.
+    """Every rule of every `.yml` and `.yaml` file under `folders` (or of one file) but those whose id is `disabled`, filters applied.
 
     Files `*.samples.yml` are not rules.
     """
     found: list[Read] = []
     errors: list[RuleError] = []
     for folder in folders:
-        if not folder.is_dir():
+        if not folder.exists():
             errors.append(RuleError(folder, "there is no such folder of rules"))
         for path in rule_files(folder):
             try:
@@ -160,7 +160,9 @@ def suppress_of(custom: Mapping[str, Any]) -> Suppression | None:
 
 
 def rule_files(folder: Path) -> list[Path]:
-    """The files of rules under `folder`, in order of path; none when there is no such folder."""
+    """The files of rules under `folder`, in order of path, or the one file that it is; none when there is no such folder."""
+    if folder.is_file():
+        return [folder]
     return sorted(path for path in folder.rglob("*") if path.suffix in (".yml", ".yaml") and ".samples." not in path.name)
 
 

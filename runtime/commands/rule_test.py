@@ -17,7 +17,7 @@ from detect.rules import Rule
 from detect.ruleset import SETTINGS, compile_rules
 from ingest import parser
 from ingest.compile import ParserSet
-from runtime import rule_samples
+from runtime import logs, rule_samples
 from runtime.bootstrap import rule_book
 from runtime.commands.options import AsJson, Config
 
@@ -28,6 +28,7 @@ def try_samples(
     as_json: AsJson = False,
 ) -> None:
     """Run the raw lines beside rules through the real parsers and rules, and show what comes out otherwise than they say."""
+    logs.configure("error")
     settings = config.load(config_file)
     own = settings.intake.parsers_folder
     parsers = ParserSet.load(parser.FOLDER, own) if own else ParserSet.load()

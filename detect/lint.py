@@ -1,0 +1,77 @@
+"""What a rule could do better: pySigma's validators and our own wishes. Nothing here keeps a rule from running."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from sigma.collection import SigmaCollection
+from sigma.rule import SigmaRule
+from sigma.rule.base import SigmaYAMLLoader
+from sigma.validation import SigmaValidator
+from sigma.validators.core import validators
+
+from detect.ruleset import CompiledRule
+
+NEED_INTERNET: Final = frozenset(("attacktag", "d3_fendtag"))
+"""Validators that fetch the lists of MITRE ATT&CK and D3FEND when they run; an installation may have no internet at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Warning:  # noqa: A001 - what the command calls it
+    """A wish about a rule. `line` counts from 1; 0 when unknown."""
+
+    file: str
+    line: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.reason}" if self.line else f"{self.file}: {self.reason}"
+
+
+def warnings(files: Sequence[Path], compiled: Sequence[CompiledRule]) -> Iterator[Warning]:
+    """What `files` could do better; `compiled` are the rules of them that run. Files that cannot be read are passed over."""
+    yield from _of_pysigma(files)
+    for file in files:
+        for document in _documents(file):
+            for reason in _wishes(document):
+                yield Warning(str(file), 0, f"{document.get('title')!r}: {reason}")
+        if not file.with_suffix(".samples.yml").exists():
+            yield Warning(str(file), 0, "no samples: put raw lines that must match and must not into a .samples.yml beside it")
+    for one in compiled:
+        if one.unknown:
+            names = ", ".join(sorted(one.unknown))
+            yield Warning(one.rule.file, one.rule.line, f"no event of ours has the fields {names}: the parts that test them never hold")
+
+
+def _of_pysigma(files: Sequence[Path]) -> Iterator[Warning]:
+    """The validators that work without internet, as `sigma check` runs them."""
+    judge = SigmaValidator([validator for name, validator in validators.items() if name not in NEED_INTERNET])
+    collection = SigmaCollection.load_ruleset(list(files), collect_errors=True)
+    sound = [rule for rule in collection.rules if not rule.errors]
+    for issue in judge.validate_rules(rule for rule in sound if isinstance(rule, SigmaRule)):
+        for rule in issue.rules:
+            more = ", ".join(f"{name} {value}" for name, value in vars(issue).items() if name != "rules")
+            reason = f"pySigma ({issue.severity.name.lower()}): {issue.description}"
+            yield Warning(str(rule.source.path) if rule.source else rule.title, 0, f"{reason} ({more})" if more else reason)
+
+
+def _documents(file: Path) -> list[dict[str, Any]]:
+    try:
+        found = list(yaml.load_all(file.read_text("utf-8"), SigmaYAMLLoader))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return []
+    return [document for document in found if isinstance(document, dict) and ("detection" in document or "correlation" in document)]
+
+
+def _wishes(document: dict[str, Any]) -> Iterator[str]:
+    tags = document.get("tags")
+    if not isinstance(tags, list) or not any(str(tag).startswith("attack.") for tag in tags):
+        yield "no tag of ATT&CK: it is missing in the table of `bongsu rules coverage`"
+    if not document.get("falsepositives"):
+        yield "no falsepositives: say what else looks like this"
+    if not document.get("level"):
+        yield "no level: it counts as medium"
