@@ -46,7 +46,6 @@ from detect.tree import (
 )
 
 _LONGEST: Final = 200  # characters of a value that are shown
-_KEYWORD: Final = "(the whole line)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +171,9 @@ def _short(text: str) -> str:
 
 def said(item: Item) -> str:
     """The test in words, near to how Sigma writes it."""
-    return f"{item.field or _KEYWORD} {_test(item.test)}"
+    if item.field is None:
+        return f"the line contains {_test(item.test).removeprefix('is ').removeprefix('contains ')}"
+    return f"{item.field} {_test(item.test)}"
 
 
 def _test(test: Test) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
-from sigma.collection import SigmaCollection
-from sigma.rule import SigmaRule
+from sigma.exceptions import SigmaRuleLocation
+from sigma.rule import SigmaDetectionItem, SigmaRule
 from sigma.rule.base import SigmaYAMLLoader
 from sigma.validation import SigmaValidator
 from sigma.validators.core import validators
@@ -33,12 +33,18 @@ class Warning:  # noqa: A001 - what the command calls it
 
 
 def warnings(files: Sequence[Path], compiled: Sequence[CompiledRule]) -> Iterator[Warning]:
-    """What `files` could do better; `compiled` are the rules of them that run. Files that cannot be read are passed over."""
-    yield from _of_pysigma(files)
+    """What `files` could do better, by file; `compiled` are the rules of them that run. Files that cannot be read are passed over."""
+    yield from sorted(_warnings(files, compiled), key=lambda one: (one.file, one.line, one.reason))
+
+
+def _warnings(files: Sequence[Path], compiled: Sequence[CompiledRule]) -> Iterator[Warning]:
+    documents = [(file, document) for file in files for document in _documents(file)]
+    running = {one.rule.id for one in compiled}
+    yield from _of_pysigma([(file, document) for file, document in documents if str(document.get("id", "")) in running])
+    for file, document in documents:
+        for reason in _wishes(document):
+            yield Warning(str(file), 0, f"{document.get('title')!r}: {reason}")
     for file in files:
-        for document in _documents(file):
-            for reason in _wishes(document):
-                yield Warning(str(file), 0, f"{document.get('title')!r}: {reason}")
         if not file.with_suffix(".samples.yml").exists():
             yield Warning(str(file), 0, "no samples: put raw lines that must match and must not into a .samples.yml beside it")
     for one in compiled:
@@ -47,16 +53,19 @@ def warnings(files: Sequence[Path], compiled: Sequence[CompiledRule]) -> Iterato
             yield Warning(one.rule.file, one.rule.line, f"no event of ours has the fields {names}: the parts that test them never hold")
 
 
-def _of_pysigma(files: Sequence[Path]) -> Iterator[Warning]:
+def _of_pysigma(documents: Iterable[tuple[Path, dict[str, Any]]]) -> Iterator[Warning]:
     """The validators that work without internet, as `sigma check` runs them."""
     judge = SigmaValidator([validator for name, validator in validators.items() if name not in NEED_INTERNET])
-    collection = SigmaCollection.load_ruleset(list(files), collect_errors=True)
-    sound = [rule for rule in collection.rules if not rule.errors]
-    for issue in judge.validate_rules(rule for rule in sound if isinstance(rule, SigmaRule)):
+    rules = [SigmaRule.from_dict(document, collect_errors=True, source=SigmaRuleLocation(file)) for file, document in documents]
+    for issue in judge.validate_rules(rule for rule in rules if not rule.errors):
+        more = ", ".join(f"{name} {_short(value)}" for name, value in vars(issue).items() if name != "rules")
+        reason = f"pySigma ({issue.severity.name.lower()}): {issue.description}{f' ({more})' if more else ''}"
         for rule in issue.rules:
-            more = ", ".join(f"{name} {value}" for name, value in vars(issue).items() if name != "rules")
-            reason = f"pySigma ({issue.severity.name.lower()}): {issue.description}"
-            yield Warning(str(rule.source.path) if rule.source else rule.title, 0, f"{reason} ({more})" if more else reason)
+            yield Warning(str(rule.source.path) if rule.source else "", 0, f"{rule.title!r}: {reason}")
+
+
+def _short(value: Any) -> str:
+    return f"of the field {value.field}" if isinstance(value, SigmaDetectionItem) else str(value)
 
 
 def _documents(file: Path) -> list[dict[str, Any]]:

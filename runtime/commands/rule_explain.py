@@ -28,6 +28,8 @@ from runtime.commands.options import AsJson, Config
 RuleFile = Annotated[Path, typer.Option("--rule", help="The file of the rule.")]
 RuleTitle = Annotated[str, typer.Option("--id", help="Which rule, where the file holds several: its id or title.")]
 
+_MOST_ALTERNATIVES = 5  # shown of an `any of` that holds, where most do not
+
 
 def show(
     rule_file: RuleFile,
@@ -124,8 +126,13 @@ def _event(engine: Engine, line: str, config_file: Path | None) -> pa.Table:
 
 def _print(part: Part, depth: int) -> None:
     name = f"{part.name}: " if part.name else ""
-    value = "" if part.parts or part.what.startswith("(") else f"   [{'absent' if part.value is None else part.value}]"
+    value = "" if part.parts or part.what.startswith("the line ") else f"   [{'absent' if part.value is None else part.value}]"
     remark = f"   ({part.remark})" if part.remark else ""
     typer.echo(f"{'  ' * depth}{'yes' if part.holds else 'no '} {name}{part.what}{value}{remark}")
-    for inner in part.parts:
+    shown = part.parts
+    if part.what == "any of" and part.holds and len(shown) > _MOST_ALTERNATIVES:
+        shown = tuple(inner for inner in shown if inner.holds)
+    for inner in shown:
         _print(inner, depth + 1)
+    if others := len(part.parts) - len(shown):
+        typer.echo(f"{'  ' * (depth + 1)}no  {others} others")
