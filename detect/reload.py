@@ -23,6 +23,7 @@ from core.database import Database
 from core.engine import Engine
 from core.errors import BongsuError
 from detect import published, tuning
+from detect.correlation.stage import CorrelateStage
 from detect.published import Snapshot
 from detect.rules import RuleBook, rule_files
 from detect.ruleset import SETTINGS
@@ -78,6 +79,21 @@ async def look_for_ever(look: Callable[[], None], every: float = EVERY_SECONDS) 
         except Exception as error:  # noqa: BLE001 - the loop's boundary: the rules that run must go on, whatever became of new ones
             metrics.RULES_RELOADED.labels("failed").inc()
             _log.error("rules.not_renewed", error=str(error), exc_info=None if isinstance(error, BongsuError | OSError) else error)
+
+
+class CorrelationWatcher:
+    """Keeps the correlations of a stage, and their tunings, as the files and the database have them."""
+
+    def __init__(self, stage: CorrelateStage, database: Database, rules: RuleFiles) -> None:
+        """`stage` runs the book of `rules`."""
+        self._stage = stage
+        self._database = database
+        self._files = FileWatcher(rules, stage.replace)
+
+    def look(self) -> None:
+        """Take what changed since the last look. What it raises may have passed by the next."""
+        self._files.look()
+        self._stage.tunings = tuning.read(self._database)
 
 
 class RuleWatcher:

@@ -113,7 +113,7 @@ class Detector:
             self._prepared.count()
         metrics.EVENTS_EVALUATED.inc(events.num_rows)
         ends = np.cumsum([batch.num_rows for batch in batches])
-        messages = self._prepared.dispatcher.messages(events, matches, ends.tolist(), shards)
+        messages = self._prepared.dispatcher.messages(events, matches, ends.tolist(), shards, self.tunings)
         loud = self._prepared.loud[matches.rules]
         told = Matches(matches.rules[loud], matches.rows[loud])
         self._count_matches(told)

@@ -6,7 +6,7 @@ Pure functions over columns, on what was read from the database last. A row for 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -49,6 +49,18 @@ class Tunings:
     def thresholds(self, correlation: Correlation, agency: str) -> tuple[Bound, ...]:
         """The bounds that hold for `correlation` at `agency`, in place of the rule's own where somebody set others."""
         return self.of(correlation.id, agency).bounds or correlation.bounds
+
+    def applied(self, correlation: Correlation, agency: str) -> Correlation | None:
+        """`correlation` as it is at `agency` ('' for one across agencies); None when it is off there."""
+        change = self.of(correlation.id, agency)
+        if not change.enabled:
+            return None
+        return replace(correlation, bounds=change.bounds or correlation.bounds, level=change.level or correlation.level)
+
+    def widened(self, correlation: Correlation) -> Correlation:
+        """`correlation` with the bounds of every agency beside its own: what all of them need is needed for it."""
+        others = [bound for (rule, _), change in self.changes.items() if rule == correlation.id for bound in change.bounds]
+        return replace(correlation, bounds=(*correlation.bounds, *others)) if others else correlation
 
     def allowed(self, rule_ids: Sequence[str], rules: Ints, agencies: pa.ChunkedArray) -> Flags:
         """Which matches count: `rules` are places in `rule_ids`, `agencies` the agency of each match."""

@@ -26,7 +26,7 @@ from core.events import DETECTIONS, EVENTS, QUARANTINE
 from core.stage import Handler, Stage
 from core.storage.writer import TableWriter, check_positions
 from detect.correlation.stage import CorrelateStage
-from detect.reload import FileWatcher, RuleFiles, RuleWatcher, look_for_ever
+from detect.reload import CorrelationWatcher, RuleFiles, RuleWatcher, look_for_ever
 from detect.stream import Detector, DetectStage
 from ingest.attribution import Attribution
 from ingest.compile import ParserSet
@@ -64,7 +64,7 @@ _NEEDS: dict[Role, frozenset[Need]] = {
     Role.NORMALISE: frozenset({"bus", "engine"}),
     Role.STORE: frozenset({"bus", "store"}),
     Role.DETECT: frozenset({"bus", "engine", "database"}),
-    Role.CORRELATE: frozenset({"bus", "store"}),
+    Role.CORRELATE: frozenset({"bus", "store", "database"}),
     Role.RESPOND: frozenset({"bus", "database"}),
     Role.API: frozenset({"bus", "store", "database"}),
 }
@@ -159,7 +159,7 @@ class _Assembly:
         if Role.RESPOND in roles:
             self._add_stage("respond", topics.DETECTIONS, RespondStage(parts.database, parts.settings, parts.clock).handle)
         if Role.CORRELATE in roles:
-            self._add_correlate()
+            await self._add_correlate()
         if Role.DETECT in roles:
             await self._add_detect()
         if Role.STORE in roles:
@@ -197,13 +197,14 @@ class _Assembly:
         self.services.append(TaskService("rules", lambda: look_for_ever(watcher.look)))
         self._add_stage("detect", topics.EVENTS, DetectStage(parts.bus, detector).handle, _DETECT_BYTES)
 
-    def _add_correlate(self) -> None:
+    async def _add_correlate(self) -> None:
         parts = self._parts
         detect = parts.settings.detect
         rules = RuleFiles(rule_folders(detect), lambda: rule_book(detect))
         stage = CorrelateStage(parts.bus, parts.store, rules.book, parts.clock, timedelta(hours=detect.lateness_hours))
         # Sooner than the detectors look, so that their matches of a new correlation find it known.
-        watcher = FileWatcher(rules, stage.replace)
+        watcher = CorrelationWatcher(stage, parts.database, rules)
+        await asyncio.to_thread(watcher.look)
         self.services.append(TaskService("correlations", lambda: look_for_ever(watcher.look, 1.0)))
         self._add_stage("correlate", topics.MATCHES, stage.handle, _CORRELATE_BYTES)
 

@@ -40,6 +40,7 @@ from detect.correlation.judge import Judge
 from detect.correlation.members import ROWS
 from detect.correlation.resolve import resolve
 from detect.rules import RuleBook
+from detect.tuning import Tunings
 
 _MOST_ROWS: Final = 50_000  # judged together, about: messages are never split
 _EPOCH: Final = "corr"
@@ -56,7 +57,10 @@ class _Matches:
 
 
 class CorrelateStage:
-    """`handle` is the handler (`core.stage.Stage` on the topic `matches`). `lateness`: how late an event may come and still be joined."""
+    """`handle` is the handler (`core.stage.Stage` on the topic `matches`). `lateness`: how late an event may come and still be joined.
+
+    `tunings` may be set by any thread.
+    """
 
     def __init__(self, bus: Bus, store: Store, book: RuleBook, clock: Clock, lateness: timedelta) -> None:
         self._bus = bus
@@ -64,6 +68,7 @@ class CorrelateStage:
         self._clock = clock
         self._lateness_ms = lateness // timedelta(milliseconds=1)
         self._next: RuleBook | None = None
+        self.tunings = Tunings()
         self._use(book)
         self._writer = TableWriter(store, MATCHES)
         self._generation: int | None = None
@@ -118,7 +123,9 @@ class CorrelateStage:
             return FIRINGS.schema.empty_table()
         reach = {one.shard: one.offset for one in part}  # the last of each shard
         oldest = pc.min(rows["received_at"].cast(pa.int64())).as_py()
-        fired = await self._judge.fired(rows.select(ROWS.names), Seen(oldest - self._longest_ms - self._lateness_ms, epoch, reach))
+        fired = await self._judge.fired(
+            rows.select(ROWS.names), Seen(oldest - self._longest_ms - self._lateness_ms, epoch, reach), self.tunings
+        )
         firings = await asyncio.to_thread(self._placed, fired, rows, f"{_EPOCH}{epoch}", reach)
         if firings.num_rows:
             token = "/".join([FIRINGS.name, epoch, *(f"{shard}-{offset}" for shard, offset in sorted(reach.items()))])
