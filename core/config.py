@@ -238,6 +238,7 @@ class RespondSettings(_Section):
     evidence_per_incident: int = Field(
         default=200, ge=1, description="Raw lines copied into an incident; the rest are counted and stay in the store"
     )
+    longest_silence_days: int = Field(default=90, ge=1, le=366, description="A silence over detections ends after this at the latest")
 
 
 class ApiSettings(_Section):

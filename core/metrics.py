@@ -37,9 +37,13 @@ CORRELATIONS_NOT_JUDGED = Counter(
     "bongsu_correlations_not_judged_total", "Times a key of a correlation had more matches within reach than can be looked at", ["rule"]
 )
 RULES_LOADED = Gauge("bongsu_rules", "Rules by state", ["state"])
+RULES_RELOADED = Counter("bongsu_rules_reloaded_total", "Times the rules were read anew because a file changed", ["outcome"])
+DETECTIONS_OFF = Counter("bongsu_switched_off_detections_total", "Detections left out because the rule is off at the agency", ["rule"])
 
 # Respond
 INCIDENTS_OPENED = Counter("bongsu_incidents_opened_total", "Incidents opened", ["severity"])
+DETECTIONS_SILENCED = Counter("bongsu_silenced_detections_total", "Detections that a silence kept from incidents")
+DETECTIONS_SUPPRESSED = Counter("bongsu_suppressed_detections_total", "Detections counted in an incident without keeping their line")
 
 # Every stage
 STAGE_BATCHES = Counter("bongsu_stage_batches_total", "Batches handled", ["stage"])

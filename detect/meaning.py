@@ -72,6 +72,11 @@ def tree_of(detections: SigmaDetections, placeholders: Placeholders) -> Node:
     return trees[0] if len(trees) == 1 else AnyOf(trees)
 
 
+def parts_of(detections: SigmaDetections, placeholders: Placeholders) -> dict[str, Node]:
+    """The tree of each detection by its name; MeaningError when one cannot be read."""
+    return {str(name): _detection(detection, placeholders) for name, detection in detections.detections.items()}
+
+
 def _detection(detection: SigmaDetection, placeholders: Placeholders) -> Node:
     nodes = tuple(
         _item(child, placeholders) if isinstance(child, SigmaDetectionItem) else _detection(child, placeholders)

@@ -28,6 +28,7 @@ from sigma.rule.logsource import SigmaLogSource
 
 import detect.modifiers  # noqa: F401 - puts the encodings right in pySigma's table before any rule is read
 from core.errors import RuleError
+from core.rule_records import Suppression, suppression
 from detect.correlation import definition
 from detect.correlation.definition import Correlation
 from detect.meaning import Placeholders, tree_of
@@ -131,16 +132,16 @@ Read = Rule | RuleFilter | Correlation
 
 
 def load(folders: Iterable[Path], placeholders: Placeholders | None = None, disabled: Collection[str] = ()) -> RuleBook:
-    """Every rule of every `.yml` and `.yaml` file under `folders` but those whose id is `disabled`, filters applied.
+    """Every rule of every `.yml` and `.yaml` file under `folders` (or of one file) but those whose id is `disabled`, filters applied.
 
     Files `*.samples.yml` are not rules.
     """
     found: list[Read] = []
     errors: list[RuleError] = []
     for folder in folders:
-        if not folder.is_dir():
+        if not folder.exists():
             errors.append(RuleError(folder, "there is no such folder of rules"))
-        for path in sorted(p for p in folder.rglob("*") if p.suffix in (".yml", ".yaml") and ".samples." not in p.name):
+        for path in rule_files(folder):
             try:
                 text = path.read_text("utf-8")
             except (OSError, UnicodeDecodeError) as error:
@@ -150,6 +151,19 @@ def load(folders: Iterable[Path], placeholders: Placeholders | None = None, disa
             found += read
             errors += wrong
     return _bound([one for one in found if one.id not in disabled], errors)
+
+
+def suppress_of(custom: Mapping[str, Any]) -> Suppression | None:
+    """What a rule with these attributes suppresses (`custom: suppress:`); ValueError when it cannot be read."""
+    ours = custom.get("custom")
+    return suppression(ours["suppress"]) if isinstance(ours, Mapping) and "suppress" in ours else None
+
+
+def rule_files(folder: Path) -> list[Path]:
+    """The files of rules under `folder`, in order of path, or the one file that it is; none when there is no such folder."""
+    if folder.is_file():
+        return [folder]
+    return sorted(path for path in folder.rglob("*") if path.suffix in (".yml", ".yaml") and ".samples." not in path.name)
 
 
 def parse(text: str, file: str, placeholders: Placeholders | None = None, *, strict: bool = True) -> RuleBook:
@@ -220,6 +234,7 @@ def _read(document: dict[str, Any], file: str, line: int, placeholders: Placehol
         raise RuleError(file, "; ".join(_said(fault) for fault in faults), line)
     if strict and parsed.id is None:
         raise RuleError(file, "it has no id; give it a new UUID", line)
+    suppress_of(parsed.custom_attributes)
     logsource = _logsource(parsed.logsource)
     if isinstance(parsed, SigmaFilter):
         references = parsed.filter.rules
@@ -254,6 +269,7 @@ def _correlation(document: dict[str, Any], file: str, line: int, digest: str, st
         raise RuleError(file, "; ".join(str(fault) for fault in faults), line)
     if strict and about["id"] is None:
         raise RuleError(file, "it has no id; give it a new UUID", line)
+    suppress_of(about.get("custom_attributes") or {})
     return definition.read(
         document["correlation"],
         file,

@@ -26,34 +26,71 @@ from detect.correlation.dispatch import Dispatcher
 from detect.correlation.resolve import resolve
 from detect.rules import Rule, RuleBook
 from detect.ruleset import SETTINGS, Matches, Plan, compile_rules
+from detect.tuning import Tunings
 
 _SAID: Final = {"kind": "rule", "origin": "stream", "details": ""}
 _log = structlog.get_logger()
 
 
+class Prepared:
+    """The rules and correlations of a book, compiled with `session` and ready to run. For one thread at a time."""
+
+    def __init__(self, book: RuleBook, session: Session, engine: Engine) -> None:
+        resolved = resolve(book)
+        self.plan: Plan = compile_rules(book.rules, session, (*book.set_aside, *resolved.set_aside))
+        self.correlations = resolved.correlations
+        self.dispatcher = Dispatcher(resolved, self.plan, engine)
+        self.loud = np.array([compiled.rule.hash not in resolved.silent for compiled in self.plan.rules], np.bool_)
+
+    def announce(self) -> None:
+        """Say in the log what is set aside, and count."""
+        for error in self.plan.set_aside:
+            _log.warning("detect.rule_set_aside", file=error.file, line=error.line, reason=error.reason)
+        self.count()
+
+    def count(self) -> None:
+        metrics.RULES_LOADED.labels("active").set(len(self.plan.active) + len(self.correlations))
+        metrics.RULES_LOADED.labels("set_aside").set(len(self.plan.set_aside))
+
+    def close(self) -> None:
+        """End what runs for it."""
+        self.dispatcher.close()
+
+
 class Detector:
     """Runs a rule set on batches of events. For one thread at a time, and blocking: the engine works outside the GIL.
 
-    `threads` is how many threads of the engine one batch may take. StoreError when the engine fails.
+    `threads` is how many threads of the engine one batch may take. StoreError when the engine fails. `tunings` may be set by any thread.
     """
 
     def __init__(self, engine: Engine, book: RuleBook, clock: Clock, *, threads: int = 1) -> None:
         self._session: Session = engine.session({**SETTINGS, "max_threads": threads})
         self._clock = clock
-        resolved = resolve(book)
-        self._plan: Plan = compile_rules(book.rules, self._session, (*book.set_aside, *resolved.set_aside))
-        self._correlations = len(resolved.correlations)
-        self._dispatcher = Dispatcher(resolved, self._plan, engine)
-        self._loud = np.array([compiled.rule.hash not in resolved.silent for compiled in self._plan.rules], np.bool_)
-        self._rule_columns = _rule_columns(self._plan)
-        for error in self._plan.set_aside:
-            _log.warning("detect.rule_set_aside", file=error.file, line=error.line, reason=error.reason)
-        self._count_rules()
+        self._next: Prepared | None = None
+        self.tunings = Tunings()
+        self._use(Prepared(book, self._session, engine))
+        self._prepared.announce()
+
+    def replace(self, prepared: Prepared) -> None:
+        """Run `prepared`, which nobody else runs, from the next batch on. For any thread."""
+        self._next = prepared
+        prepared.announce()
+
+    def _use(self, prepared: Prepared) -> None:
+        self._prepared = prepared
+        self._plan = prepared.plan
+        self._rule_columns = _rule_columns(prepared.plan)
+        self._rule_ids = [compiled.rule.id for compiled in prepared.plan.rules]
 
     @property
     def plan(self) -> Plan:
         """The compiled rules, and those set aside with their reasons."""
         return self._plan
+
+    @property
+    def prepared(self) -> Prepared:
+        """What runs."""
+        return self._prepared
 
     def detect(self, events: pa.Table) -> pa.Table:
         """The detections in `events` (columns of `EVENTS`), in the order of the events; columns of `DETECTIONS`."""
@@ -65,25 +102,39 @@ class Detector:
 
     def evaluate(self, batches: Sequence[pa.Table], shards: int = 1) -> tuple[list[pa.Table], list[Message]]:
         """The detections of each batch, and the messages of all of them to the `shards` partitions of the topic `matches`."""
+        if (prepared := self._next) is not None:
+            self._next = None
+            self._prepared.close()
+            self._use(prepared)
         events = pa.concat_tables(batches)
         known = len(self._plan.set_aside)
-        matches = self._plan.run(self._session, events)
+        matches = self._allowed(self._plan.run(self._session, events), events)
         if len(self._plan.set_aside) != known:
-            self._count_rules()
+            self._prepared.count()
         metrics.EVENTS_EVALUATED.inc(events.num_rows)
         ends = np.cumsum([batch.num_rows for batch in batches])
-        messages = self._dispatcher.messages(events, matches, ends.tolist(), shards)
-        loud = self._loud[matches.rules]
+        messages = self._prepared.dispatcher.messages(events, matches, ends.tolist(), shards, self.tunings)
+        loud = self._prepared.loud[matches.rules]
         told = Matches(matches.rules[loud], matches.rows[loud])
         self._count_matches(told)
         found = self._detections(events, told)
         cuts = np.searchsorted(told.rows, ends)
         return [found.slice(start, end - start) for start, end in zip([0, *cuts[:-1]], cuts, strict=True)], messages
 
+    def _allowed(self, matches: Matches, events: pa.Table) -> Matches:
+        """Without those of rules that are off at the agency."""
+        counts = self.tunings.allowed(self._rule_ids, matches.rules, events["agency"].take(pa.array(matches.rows)))
+        if counts.all():
+            return matches
+        for index, count in zip(*np.unique(matches.rules[~counts], return_counts=True), strict=True):
+            metrics.DETECTIONS_OFF.labels(self._rule_ids[index]).inc(int(count))
+        return Matches(matches.rules[counts], matches.rows[counts])
+
     def _detections(self, events: pa.Table, matches: Matches) -> pa.Table:
         rows = events.take(pa.array(matches.rows))
         position = [pc.cast(rows.column(name), pa.string()) for name in ("raw_epoch", "raw_partition", "raw_offset", "raw_line")]
         columns = {name: values.take(pa.array(matches.rules)) for name, values in self._rule_columns.items()}
+        columns["rule_level"] = self.tunings.levels(self._rule_ids, matches.rules, rows.column("agency"), columns["rule_level"])
         event_id = pc.binary_join_element_wise(*position, "-")
         columns["detection_id"] = pc.binary_join_element_wise(columns["rule_id"], event_id, ":")
         columns |= {name: pa.repeat(pa.scalar(word), len(matches.rows)) for name, word in _SAID.items()}
@@ -91,17 +142,13 @@ class Detector:
         ordered = [columns[name] if name in columns else rows.column(name) for name in DETECTIONS.names]
         return pa.table(ordered, schema=DETECTIONS.schema)
 
-    def _count_rules(self) -> None:
-        metrics.RULES_LOADED.labels("active").set(len(self._plan.active) + self._correlations)
-        metrics.RULES_LOADED.labels("set_aside").set(len(self._plan.set_aside))
-
     def _count_matches(self, matches: Matches) -> None:
         for index, count in zip(*np.unique(matches.rules, return_counts=True), strict=True):
             metrics.DETECTIONS.labels(self._plan.rules[index].rule.id).inc(int(count))
 
     def close(self) -> None:
         """Give the sessions back."""
-        self._dispatcher.close()
+        self._prepared.close()
         self._session.close()
 
 

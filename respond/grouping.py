@@ -103,18 +103,25 @@ def with_entity(findings: pa.Table) -> pa.Table:
     return findings.append_column("entity_kind", kind).append_column("entity_value", value)
 
 
-def cluster(findings: pa.Table, window_ms: int) -> Clustered:
-    """The clusters of `findings` (from `with_entity`), in order of first event within each group."""
+def cluster(findings: pa.Table, window_ms: int, since: Ints | None = None) -> Clustered:
+    """The clusters of `findings` (from `with_entity`), in order of first event within each group.
+
+    `since` gives for each finding an instant (milliseconds) it belongs together with, be it ever so far from its own.
+    """
     if not findings.num_rows:
         return Clustered((), np.empty(0, np.int64))
     group = _group_numbers(findings)
     times = _numbers(findings["event_time"].cast(pa.int64()))
-    order = np.lexsort((times, group))
+    first, last = (times, times) if since is None else (np.minimum(times, since), np.maximum(times, since))
+    order = np.lexsort((first, group))
+    # The latest end so far in the group: groups are lifted, one after the other, above all that stands before.
+    lift = group[order] * int(last.max() - first.min() + 1)
+    reached = np.maximum.accumulate(last[order] + lift) - lift
     starts = np.ones(len(order), bool)
-    starts[1:] = (np.diff(group[order]) != 0) | (np.diff(times[order]) > window_ms)
+    starts[1:] = (np.diff(group[order]) != 0) | (first[order][1:] - reached[:-1] > window_ms)
     of_row = np.empty(len(order), np.int64)
     of_row[order] = np.cumsum(starts) - 1
-    return Clustered(_described(findings, times, of_row), of_row)
+    return Clustered(_described(findings, first, last, of_row), of_row)
 
 
 def _group_numbers(findings: pa.Table) -> Ints:
@@ -130,25 +137,26 @@ def _numbers(column: pa.ChunkedArray | pa.Array) -> Ints:
     return np.asarray(column.to_numpy(zero_copy_only=False) if isinstance(column, pa.Array) else column.to_numpy()).astype(np.int64)
 
 
-def _described(findings: pa.Table, times: Ints, of_row: Ints) -> list[Cluster]:
+def _described(findings: pa.Table, first: Ints, last: Ints, of_row: Ints) -> list[Cluster]:
     keyed = pa.table(
         {
             "cluster": of_row,
-            "time": times,
+            "first": first,
+            "last": last,
             **{
                 name: findings[name]
                 for name in ("rule_id", "agency", "entity_kind", "entity_value", "rule_title", "rule_level", "rule_tags")
             },
         }
     )
-    first = [(name, "min") for name in ("rule_id", "agency", "entity_kind", "entity_value", "rule_title")]
-    spans = [("time", "min"), ("time", "max"), ([], "count_all")]
+    names = [(name, "min") for name in ("rule_id", "agency", "entity_kind", "entity_value", "rule_title")]
+    spans = [("first", "min"), ("last", "max"), ([], "count_all")]
     words = [("rule_level", "distinct"), ("rule_tags", "distinct")]
-    found = keyed.group_by("cluster", use_threads=False).aggregate([*first, *spans, *words]).sort_by("cluster")
+    found = keyed.group_by("cluster", use_threads=False).aggregate([*names, *spans, *words]).sort_by("cluster")
     return [
         Cluster(
             key=Key(row["rule_id_min"], row["agency_min"], row["entity_kind_min"], row["entity_value_min"]),
-            span=Span(row["time_min"], row["time_max"]),
+            span=Span(row["first_min"], row["last_max"]),
             detections=row["count_all"],
             level=worst(*row["rule_level_distinct"]),
             title=row["rule_title_min"],

@@ -168,7 +168,7 @@ def counts(session: Session, scope: Scope) -> Counts:
     """Counts for the dashboard; a state or severity without incidents is not named."""
     grouped = (
         sa.select(Incident.state, Incident.severity, sa.func.count())
-        .where(_visible(scope), Incident.merged_into_id.is_(None), Incident.exercise.is_(False))
+        .where(visible(scope), Incident.merged_into_id.is_(None), Incident.exercise.is_(False))
         .group_by(Incident.state, Incident.severity)
     )
     by_state: dict[str, int] = {}
@@ -212,7 +212,8 @@ def transition(session: Session, scope: Scope, actor: str, number: str, to: Stat
     return _summary(incident, None)
 
 
-def _visible(scope: Scope) -> sa.ColumnElement[bool]:
+def visible(scope: Scope) -> sa.ColumnElement[bool]:
+    """That an incident is within `scope`, for a query."""
     if scope is None:
         return sa.true()
     return Incident.agency.in_(scope - {UNKNOWN_AGENCY})
@@ -221,7 +222,7 @@ def _visible(scope: Scope) -> sa.ColumnElement[bool]:
 def _summaries(scope: Scope) -> sa.Select[Incident, str | None]:
     """Incidents in scope, each with the number of the one it was merged into."""
     merged_into = sa.select(_Other.number).where(_Other.id == Incident.merged_into_id).scalar_subquery()
-    return sa.select(Incident, merged_into).where(_visible(scope))
+    return sa.select(Incident, merged_into).where(visible(scope))
 
 
 def _conditions(filters: Filters) -> list[sa.ColumnElement[bool]]:

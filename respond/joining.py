@@ -26,6 +26,7 @@ from respond.audit import Change
 from respond.grouping import Cluster, Ints, Span
 from respond.models import Incident, IncidentCounter, IncidentEntity, IncidentEvidence
 from respond.states import ENDED, State
+from respond.suppression import SuppressedGroup
 
 ACTOR: Final = "system:respond"
 _KEYS_AT_A_TIME = 5000
@@ -134,7 +135,8 @@ def _absorb(session: Session, stays: Incident, other: Incident, at: datetime) ->
     other.detections = other.evidence_kept = 0
     other.merged_into_id = stays.id
     other.updated_at = stays.updated_at = at
-    session.execute(sa.update(IncidentEvidence).where(IncidentEvidence.incident_id == other.id).values(incident_id=stays.id))
+    for table in (IncidentEvidence, SuppressedGroup):
+        session.execute(sa.update(table).where(table.incident_id == other.id).values(incident_id=stays.id))
     moved = sa.select(
         sa.literal(stays.id),
         IncidentEntity.kind,

@@ -3,7 +3,8 @@
 Messages are handled whole, in one transaction each or several together: the incidents, their evidence and entities, the audit rows, and
 how far the partitions were read. So a batch that comes again changes nothing, and a process killed at any moment leaves all of a message
 or none of it. Findings from sources of no known agency open incidents too, of the agency `_unknown`; what a hunt found in
-history opens none: that is for who asked to decide.
+history opens none: that is for who asked to decide. What a silence holds opens and joins none (`respond.silences`), and of what a rule
+suppresses the line is not kept (`respond.suppression`).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from core.database import Database, exclusive
 from core.errors import BadMessage, StoreError
 from core.events import DETECTIONS
 from core.storage.tables import in_shape
-from respond import evidence, grouping, joining
+from respond import evidence, grouping, joining, silences, suppression
 from respond.audit import record_all
 from respond.positions import Positions
 
@@ -65,14 +66,19 @@ class RespondStage:
         positions = Positions.load(session, messages)
         fresh = pa.concat_tables([positions.fresh(message) for message in messages])
         positions.save(session)
+        at = self._clock.now()
+        fresh = silences.hold_back(session, fresh, at)
         if not fresh.num_rows:
             return joining.Joined()
         fresh = _each_once(fresh.sort_by([(name, "ascending") for name in ("raw_partition", "raw_offset", "raw_line")]))
-        found = grouping.cluster(fresh, self._window_ms)
-        joined = joining.join(session, found.clusters, self._window_ms, self._clock.now())
+        held = suppression.hold(session, grouping.with_entity(fresh))
+        found = grouping.cluster(held.findings, self._window_ms, held.since)
+        joined = joining.join(session, found.clusters, self._window_ms, at)
         of_row = joined.of_cluster[found.of_row]
-        evidence.keep_evidence(session, fresh, joined.incidents, of_row, self._evidence)
-        evidence.count_entities(session, fresh, joined.incidents, of_row)
+        shown = ~held.held
+        evidence.keep_evidence(session, held.findings.filter(pa.array(shown)), joined.incidents, of_row[shown], self._evidence)
+        evidence.count_entities(session, held.findings, joined.incidents, of_row)
+        held.save(session, joined.incidents, of_row, at)
         record_all(session, joined.changes)
         return joined
 
@@ -102,10 +108,10 @@ def _parts(records: Sequence[Record]) -> Iterator[list[pa.Table]]:
 
 
 def _findings(record: Record) -> pa.Table | None:
-    """The findings of a message with their entity; None when it cannot be read, which is logged and counted."""
+    """The findings of a message; None when it cannot be read, which is logged and counted."""
     try:
         found = _checked(arrow.decode(record.value))
-        return grouping.with_entity(found.filter(pc.not_equal(found["origin"], _HUNT)))
+        return found.filter(pc.not_equal(found["origin"], _HUNT))
     except BadMessage as error:
         metrics.MESSAGES_SKIPPED.labels("respond").inc()
         where = f"{record.topic}/{record.partition}/{record.offset}"

@@ -115,8 +115,12 @@ def make_store(settings: Settings, engine: Engine | None) -> Store:
 
 def rule_book(settings: DetectSettings) -> RuleBook:
     """The rules the settings name: our own, the operator's folders, without those switched off."""
-    own = [OWN_RULES] if settings.own_rules else []
-    return load_rules([*own, *settings.rule_folders], disabled=settings.disabled_rules)
+    return load_rules(rule_folders(settings), disabled=settings.disabled_rules)
+
+
+def rule_folders(settings: DetectSettings) -> list[Path]:
+    """Where the rules are that the settings name."""
+    return [*([OWN_RULES] if settings.own_rules else []), *settings.rule_folders]
 
 
 def _cluster_module(name: str, key: str) -> ModuleType:

@@ -35,7 +35,7 @@ COMMANDS = {
     "replay": _Command("replay", "Put the lines of a file on the bus, or send them to a running centre."),
     "parse": _Command("lines", "Show what the parsers make of lines: one JSON object a line."),
     "parsers": _Command("parsers", "List, try and begin parsers, and see how well they serve."),
-    "rules": _Command("rules", "Try and list Sigma rules."),
+    "rules": _Command("rules", "Try, check, explain and list Sigma rules, and see what they cover."),
     "users": _Command("accounts", "Accounts of people.", app="users"),
     "keys": _Command("accounts", "API keys of machines.", app="keys"),
     "db": _Command("database", "The schema of the store and the database."),

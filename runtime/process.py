@@ -26,6 +26,7 @@ from core.events import DETECTIONS, EVENTS, QUARANTINE
 from core.stage import Handler, Stage
 from core.storage.writer import TableWriter, check_positions
 from detect.correlation.stage import CorrelateStage
+from detect.reload import CorrelationWatcher, RuleFiles, RuleWatcher, look_for_ever
 from detect.stream import Detector, DetectStage
 from ingest.attribution import Attribution
 from ingest.compile import ParserSet
@@ -37,7 +38,7 @@ from ingest.sources.intake import Intake
 from ingest.sources.syslog import SyslogServer
 from ingest.stage import NormaliseStage
 from respond.stage import RespondStage
-from runtime.bootstrap import Need, Parts, open_parts, rule_book
+from runtime.bootstrap import Need, Parts, open_parts, rule_book, rule_folders
 from runtime.privacy import announce
 from runtime.services import LagMonitor, PairService, Service, StageService, TaskService, run_until
 from runtime.web import MetricsService, WebService
@@ -62,8 +63,8 @@ _NEEDS: dict[Role, frozenset[Need]] = {
     Role.RECEIVE: frozenset({"bus"}),
     Role.NORMALISE: frozenset({"bus", "engine"}),
     Role.STORE: frozenset({"bus", "store"}),
-    Role.DETECT: frozenset({"bus", "engine"}),
-    Role.CORRELATE: frozenset({"bus", "store"}),
+    Role.DETECT: frozenset({"bus", "engine", "database"}),
+    Role.CORRELATE: frozenset({"bus", "store", "database"}),
     Role.RESPOND: frozenset({"bus", "database"}),
     Role.API: frozenset({"bus", "store", "database"}),
 }
@@ -158,9 +159,9 @@ class _Assembly:
         if Role.RESPOND in roles:
             self._add_stage("respond", topics.DETECTIONS, RespondStage(parts.database, parts.settings, parts.clock).handle)
         if Role.CORRELATE in roles:
-            self._add_correlate()
+            await self._add_correlate()
         if Role.DETECT in roles:
-            self._add_detect()
+            await self._add_detect()
         if Role.STORE in roles:
             for table, topic in ((EVENTS, topics.EVENTS), (QUARANTINE, topics.QUARANTINE), (DETECTIONS, topics.DETECTIONS)):
                 self._add_stage(f"store-{table.name}", topic, TableWriter(parts.store, table).handle, _STORE_BYTES)
@@ -186,15 +187,25 @@ class _Assembly:
         self._stages.append(stage)
         self.services.append(StageService(stage))
 
-    def _add_detect(self) -> None:
+    async def _add_detect(self) -> None:
         parts = self._parts
-        detector = Detector(parts.engine, rule_book(parts.settings.detect), parts.clock)
+        wanted = parts.settings.detect
+        rules = RuleFiles(rule_folders(wanted), lambda: rule_book(wanted))
+        detector = Detector(parts.engine, rules.book, parts.clock)
+        watcher = RuleWatcher(detector, parts.engine, parts.database, rules)
+        await asyncio.to_thread(watcher.start)
+        self.services.append(TaskService("rules", lambda: look_for_ever(watcher.look)))
         self._add_stage("detect", topics.EVENTS, DetectStage(parts.bus, detector).handle, _DETECT_BYTES)
 
-    def _add_correlate(self) -> None:
+    async def _add_correlate(self) -> None:
         parts = self._parts
         detect = parts.settings.detect
-        stage = CorrelateStage(parts.bus, parts.store, rule_book(detect), parts.clock, timedelta(hours=detect.lateness_hours))
+        rules = RuleFiles(rule_folders(detect), lambda: rule_book(detect))
+        stage = CorrelateStage(parts.bus, parts.store, rules.book, parts.clock, timedelta(hours=detect.lateness_hours))
+        # Sooner than the detectors look, so that their matches of a new correlation find it known.
+        watcher = CorrelationWatcher(stage, parts.database, rules)
+        await asyncio.to_thread(watcher.look)
+        self.services.append(TaskService("correlations", lambda: look_for_ever(watcher.look, 1.0)))
         self._add_stage("correlate", topics.MATCHES, stage.handle, _CORRELATE_BYTES)
 
     async def _add_normalise(self) -> None:

@@ -24,6 +24,7 @@ from detect import rules
 from detect.correlation.stage import CorrelateStage
 from detect.rules import RuleBook
 from detect.stream import Detector, DetectStage
+from detect.tuning import Tunings
 from tests.event_rows import table
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -78,9 +79,12 @@ class Centre:
     def stage(self, book: RuleBook, lateness: timedelta = timedelta(hours=24), store: Any = None) -> CorrelateStage:
         return CorrelateStage(self.bus, store or self.store, book, SystemClock(), lateness)
 
-    async def detect(self, book: RuleBook, batches: Sequence[Sequence[dict[str, Any]]], *, stored: bool = True) -> None:
+    async def detect(
+        self, book: RuleBook, batches: Sequence[Sequence[dict[str, Any]]], *, stored: bool = True, tunings: Tunings | None = None
+    ) -> None:
         """Store `batches` of events, and run the detector over them, a message and a batch each."""
         detector = Detector(self.engine, book, SystemClock())
+        detector.tunings = tunings or Tunings()
         stage, writer = DetectStage(self.bus, detector), TableWriter(self.store, EVENTS)
         records = [Record(topics.EVENTS, 0, n, arrow.encode(table(batch)), {}, NOW) for n, batch in enumerate(batches)]
         try:

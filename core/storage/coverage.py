@@ -52,7 +52,7 @@ async def coverage(store: Store, since: datetime, until: datetime, scope: Scope)
     where = Where()
     where.between("received_at", since, until)
     where.scope(scope)
-    counts = ", ".join(f"countIf({_is_set(column)}) AS `n_{column.name}`" for column in COUNTED)
+    counts = ", ".join(f"countIf({is_set(column)}) AS `n_{column.name}`" for column in COUNTED)
     read = await store.query(
         f"SELECT agency, source, parser, count() AS lines, {_MASKED}, {counts} FROM {EVENTS.name} WHERE {where.sql} "
         "GROUP BY agency, source, parser ORDER BY agency, source, lines DESC, parser",
@@ -68,7 +68,8 @@ async def coverage(store: Store, since: datetime, until: datetime, scope: Scope)
     return _by_source(read.to_pylist(), refused.to_pylist())
 
 
-def _is_set(column: Column) -> str:
+def is_set(column: Column) -> str:
+    """SQL for: the column holds something."""
     return f"`{column.name}` != ''" if column.kind.is_text else f"`{column.name}` IS NOT NULL"
 
 

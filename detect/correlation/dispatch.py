@@ -23,6 +23,7 @@ from detect.correlation.members import ROWS, Members
 from detect.correlation.resolve import Resolved
 from detect.correlation.thinning import thinned
 from detect.ruleset import Matches, Plan
+from detect.tuning import Tunings
 
 Ints = npt.NDArray[np.int64]
 
@@ -50,12 +51,16 @@ class Dispatcher:
         self._engine = engine
         self._stream: Stream | None = None
 
-    def messages(self, events: pa.Table, matches: Matches, ends: Sequence[int], shards: int) -> list[Message]:
-        """What of `matches` counts for correlations. `events` are batches that end before `ends`. StoreError: the engine failed."""
+    def messages(self, events: pa.Table, matches: Matches, ends: Sequence[int], shards: int, tunings: Tunings) -> list[Message]:
+        """What of `matches` counts for correlations. `events` are batches that end before `ends`. StoreError: the engine failed.
+
+        `tunings` are thresholds that agencies have of their own: what they need is sent too.
+        """
         rows, places = self._members.numbered(events, matches)
+        correlations = {one: tunings.widened(correlation) for one, correlation in self._correlations.items()}
         messages: list[Message] = []
         for start, end in _parts(np.searchsorted(places, ends).tolist()):
-            part = thinned(rows.slice(start, end - start), self._correlations)
+            part = thinned(rows.slice(start, end - start), correlations)
             of_row = self._shards(part, shards)
             messages += [to_shard(shard, part.filter(pa.array(of_row == shard))) for shard in np.unique(of_row).tolist()]
         return messages

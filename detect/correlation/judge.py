@@ -10,6 +10,7 @@ Invariants:
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -20,12 +21,15 @@ import structlog
 
 from core import metrics
 from core.errors import QueryTooCostly
+from core.rule_records import EVERY_AGENCY
 from core.storage import correlation_queries as queries
 from core.storage.contract import Store
 from core.storage.correlation_queries import Pair, Seen
-from detect.correlation.definition import Correlation
+from detect.correlation.definition import Bound, Correlation
 from detect.correlation.firing import FIRED, bucket_of, firings
 from detect.correlation.members import ROWS
+from detect.correlation.resolve import is_across
+from detect.tuning import Tunings
 
 MOST_PAIRS: Final = 2_000
 MOST_ROWS: Final = 500_000
@@ -67,19 +71,23 @@ class Judge:
         self._store = store
         self._correlations = correlations
 
-    async def fired(self, rows: pa.Table, seen: Seen) -> pa.Table:
-        """What fires through `rows` (columns of ROWS), which are stored; columns of FIRED. Raises StoreError."""
+    async def fired(self, rows: pa.Table, seen: Seen, tunings: Tunings) -> pa.Table:
+        """What fires through `rows` (columns of ROWS), which are stored, by what agencies changed; columns of FIRED. Raises StoreError."""
         found = [FIRED.empty_table()]
-        for touched in _alike(self._touched(rows)):
+        for touched in _alike(self._touched(rows, tunings)):
             found.append(await self._of(touched, seen))
         return pa.concat_tables(found)
 
-    def _touched(self, rows: pa.Table) -> list[_Touched]:
+    def _touched(self, rows: pa.Table, tunings: Tunings) -> list[_Touched]:
         times = rows.select(["correlation", "group_key"]).append_column("at", rows["event_time"].cast(pa.int64()))
         ranges = times.group_by(["correlation", "group_key"]).aggregate([("at", "min"), ("at", "max")])
         known = ranges.filter(pc.is_in(ranges["correlation"], pa.array(list(self._correlations), pa.string())))
         columns = (known[name].to_pylist() for name in ("correlation", "group_key", "at_min", "at_max"))
-        return [_Touched(self._correlations[one], key, low, high) for one, key, low, high in zip(*columns, strict=True)]
+        return [
+            _Touched(tuned, key, low, high)
+            for one, key, low, high in zip(*columns, strict=True)
+            if (tuned := _tuned(self._correlations[one], key, tunings)) is not None
+        ]
 
     async def _of(self, touched: Sequence[_Touched], seen: Seen) -> pa.Table:
         span = touched[0].correlation.span_ms
@@ -112,15 +120,23 @@ class Judge:
         return await asyncio.to_thread(_judged, rows.cast(ROWS), touched, fired)
 
 
+def _tuned(correlation: Correlation, key: str, tunings: Tunings) -> Correlation | None:
+    """The correlation as it is at the agency that a key is of; None when it is off there."""
+    if not tunings.changes:
+        return correlation
+    return tunings.applied(correlation, EVERY_AGENCY if is_across(correlation) else json.loads(key)[0])
+
+
 def _judged(rows: pa.Table, touched: Sequence[_Touched], fired: set[tuple[Pair, int]]) -> pa.Table:
-    by_correlation: dict[str, list[_Touched]] = {}
+    alike: dict[tuple[str, str, tuple[Bound, ...]], list[_Touched]] = {}
     for one in touched:
-        by_correlation.setdefault(one.correlation.hash, []).append(one)
+        alike.setdefault((one.correlation.hash, one.correlation.level, one.correlation.bounds), []).append(one)
     found = []
-    for name, ones in by_correlation.items():
+    for (name, _, _), ones in alike.items():
         within = {one.key: (one.low, one.high + one.correlation.span_ms) for one in ones}
         known = {(key, begin) for (correlation, key), begin in fired if correlation == name}
-        found.append(firings(ones[0].correlation, rows.filter(pc.equal(rows["correlation"], name)), known, within))
+        mine = pc.and_(pc.equal(rows["correlation"], name), pc.is_in(rows["group_key"], pa.array(list(within), pa.string())))
+        found.append(firings(ones[0].correlation, rows.filter(mine), known, within))
     return pa.concat_tables(found)
 
 

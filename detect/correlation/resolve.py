@@ -54,7 +54,7 @@ class Resolved:
 
 def group_by(correlation: Correlation) -> tuple[str, ...]:
     """The names of what is in a key, in its order."""
-    return correlation.group_by if _across(correlation) else (AGENCY, *correlation.group_by)
+    return correlation.group_by if is_across(correlation) else (AGENCY, *correlation.group_by)
 
 
 def resolve(book: RuleBook) -> Resolved:
@@ -62,7 +62,8 @@ def resolve(book: RuleBook) -> Resolved:
     return _Resolver(book).resolved()
 
 
-def _across(correlation: Correlation) -> bool:
+def is_across(correlation: Correlation) -> bool:
+    """Whether it joins what happens at several agencies; RuleError when that is not said by true or false."""
     value = correlation.custom.get(ACROSS_AGENCIES, False)
     if not isinstance(value, bool):
         raise RuleError(correlation.file, f"{ACROSS_AGENCIES} must be true or false", correlation.line)

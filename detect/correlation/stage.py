@@ -40,6 +40,7 @@ from detect.correlation.judge import Judge
 from detect.correlation.members import ROWS
 from detect.correlation.resolve import resolve
 from detect.rules import RuleBook
+from detect.tuning import Tunings
 
 _MOST_ROWS: Final = 50_000  # judged together, about: messages are never split
 _EPOCH: Final = "corr"
@@ -56,25 +57,39 @@ class _Matches:
 
 
 class CorrelateStage:
-    """`handle` is the handler (`core.stage.Stage` on the topic `matches`). `lateness`: how late an event may come and still be joined."""
+    """`handle` is the handler (`core.stage.Stage` on the topic `matches`). `lateness`: how late an event may come and still be joined.
+
+    `tunings` may be set by any thread.
+    """
 
     def __init__(self, bus: Bus, store: Store, book: RuleBook, clock: Clock, lateness: timedelta) -> None:
-        resolved = resolve(book)
-        correlations = {correlation.hash: correlation for correlation in resolved.correlations}
         self._bus = bus
         self._store = store
         self._clock = clock
-        self._longest_ms = max((one.span_ms for one in resolved.correlations), default=0)
         self._lateness_ms = lateness // timedelta(milliseconds=1)
-        self._silent = pa.array(sorted(resolved.silent), pa.string())
-        self._nested = Nested(resolved)
-        self._judge = Judge(store, correlations)
+        self._next: RuleBook | None = None
+        self.tunings = Tunings()
+        self._use(book)
         self._writer = TableWriter(store, MATCHES)
         self._generation: int | None = None
         self._judged: dict[int, int] = {}
 
+    def replace(self, book: RuleBook) -> None:
+        """Judge by `book` from the next batch on. For any thread. A correlation that was changed begins anew: its matches have its hash."""
+        self._next = book
+
+    def _use(self, book: RuleBook) -> None:
+        resolved = resolve(book)
+        self._longest_ms = max((one.span_ms for one in resolved.correlations), default=0)
+        self._silent = pa.array(sorted(resolved.silent), pa.string())
+        self._nested = Nested(resolved)
+        self._judge = Judge(self._store, {correlation.hash: correlation for correlation in resolved.correlations})
+
     async def handle(self, records: Sequence[Record], generation: int) -> None:
         """Judge `records` and tell what fires; durable on return. BusError and StoreError: give them again."""
+        if (book := self._next) is not None:
+            self._next = None
+            self._use(book)
         epoch = await self._bus.epoch(topics.MATCHES)
         shards = len(await self._bus.end_offsets(topics.MATCHES))
         if generation != self._generation:
@@ -108,7 +123,9 @@ class CorrelateStage:
             return FIRINGS.schema.empty_table()
         reach = {one.shard: one.offset for one in part}  # the last of each shard
         oldest = pc.min(rows["received_at"].cast(pa.int64())).as_py()
-        fired = await self._judge.fired(rows.select(ROWS.names), Seen(oldest - self._longest_ms - self._lateness_ms, epoch, reach))
+        fired = await self._judge.fired(
+            rows.select(ROWS.names), Seen(oldest - self._longest_ms - self._lateness_ms, epoch, reach), self.tunings
+        )
         firings = await asyncio.to_thread(self._placed, fired, rows, f"{_EPOCH}{epoch}", reach)
         if firings.num_rows:
             token = "/".join([FIRINGS.name, epoch, *(f"{shard}-{offset}" for shard, offset in sorted(reach.items()))])

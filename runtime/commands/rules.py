@@ -18,9 +18,16 @@ from core.errors import ConfigError, FileError
 from detect.correlation.sequences import match_sequences
 from detect.match import match_cases
 from runtime.bootstrap import rule_book
+from runtime.commands import rule_check, rule_coverage, rule_explain
 from runtime.commands.options import AsJson, Config
+from runtime.commands.rule_test import try_samples
 
 app = typer.Typer(add_completion=False, help="Try, list and check Sigma rules.", no_args_is_help=True)
+app.command("test")(try_samples)
+app.command("check")(rule_check.check)
+app.command("explain")(rule_explain.show)
+app.command("coverage")(rule_coverage.show)
+app.command("convert")(rule_explain.convert)
 
 
 @app.command("match")

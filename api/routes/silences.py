@@ -1,0 +1,122 @@
+"""Silences: for a while, what they hold opens no incident."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Path, Query
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from api.auth.dependencies import Allowed, TheCentre
+from api.auth.permissions import Action, Principal
+from core.errors import Invalid
+from respond import silences
+
+router = APIRouter(prefix="/v1/silences", tags=["rules"])
+
+Reader = Annotated[Principal, Depends(Allowed(Action.RULES_READ))]
+Writer = Annotated[Principal, Depends(Allowed(Action.RULES_WRITE))]
+Number = Annotated[int, Path(ge=1, lt=1 << 63)]
+
+
+class NewSilence(BaseModel):
+    """What to silence: a rule, an agency and values, all of which must hold; what is left out is any."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "rule_id": "0d894093-71bc-43c3-8c4d-ecfc28dcf5d9",
+                    "agency": "seogu",
+                    "match": {"src_ip": "10.1.2.0/24"},
+                    "reason": "Yearly vulnerability scan",
+                    "owner": "Kim, security team",
+                    "expires_at": "2026-01-09T09:00:00Z",
+                }
+            ]
+        },
+    )
+
+    rule_id: str = Field(default="", max_length=128)
+    agency: str = Field(default="", max_length=63)
+    match: dict[str, str] = Field(
+        default={},
+        max_length=silences.MOST_VALUES,
+        description="Column to value: an address or network, a number, or text without regard to case",
+    )
+    reason: str = Field(min_length=1, max_length=silences.LONGEST_REASON)
+    owner: str = Field(default="", max_length=128, description="Who answers for it; empty: the caller")
+    expires_at: AwareDatetime
+
+
+class Silence(BaseModel):
+    """A silence. `detections` were held back by it so far, the newest at `last_at`."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int
+    rule_id: str
+    agency: str
+    match: dict[str, str]
+    owner: str
+    reason: str
+    created_at: datetime
+    created_by: str
+    expires_at: datetime
+    ended_at: datetime | None
+    ended_by: str
+    detections: int
+    last_at: datetime | None
+    active: bool
+
+
+class SilencePage(BaseModel):
+    """Silences, newest first. `next_cursor` is empty on the last page."""
+
+    items: list[Silence]
+    next_cursor: str
+
+
+@router.get("", summary="List silences")
+def list_silences(
+    caller: Reader,
+    centre: TheCentre,
+    state: Annotated[Literal["active", "ended", "all"], Query()] = "active",
+    rule_id: Annotated[str, Query(max_length=128)] = "",
+    cursor: Annotated[str, Query(pattern=r"^\d{0,18}$")] = "",
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+) -> SilencePage:
+    """Silences within the caller's scope; those that expired or were ended stay as history."""
+    active = None if state == "all" else state == "active"
+    before = int(cursor or 0)
+    with centre.database.session(readonly=True) as session:
+        rows = silences.listed(session, caller.scope(Action.RULES_READ), active=active, rule_id=rule_id, before=before, limit=limit + 1)
+    following = str(rows[limit - 1].id) if len(rows) > limit else ""
+    return SilencePage(items=[Silence.model_validate(row) for row in rows[:limit]], next_cursor=following)
+
+
+@router.get("/{number}", summary="Read a silence")
+def get_silence(number: Number, caller: Reader, centre: TheCentre) -> Silence:
+    """One silence, ended or not."""
+    with centre.database.session(readonly=True) as session:
+        return Silence.model_validate(silences.find(session, caller.scope(Action.RULES_READ), number))
+
+
+@router.post("", status_code=201, summary="Make a silence")
+def make_silence(wish: NewSilence, caller: Writer, centre: TheCentre) -> Silence:
+    """From now until it expires, what it holds is stored and counted and opens no incident. At most `respond.longest_silence_days`."""
+    if wish.agency and wish.agency not in {one.id for one in centre.settings.agencies} | {"_unknown"}:
+        raise Invalid(f"there is no agency {wish.agency!r}")
+    wanted = silences.Wish(wish.reason, wish.owner or caller.name, wish.expires_at, wish.rule_id, wish.agency, wish.match)
+    longest = timedelta(days=centre.settings.respond.longest_silence_days)
+    with centre.database.session() as session:
+        return Silence.model_validate(silences.make(session, caller.scope(Action.RULES_WRITE), caller.actor, wanted, longest))
+
+
+@router.delete("/{number}", status_code=204, summary="End a silence")
+def end_silence(number: Number, caller: Writer, centre: TheCentre) -> None:
+    """End it now; it stays as history. Ending one that is over changes nothing."""
+    with centre.database.session() as session:
+        silences.end(session, caller.scope(Action.RULES_WRITE), caller.actor, number)

@@ -1,0 +1,110 @@
+"""The rows of rules in the transactional database, which more than one part reads: what runs, and what people changed about it.
+
+- `RuleSet` and `RuleState` are written by each process that detects (`detect.published`), and read by the API and by `respond`.
+- `RuleTuning` is written for the API (`respond.tunings`), and read by the detect stage (`detect.tuning`) and by `respond`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from core.database import AnyText, Base, Json, UtcDateTime
+from core.events import DETECTIONS, Kind
+
+EVERY_AGENCY: Final = ""
+"""In place of an agency: all of them."""
+
+GROUPED: Final = frozenset(
+    column.name
+    for column in DETECTIONS.columns
+    if column.kind is not Kind.TIME and column.set_by != "detect" and not column.name.startswith("raw") and column.name != "agency"
+)
+"""The columns a suppression may group by."""
+
+_SPAN: Final = re.compile(r"([0-9]{1,6}) ?([smhd])")
+_UNIT_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_MOST_COLUMNS: Final = 8
+LONGEST_SUPPRESSION: Final = 30 * 86_400
+"""Seconds."""
+
+
+class RuleSet(Base):
+    """The rules one process runs. `version` names them all; `seen_at` is when the process last said it lives."""
+
+    __tablename__ = "rule_sets"
+
+    process: Mapped[str] = mapped_column(sa.Text, primary_key=True)
+    version: Mapped[str] = mapped_column(sa.Text)
+    loaded_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    set_aside: Mapped[list[dict[str, Any]]] = mapped_column(Json)
+
+
+class RuleState(Base):
+    """One rule in force in one process. `suppress` is what `Suppression.plain` gives, or NULL; `about` the rest (`detect.published`)."""
+
+    __tablename__ = "rule_states"
+
+    process: Mapped[str] = mapped_column(sa.ForeignKey("rule_sets.process"), primary_key=True)
+    rule_id: Mapped[str] = mapped_column(AnyText, primary_key=True)
+    title: Mapped[str] = mapped_column(AnyText)
+    level: Mapped[str] = mapped_column(sa.Text)
+    kind: Mapped[str] = mapped_column(sa.Text)
+    hash: Mapped[str] = mapped_column(sa.Text)
+    suppress: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    about: Mapped[dict[str, Any]] = mapped_column(Json)
+
+
+class RuleTuning(Base):
+    """What is different about a rule at an agency ('': at every one that has no row of its own).
+
+    `level` '' and NULLs leave what the rule says. `condition` is Sigma's of a correlation, such as {"gte": 20}.
+    """
+
+    __tablename__ = "rule_tunings"
+
+    rule_id: Mapped[str] = mapped_column(AnyText, primary_key=True)
+    agency: Mapped[str] = mapped_column(AnyText, primary_key=True)
+    enabled: Mapped[bool] = mapped_column(sa.Boolean)
+    level: Mapped[str] = mapped_column(sa.Text)
+    condition: Mapped[dict[str, float] | None] = mapped_column(Json)
+    suppress: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    owner: Mapped[str] = mapped_column(AnyText)
+    reason: Mapped[str] = mapped_column(AnyText)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+@dataclass(frozen=True, slots=True)
+class Suppression:
+    """Detections of a rule with the same values of `by`, at one agency, within `seconds` of the first are counted and not kept."""
+
+    by: tuple[str, ...]
+    seconds: int
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """What is stored."""
+        return {"by": list(self.by), "for": f"{self.seconds}s"}
+
+
+def suppression(value: Any) -> Suppression:
+    """The suppression written as {by: [columns], for: 1h}; ValueError says what is wrong with it."""
+    if not isinstance(value, Mapping) or set(value) != {"by", "for"}:
+        raise ValueError("suppress is a map with the keys by and for, such as {by: [src_ip, dst_port], for: 1h}")
+    names = [value["by"]] if isinstance(value["by"], str) else value["by"]
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or not 0 < len(names) <= _MOST_COLUMNS:
+        raise ValueError(f"suppress: by is a list of one to {_MOST_COLUMNS} columns")
+    if unknown := [name for name in names if name not in GROUPED]:
+        raise ValueError(f"suppress: {', '.join(unknown)} is no column that detections can be grouped by")
+    found = _SPAN.fullmatch(str(value["for"]))
+    seconds = int(found[1]) * _UNIT_SECONDS[found[2]] if found else 0
+    if not 0 < seconds <= LONGEST_SUPPRESSION:
+        raise ValueError(f"suppress: for is a number above 0 and one of s m h d, at most 30d; it is {value['for']!r}")
+    return Suppression(tuple(dict.fromkeys(names)), seconds)

@@ -1,0 +1,217 @@
+"""One event and one rule: which part of the condition held, and which did not. Every part is judged by the engine, as production does.
+
+The parts of a rule are named as in its `detection`; a part that stands in the condition without being one of these has no name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from ipaddress import IPv6Address
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import yaml
+from sigma.rule import SigmaRule
+from sigma.rule.base import SigmaYAMLLoader
+
+from core.engine import Session
+from core.events import EVENTS, Kind
+from detect import logsources, match, meaning
+from detect.compile import expression
+from detect.fields import EventFields, Fields, ObjectFields
+from detect.rules import Rule
+from detect.ruleset import as_stored
+from detect.tree import (
+    AllOf,
+    AnyOf,
+    Boolean,
+    Compare,
+    Exists,
+    Item,
+    Negation,
+    Network,
+    Node,
+    Null,
+    Number,
+    Pattern,
+    Reference,
+    Regex,
+    Test,
+    TimePart,
+    Wild,
+    fields_of,
+)
+
+_LONGEST: Final = 200  # characters of a value that are shown
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of the condition. `what` is `all of`, `any of`, `not` or the test; `value` is what the tested field holds, None when absent.
+
+    `remark` says more, such as that no event of ours has the field.
+    """
+
+    what: str
+    holds: bool
+    name: str = ""
+    value: str | None = None
+    remark: str = ""
+    parts: tuple[Part, ...] = ()
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON."""
+        return asdict(self)
+
+
+def of_event(session: Session, rule: Rule, events: pa.Table) -> Part:
+    """The rule on the one row of `events` (columns of EVENTS): its log source, then its condition."""
+    row = events.to_pylist()[0]
+    fields = EventFields()
+    columns = ", ".join(as_stored(EVENTS.column(name)) for name in events.column_names)
+    judge = _Judge(session, f"(SELECT {columns} FROM Python(rows))", events, fields, lambda name: _of_column(fields, row, name))
+    condition = judge.part(rule.tree, _names(rule))
+    source = _log_source(rule, row)
+    return Part("all of", source.holds and condition.holds, rule.title, parts=(source, condition))
+
+
+def of_object(session: Session, rule: Rule, event: Mapping[str, Any]) -> Part:
+    """The condition on an object whose fields are used as they are named (`detect.match`); the log source is not looked at."""
+    names = sorted(fields_of(rule.tree))
+    judge = _Judge(session, "Python(rows)", match.rows_of(names, [event]), ObjectFields(names), lambda name: _of_object(event, name))
+    return judge.part(rule.tree, _names(rule))
+
+
+class _Judge:
+    """Judges all parts of a tree in one statement over one row."""
+
+    def __init__(
+        self, session: Session, source: str, rows: pa.Table, fields: Fields, value: Callable[[str | None], tuple[str | None, str]]
+    ) -> None:
+        self._session = session
+        self._source = source
+        self._rows = rows
+        self._fields = fields
+        self._value = value
+
+    def part(self, tree: Node, names: Mapping[Node, str]) -> Part:
+        nodes = list(_every(tree))
+        tests = ", ".join(f"toUInt8({expression(node, self._fields).sql}) AS t{place}" for place, node in enumerate(nodes))
+        found = self._session.arrow(f"SELECT {tests} FROM {self._source}", self._rows).to_pylist()[0]
+        return self._told(tree, names, {id(node): bool(found[f"t{place}"]) for place, node in enumerate(nodes)})
+
+    def _told(self, node: Node, names: Mapping[Node, str], held: Mapping[int, bool]) -> Part:
+        name, holds = names.get(node, ""), held[id(node)]
+        match node:
+            case Item():
+                value, remark = self._value(node.field)
+                return Part(said(node), holds, name, value, remark)
+            case Negation(inner):
+                return Part("not", holds, name, parts=(self._told(inner, names, held),))
+            case AllOf(nodes) | AnyOf(nodes):
+                what = "all of" if isinstance(node, AllOf) else "any of"
+                return Part(what, holds, name, parts=tuple(self._told(child, names, held) for child in nodes))
+
+
+def _every(node: Node) -> Sequence[Node]:
+    children = () if isinstance(node, Item) else (node.node,) if isinstance(node, Negation) else node.nodes
+    return [node, *(inner for child in children for inner in _every(child))]
+
+
+def _names(rule: Rule) -> dict[Node, str]:
+    """The detections of the rule's file by what they mean. A rule that is merged from several documents has none."""
+    try:
+        text = Path(rule.file).read_text("utf-8")
+        documents = list(yaml.load_all(text, SigmaYAMLLoader))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return {}
+    for document in documents:
+        if isinstance(document, dict) and str(document.get("id", "")) == rule.id and "detection" in document:
+            parsed = SigmaRule.from_dict(document, collect_errors=True)
+            return {tree: name for name, tree in meaning.parts_of(parsed.detection, {}).items()}
+    return {}
+
+
+def _log_source(rule: Rule, row: Mapping[str, Any]) -> Part:
+    route = logsources.route(rule.logsource)
+    parts = [Part(f"log_class is {' or '.join(sorted(route.classes))}", row["log_class"] in route.classes, value=row["log_class"])]
+    for name, words in (("vendor", route.vendors), ("product", route.products)):
+        if words:
+            parts.append(Part(f"{name} is {' or '.join(words)}", row[name].lower() in words, value=row[name]))
+    return Part("all of", all(part.holds for part in parts), f"log source: {rule.logsource}", parts=tuple(parts))
+
+
+def _of_column(fields: EventFields, row: Mapping[str, Any], name: str | None) -> tuple[str | None, str]:
+    field = fields.line() if name is None else fields.field(name)
+    if field is None:
+        return None, "no event of ours has this field"
+    value = row[field.column]
+    if isinstance(value, datetime):
+        value = value.isoformat()
+    if value is not None and EVENTS.column(field.column).kind is Kind.IP:
+        address = IPv6Address(value)
+        value = str(address.ipv4_mapped or address)
+    remark = "" if name is None or field.column == name else f"our column {field.column}"
+    return (None if value in (None, "") else _short(str(value))), remark
+
+
+def _of_object(event: Mapping[str, Any], name: str | None) -> tuple[str | None, str]:
+    if name is None:
+        return None, ""
+    values = match.values_of(event, name)
+    return (_short(", ".join(values)) if values else None), ""
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + "..."
+
+
+def said(item: Item) -> str:
+    """The test in words, near to how Sigma writes it."""
+    if item.field is None:
+        return f"the line contains {_test(item.test).removeprefix('is ').removeprefix('contains ')}"
+    return f"{item.field} {_test(item.test)}"
+
+
+def _test(test: Test) -> str:
+    match test:
+        case Pattern(parts, cased):
+            return _pattern(parts) + (" (letter case counts)" if cased else "")
+        case Number(value) | Boolean(value):
+            return f"is {str(value).lower()}"
+        case Null():
+            return "is absent"
+        case Exists(wanted):
+            return "is there" if wanted else "is not there"
+        case Regex(pattern, flags):
+            return f"fits the regular expression {pattern!r}" + (f" with {flags}" if flags else "")
+        case Network(network):
+            return f"is within {network}"
+        case Compare(relation, value):
+            return f"{relation} {value}"
+        case Reference():
+            return f"{_related(test)} the field {test.field}"
+        case TimePart(part, value, relation):
+            return f"{part} {relation} {value}"
+
+
+def _pattern(parts: Sequence[str | Wild]) -> str:
+    text = "".join(part.value if isinstance(part, Wild) else part for part in parts)
+    plain = [part for part in parts if isinstance(part, str)]
+    if not parts or (len(parts) == 1 and plain):
+        return f"is {text!r}"
+    many = Wild.MANY
+    if len(plain) == 1 and Wild.ONE not in parts:
+        if parts[0] is many and parts[-1] is many:
+            return f"contains {plain[0]!r}"
+        return f"ends with {plain[0]!r}" if parts[0] is many else f"begins with {plain[0]!r}"
+    return f"is like {text!r}"
+
+
+def _related(test: Reference) -> str:
+    if test.begins and test.ends:
+        return "contains"
+    return "begins with" if test.begins else "ends with" if test.ends else "is"
