@@ -33,6 +33,7 @@ ROWS_REPEATED = Counter("bongsu_repeated_rows_total", "Rows of a repeated delive
 # Detect
 EVENTS_EVALUATED = Counter("bongsu_evaluated_events_total", "Events run through the rule set")
 DETECTIONS = Counter("bongsu_detections_total", "Detections raised", ["rule"])
+INDICATORS = Gauge("bongsu_indicators", "Indicators in use on the stream", ["feed"])
 RULES_LOADED = Gauge("bongsu_rules", "Rules by state", ["state"])
 
 # Respond

@@ -18,6 +18,7 @@ from core.engine import Engine, Session
 from core.errors import BadMessage, StoreError
 from core.events import DETECTIONS, EVENTS
 from core.storage.tables import in_shape
+from detect.indicators.findings import Finder, merged
 from detect.rules import Rule, RuleBook
 from detect.ruleset import SETTINGS, Matches, Plan, compile_rules
 
@@ -28,12 +29,13 @@ _log = structlog.get_logger()
 class Detector:
     """Runs a rule set on batches of events. For one thread at a time, and blocking: the engine works outside the GIL.
 
-    `threads` is how many threads of the engine one batch may take. StoreError when the engine fails.
+    `threads` is how many threads of the engine one batch may take; `indicators` are looked for beside the rules. StoreError when the engine fails.
     """
 
-    def __init__(self, engine: Engine, book: RuleBook, clock: Clock, *, threads: int = 1) -> None:
+    def __init__(self, engine: Engine, book: RuleBook, clock: Clock, *, threads: int = 1, indicators: Finder | None = None) -> None:
         self._session: Session = engine.session({**SETTINGS, "max_threads": threads})
         self._clock = clock
+        self._indicators = indicators
         self._plan: Plan = compile_rules(book.rules, self._session, book.set_aside)
         self._rule_columns = _rule_columns(self._plan)
         for error in self._plan.set_aside:
@@ -58,8 +60,10 @@ class Detector:
             self._count_rules()
         metrics.EVENTS_EVALUATED.inc(events.num_rows)
         self._count_matches(matches)
-        found = self._detections(events, matches)
-        ends = np.searchsorted(matches.rows, np.cumsum([batch.num_rows for batch in batches]))
+        rows, found = matches.rows, self._detections(events, matches)
+        if self._indicators is not None:
+            rows, found = merged(rows, found, *self._indicators.find(events))
+        ends = np.searchsorted(rows, np.cumsum([batch.num_rows for batch in batches]))
         return [found.slice(start, end - start) for start, end in zip([0, *ends[:-1]], ends, strict=True)]
 
     def _detections(self, events: pa.Table, matches: Matches) -> pa.Table:
