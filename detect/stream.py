@@ -29,7 +29,8 @@ _log = structlog.get_logger()
 class Detector:
     """Runs a rule set on batches of events. For one thread at a time, and blocking: the engine works outside the GIL.
 
-    `threads` is how many threads of the engine one batch may take; `indicators` are looked for beside the rules. StoreError when the engine fails.
+    `threads` is how many threads of the engine one batch may take; `indicators` are looked for beside the
+    rules. StoreError when the engine fails.
     """
 
     def __init__(self, engine: Engine, book: RuleBook, clock: Clock, *, threads: int = 1, indicators: Finder | None = None) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from core import metrics
 from core.clock import Clock, millis
 from core.events import DETECTIONS
 from detect.indicators.hashing import Ints
@@ -41,7 +42,10 @@ class Finder:
         now = self._clock.now()
         index = self._library.index
         matches = index.match(events, millis(now))
-        return matches.rows, detections(index, matches, events.take(pa.array(matches.rows)), now)
+        found = detections(index, matches, events.take(pa.array(matches.rows)), now)
+        for counted in found["rule_id"].value_counts().to_pylist():
+            metrics.DETECTIONS.labels(counted["values"]).inc(counted["counts"])
+        return matches.rows, found
 
 
 def detections(index: Index, matches: Matches, rows: pa.Table, now: datetime) -> pa.Table:

@@ -66,6 +66,16 @@ class Index:
         return int(self.rows.num_rows)
 
     @property
+    def types(self) -> frozenset[str]:
+        """The types of indicators there are."""
+        return frozenset(self.rows["type"].unique().to_pylist())
+
+    @property
+    def prefixes(self) -> list[int]:
+        """The different lengths of prefix of its addresses and networks."""
+        return np.unique(self._prefixes[self._prefixes > 0]).tolist()  # type: ignore[no-any-return]
+
+    @property
     def nbytes(self) -> int:
         """Bytes of memory."""
         arrays = (self._valid_from, self._valid_until, self._prefixes, self._addresses, self._near, self._keys, self._of_key, self._bits)

@@ -40,8 +40,8 @@ class Library:
         if newest == self._newest:
             return False
         self.index = await load(self._store, self._clock)
-        self._newest = newest
-        for feed in newest:
+        known, self._newest = self._newest, newest
+        for feed in {*known, *newest}:
             metrics.INDICATORS.labels(feed).set(0)
         for counted in self.index.rows["feed"].value_counts().to_pylist():
             metrics.INDICATORS.labels(counted["values"]).set(counted["counts"])
