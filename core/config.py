@@ -228,6 +228,12 @@ class DetectSettings(_Section):
     disabled_rules: tuple[str, ...] = Field(default=(), description="Ids of rules that do not run")
 
 
+class IndicatorSettings(_Section):
+    """Indicators of known-bad things (docs/indicators.md)."""
+
+    max_import_mb: int = Field(default=2048, ge=1, description="The largest file of a feed, after decompression")
+
+
 class RespondSettings(_Section):
     """Incidents."""
 
@@ -272,6 +278,7 @@ class Settings(_Section):
     agencies: tuple[Agency, ...] = Field(default=(), description="The agencies whose logs come here")
     enrichment: EnrichmentSettings = EnrichmentSettings()
     detect: DetectSettings = DetectSettings()
+    indicators: IndicatorSettings = IndicatorSettings()
     respond: RespondSettings = RespondSettings()
     api: ApiSettings = ApiSettings()
     stage_metrics: StageMetricsSettings = StageMetricsSettings()

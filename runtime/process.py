@@ -11,6 +11,7 @@ import os
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 
 import structlog
@@ -24,16 +25,21 @@ from core.errors import ConfigError
 from core.events import DETECTIONS, EVENTS, QUARANTINE
 from core.stage import Handler, Stage
 from core.storage.writer import TableWriter, check_positions
+from detect.indicators.findings import Finder
+from detect.indicators.history import History
+from detect.indicators.importing import Importer
+from detect.indicators.library import Library
 from detect.stream import Detector, DetectStage
 from ingest.attribution import Attribution
 from ingest.compile import ParserSet
-from ingest.enrichment.library import Library
+from ingest.enrichment.library import Library as Enrichment
 from ingest.normalise import Normaliser
 from ingest.sources.demo import DemoFeed
 from ingest.sources.http import HttpIntake
 from ingest.sources.intake import Intake
 from ingest.sources.syslog import SyslogServer
 from ingest.stage import NormaliseStage
+from respond.audit import record
 from respond.stage import RespondStage
 from runtime.bootstrap import Need, Parts, open_parts, rule_book
 from runtime.privacy import announce
@@ -59,7 +65,7 @@ _NEEDS: dict[Role, frozenset[Need]] = {
     Role.RECEIVE: frozenset({"bus"}),
     Role.NORMALISE: frozenset({"bus", "engine"}),
     Role.STORE: frozenset({"bus", "store"}),
-    Role.DETECT: frozenset({"bus", "engine"}),
+    Role.DETECT: frozenset({"bus", "engine", "store"}),
     Role.RESPOND: frozenset({"bus", "database"}),
     Role.API: frozenset({"bus", "store", "database"}),
 }
@@ -80,6 +86,7 @@ _NORMALISE_MESSAGES = 4096  # many small sources send messages of a line or two
 _NORMALISE_THREADS = 4  # at most; more processes scale further
 _STORE_BYTES = 32 << 20
 _DETECT_BYTES = 16 << 20
+_HISTORY = timedelta(days=30)  # how far back new indicators are searched for
 
 
 @dataclass
@@ -152,7 +159,7 @@ class _Assembly:
         if Role.RESPOND in roles:
             self._add_stage("respond", topics.DETECTIONS, RespondStage(parts.database, parts.settings, parts.clock).handle)
         if Role.DETECT in roles:
-            self._add_detect()
+            await self._add_detect()
         if Role.STORE in roles:
             for table, topic in ((EVENTS, topics.EVENTS), (QUARANTINE, topics.QUARANTINE), (DETECTIONS, topics.DETECTIONS)):
                 self._add_stage(f"store-{table.name}", topic, TableWriter(parts.store, table).handle, _STORE_BYTES)
@@ -178,15 +185,18 @@ class _Assembly:
         self._stages.append(stage)
         self.services.append(StageService(stage))
 
-    def _add_detect(self) -> None:
+    async def _add_detect(self) -> None:
         parts = self._parts
-        detector = Detector(parts.engine, rule_book(parts.settings.detect), parts.clock)
+        library = Library(parts.store, parts.clock)
+        await library.look()
+        self.services.append(TaskService("indicators", library.run))
+        detector = Detector(parts.engine, rule_book(parts.settings.detect), parts.clock, indicators=Finder(library, parts.clock))
         self._add_stage("detect", topics.EVENTS, DetectStage(parts.bus, detector).handle, _DETECT_BYTES)
 
     async def _add_normalise(self) -> None:
         parts = self._parts
         parsers = ParserSet.open(parts.engine, parts.settings.intake)
-        library = Library(parts.settings.enrichment, [agency.id for agency in parts.settings.agencies])
+        library = Enrichment(parts.settings.enrichment, [agency.id for agency in parts.settings.agencies])
         if library:
             await asyncio.to_thread(library.refresh)
             self.services.append(TaskService("enrichment", library.run))
@@ -211,8 +221,10 @@ class _Assembly:
                 bus=parts.bus,
                 http_intake=HttpIntake(intake, settings.intake),
                 attribution=attribution,
+                importer=Importer(parts.store, parts.database, parts.clock, record, settings.data_dir, _HISTORY),
                 stages=self._stage_states,
             )
+            self.services.append(TaskService("indicators-history", History(parts.store, parts.database, parts.bus, parts.clock).run))
             self._web = WebService(create_app(centre), settings.api)
             self.services.append(self._web)
         if Role.RECEIVE in roles:

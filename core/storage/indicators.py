@@ -95,6 +95,17 @@ async def find(store: Store, values: Sequence[str], hidden_tlp: Sequence[str], l
     return found.to_pylist()  # type: ignore[no-any-return]
 
 
+async def find_hash(store: Store, digest: str, limit: int) -> list[dict[str, Any]]:
+    """The indicators whose SHA-256 of `type:value` begins with the 16 hexadecimal digits `digest`."""
+    found = await store.query(
+        f"SELECT {_SHOWN} FROM indicators FINAL WHERE type != '' "
+        f"AND substring(lower(hex(SHA256(concat(type, ':', value)))), 1, 16) = {{digest:String}} ORDER BY feed, type, value LIMIT {limit}",
+        {"digest": digest},
+        _LIMITS,
+    )
+    return found.to_pylist()  # type: ignore[no-any-return]
+
+
 async def remove_feed(store: Store, feed: str) -> None:
     """Remove all that a feed brought."""
     await store.delete(INDICATORS.name, "feed = {feed:String}", {"feed": feed})

@@ -1,7 +1,7 @@
 """Back in history: what the new indicators of each import would have met in what is kept, found by itself after the import.
 
-- History is searched in days of UTC by when events reached us, oldest first. The store sorts out what may match (addresses by set joins with
-  the indicators' own table; of names, URLs and hashes the rows that have one), and the index of the stream decides.
+- History is searched in days of UTC by when events reached us, oldest first. The store sorts out what may match (addresses by set joins
+  with the indicators' own table; of names, URLs and hashes the rows that have one), and the index of the stream decides.
 - A day gives one detection for each indicator and agency that met, about the earliest event, with origin `hunt`. Its place is the
   day's number in the order of the import (epoch `indicators<import id>`), so a day that is searched again after a crash changes nothing.
 - The earliest match of each agency ("first knowable") is kept with the import. How far the search is, too: a restart goes on there.
@@ -39,11 +39,13 @@ MOST_MATCHES: Final = 10_000
 EVENTS_NAMED: Final = 20
 _AT_ONCE: Final = 200  # detections of one message
 _FETCHED: Final = 500
+_JUDGED_AT_ONCE: Final = 65_536
 _MESSAGES_A_DAY: Final = 1000
 _SETTLE: Final = timedelta(minutes=1)  # until what reached us is in the store
 _IDLE_SECONDS: Final = 5.0
 _LIMITS: Final = Limits(seconds=3600.0, rows=1_000_000, memory_bytes=4 << 30)
 _POSITION: Final = tuple(column.name for column in POSITION)
+_EVENT_ID: Final = "concat(" + ", '-', ".join(f"toString({name})" for name in _POSITION) + ")"
 _READ: Final = ("agency", "event_time", *_POSITION, *COLUMNS)
 _log = structlog.get_logger()
 
@@ -152,8 +154,14 @@ async def search(store: Store, index: Index, import_id: int, begin: datetime, en
     where.between("received_at", begin, end)
     where.add(lambda p: f"({_may_match(index, p)})", ("UInt64", import_id))
     sql = f"SELECT {', '.join(_READ)} FROM events WHERE {where.sql}"
+    waiting: list[pa.RecordBatch] = []
     async for batch in store.stream(sql, where.params, _LIMITS):
-        await asyncio.to_thread(_gather, index, pa.Table.from_batches([batch]), millis(now), found)
+        waiting.append(batch)
+        if sum(map(len, waiting)) >= _JUDGED_AT_ONCE:
+            await asyncio.to_thread(_gather, index, pa.Table.from_batches(waiting), millis(now), found)
+            waiting = []
+    if waiting:
+        await asyncio.to_thread(_gather, index, pa.Table.from_batches(waiting), millis(now), found)
     return found
 
 
@@ -228,22 +236,22 @@ def _detection(index: Index, indicator: int, met: Met, event: dict[str, Any], pl
     }
     said = about(index, indicator, met.column, more)
     digest = said.pop("indicator_hash")
-    position = {"raw_epoch": f"indicators{import_id}", "raw_partition": 0, "raw_offset": offset, "raw_line": line}
-    own = {"detection_id": f"{said['rule_id']}:{event_id(*position.values())}:{digest}", "origin": "hunt", "detected_at": now}
-    return {name: (event | said | position | own)[name] for name in DETECTIONS.names}
+    position = (f"indicators{import_id}", 0, offset, line)
+    own = {"detection_id": f"{said['rule_id']}:{event_id(*position)}:{digest}", "origin": "hunt", "detected_at": now}
+    told = event | said | dict(zip(_POSITION, position, strict=True)) | own
+    return {name: told[name] for name in DETECTIONS.names}
 
 
 async def _events(store: Store, ids: Collection[str], begin: datetime, end: datetime) -> dict[str, dict[str, Any]]:
     """The events with those ids, whole."""
     found: dict[str, dict[str, Any]] = {}
     every = sorted(ids)
-    name = f"concat({', '.join(f'toString({column})' for column in _POSITION)})".replace("), toString", "), '-', toString")
     for start in range(0, len(every), _FETCHED):
         some = every[start : start + _FETCHED]
         where = Where()
         where.between("received_at", begin, end)
         where.add(lambda p: f"raw_offset IN {p}", ("Array(UInt64)", sorted({int(one.split("-")[-2]) for one in some})))
-        where.add(lambda p: f"{name} IN {p}", ("Array(String)", some))
+        where.add(lambda p: f"{_EVENT_ID} IN {p}", ("Array(String)", some))
         rows = await store.query(f"SELECT {', '.join(EVENTS.names)} FROM events WHERE {where.sql}", where.params, _LIMITS)
         found |= {event_id(*(row[column] for column in _POSITION)): row for row in rows.to_pylist()}
     return found

@@ -1,7 +1,7 @@
 """A feed's file into the store: read whole first, so that a broken file changes nothing, then written in order.
 
-- Importing the same again replaces: a value is once in a feed, and the newest import says what holds for it. What a file does not name stays
-  until it ends or the feed is deleted.
+- Importing the same again replaces: a value is once in a feed, and the newest import says what holds for it. What a file does not name
+  stays until it ends or the feed is deleted.
 - Memory is bounded whatever the file's size: rows wait in a temporary file; of what the feed holds already only 16 bytes each are kept.
 - The feed's mark is written last and the import's record closed after it. An import that is cut short before leaves indicators that the
   next import of the feed brings into use; give the file again.

@@ -48,16 +48,20 @@ class Library:
         _log.info("indicators.read", feeds=len(newest), indicators=len(self.index), mebibytes=self.index.nbytes >> 20)
         return True
 
+    async def look(self) -> None:
+        """`refresh`, unless the store does not answer."""
+        try:
+            await self.refresh()
+            self.problem = ""
+        except StoreError as error:
+            if str(error) != self.problem:
+                _log.warning("indicators.not_read", error=str(error), in_use=len(self.index))
+            self.problem = str(error)
+
     async def run(self) -> None:
         """Look for changes now and then, for ever."""
         while True:
-            try:
-                await self.refresh()
-                self.problem = ""
-            except StoreError as error:
-                if str(error) != self.problem:
-                    _log.warning("indicators.not_read", error=str(error), in_use=len(self.index))
-                self.problem = str(error)
+            await self.look()
             await asyncio.sleep(_EVERY_SECONDS)
 
 
