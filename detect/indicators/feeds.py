@@ -118,7 +118,12 @@ def get_feed(session: Session, name: str) -> IndicatorFeed:
 
 def list_feeds(session: Session) -> Sequence[tuple[IndicatorFeed, IndicatorImport | None]]:
     """Every feed by name, with its newest import."""
-    newest = sa.select(sa.func.max(IndicatorImport.id)).where(IndicatorImport.feed == IndicatorFeed.name).scalar_subquery()
+    newest = (
+        sa.select(sa.func.max(IndicatorImport.id))
+        .where(IndicatorImport.feed == IndicatorFeed.name)
+        .correlate(IndicatorFeed)
+        .scalar_subquery()
+    )
     found = session.execute(
         sa.select(IndicatorFeed, IndicatorImport).outerjoin(IndicatorImport, IndicatorImport.id == newest).order_by(IndicatorFeed.name)
     )
