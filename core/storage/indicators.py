@@ -16,7 +16,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from core.events import Column, Kind, Table
-from core.storage.contract import Limits, Params, Store
+from core.storage.contract import Limits, Store
 
 INDICATORS: Final = Table(
     "indicators",
@@ -112,6 +112,8 @@ async def remove_feed(store: Store, feed: str) -> None:
 
 
 async def remove_ended(store: Store, feed: str, before: datetime) -> None:
-    """Remove what of a feed ended before then."""
-    params: Params = {"feed": feed, "before": before}
-    await store.delete(INDICATORS.name, "feed = {feed:String} AND valid_until < {before:DateTime64(3, 'UTC')}", params)
+    """Remove what of a feed ended before then; nothing is rewritten when there is nothing."""
+    where, params = "feed = {feed:String} AND valid_until < {before:DateTime64(3, 'UTC')}", {"feed": feed, "before": before}
+    found = await store.query(f"SELECT count() AS n FROM indicators WHERE {where}", params)
+    if found["n"][0].as_py():
+        await store.delete(INDICATORS.name, where, params)

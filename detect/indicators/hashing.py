@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 import numpy as np
@@ -47,6 +48,18 @@ def _of_bytes() -> Hashes:
 _POWERS: Final = _powers(_BASE)
 _INVERSES: Final = _powers(_INVERSE)
 _R: Final = _of_bytes()
+
+
+@cache
+def _table(signs: bytes) -> npt.NDArray[np.bool_]:
+    table = np.zeros(256, np.bool_)
+    table[list(signs)] = True
+    return table
+
+
+SIGNS: Final = b".:/?#@"
+"""What the parts of a name or a URL are told by."""
+_MARKS: Final = _table(SIGNS)
 
 
 def mixed(numbers: Hashes) -> Hashes:
@@ -87,6 +100,8 @@ class Part:
         self.end = end
         self._sums = np.zeros(len(data) + 1, np.uint64)
         np.cumsum(_R[data] * _POWERS[: len(data)], out=self._sums[1:])
+        self._marks = np.flatnonzero(_MARKS[data])
+        self._marked = data[self._marks]
 
     def hashed(self, start: Ints, end: Ints) -> Hashed:
         """The stretches of `data`; an end before its start counts as empty."""
@@ -94,15 +109,12 @@ class Part:
         return Hashed((self._sums[end] - self._sums[start]) * _INVERSES[start], end - start)
 
     def places(self, signs: bytes) -> Ints:
-        """Where `data` has one of `signs`."""
-        table = np.zeros(256, np.bool_)
-        table[list(signs)] = True
-        return np.flatnonzero(table[self.data])
+        """Where `data` has one of `signs`, which are some of SIGNS."""
+        return self._marks[_table(signs)[self._marked]]
 
     def is_at(self, places: Ints, sign: bytes) -> npt.NDArray[np.bool_]:
         """Whether `sign` is what stands at each place (which may be beyond the end)."""
-        padded = np.append(self.data, np.zeros(1, np.uint8))
-        return np.asarray(padded[np.clip(places, 0, len(self.data))] == sign[0])
+        return np.asarray(self.data[np.minimum(places, len(self.data) - 1)] == sign[0]) & (places < len(self.data))
 
 
 def first(places: Ints, start: Ints, end: Ints) -> Ints:

@@ -46,6 +46,8 @@ _IDLE_SECONDS: Final = 5.0
 _LIMITS: Final = Limits(seconds=3600.0, rows=1_000_000, memory_bytes=4 << 30)
 _POSITION: Final = tuple(column.name for column in POSITION)
 _EVENT_ID: Final = "concat(" + ", '-', ".join(f"toString({name})" for name in _POSITION) + ")"
+_BLOCK_V4: Final = 112
+_BLOCK_V6: Final = 16
 _READ: Final = ("agency", "event_time", *_POSITION, *COLUMNS)
 _log = structlog.get_logger()
 
@@ -152,8 +154,8 @@ async def search(store: Store, index: Index, import_id: int, begin: datetime, en
     found = Found()
     where = Where()
     where.between("received_at", begin, end)
-    where.add(lambda p: f"({_may_match(index, p)})", ("UInt64", import_id))
-    sql = f"SELECT {', '.join(_READ)} FROM events WHERE {where.sql}"
+    _may_match(index, import_id, where)
+    sql = f"SELECT {', '.join(_READ)} FROM events WHERE {where.sql} SETTINGS max_block_size = {_JUDGED_AT_ONCE}"
     waiting: list[pa.RecordBatch] = []
     async for batch in store.stream(sql, where.params, _LIMITS):
         waiting.append(batch)
@@ -165,19 +167,27 @@ async def search(store: Store, index: Index, import_id: int, begin: datetime, en
     return found
 
 
-def _may_match(index: Index, import_id: str) -> str:
-    """A condition that holds for every event that an indicator meets. The set of each subquery is made once for all columns."""
-    conditions = []
-    for prefix in index.prefixes:
-        of_import = f"SELECT address FROM indicators WHERE first_import = {import_id} AND prefix = {prefix}"
+def _may_match(index: Index, import_id: int, where: Where) -> None:
+    """Add the condition that holds for every event that an indicator meets. The set of each subquery is made once for all columns."""
+    any_of = Where(params=where.params)
+    if index.types & {Type.ADDRESS}:
+        own = "SELECT address FROM indicators WHERE first_import = {} AND prefix = 128"
         for column in keys.ADDRESS_COLUMNS:
-            begins = column if prefix == 128 else f"tupleElement(IPv6CIDRToRange(ifNull({column}, toIPv6('::')), toUInt8({prefix})), 1)"
-            conditions.append(f"{begins} IN ({of_import})")
+            any_of.add(lambda p, column=column: f"{column} IN ({own.format(p)})", ("UInt64", import_id))
+    for blocks, prefix in zip(index.blocks(), (_BLOCK_V4, _BLOCK_V6), strict=True):
+        if blocks:
+            any_of.add(lambda p, prefix=prefix: _in_blocks(p, prefix), ("Array(String)", blocks))
     if index.types & {Type.DOMAIN, Type.URL, Type.ADDRESS}:
-        conditions += [f"{column} != ''" for column in (*keys.NAME_COLUMNS, keys.URL_COLUMN)]
+        any_of.conditions += [f"{column} != ''" for column in (*keys.NAME_COLUMNS, keys.URL_COLUMN)]
     if Type.HASH in index.types:
-        conditions.append(f"{keys.HASH_COLUMN} != ''")
-    return " OR ".join(conditions) or "0"
+        any_of.conditions.append(f"{keys.HASH_COLUMN} != ''")
+    where.conditions.append(f"({' OR '.join(any_of.conditions) or '0'})")
+
+
+def _in_blocks(placeholder: str, prefix: int) -> str:
+    first = "tupleElement(IPv6CIDRToRange(ifNull({}, toIPv6('::')), toUInt8({})), 1)"
+    blocks = f"(SELECT toIPv6(arrayJoin({placeholder})))"
+    return " OR ".join(f"{first.format(column, prefix)} IN {blocks}" for column in keys.ADDRESS_COLUMNS)
 
 
 def _gather(index: Index, events: pa.Table, now: int, found: Found) -> None:

@@ -70,10 +70,12 @@ class Index:
         """The types of indicators there are."""
         return frozenset(self.rows["type"].unique().to_pylist())
 
-    @property
-    def prefixes(self) -> list[int]:
-        """The different lengths of prefix of its addresses and networks."""
-        return np.unique(self._prefixes[self._prefixes > 0]).tolist()  # type: ignore[no-any-return]
+    def blocks(self) -> tuple[list[str], list[str]]:
+        """The first addresses of the blocks of 16 bits where there is some network: of IPv4, and of IPv6."""
+        near = np.flatnonzero(self._near)
+        first_v4 = _BLOCKS // 2
+        v4 = [f"::ffff:{block - first_v4 >> 8}.{block - first_v4 & 255}.0.0" for block in near[near >= first_v4].tolist()]
+        return v4, [f"{block:x}::" for block in near[near < first_v4].tolist()]
 
     @property
     def nbytes(self) -> int:
