@@ -155,7 +155,7 @@ async def search(store: Store, index: Index, import_id: int, begin: datetime, en
     where = Where()
     where.between("received_at", begin, end)
     _may_match(index, import_id, where)
-    sql = f"SELECT {', '.join(_READ)} FROM events WHERE {where.sql} SETTINGS max_block_size = {_JUDGED_AT_ONCE}"
+    sql = f"SELECT {', '.join(_READ)} FROM events WHERE {where.sql}"
     waiting: list[pa.RecordBatch] = []
     async for batch in store.stream(sql, where.params, _LIMITS):
         waiting.append(batch)

@@ -96,19 +96,28 @@ class _Reader:
         while True:
             try:
                 found, end = self._decode(self._held, self._at)
-                if end < len(self._held) or self._ended:  # a number that ends the text may go on
+                if self._ended or not self._may_go_on(end):
+                    self._check_length(end - self._at, "")
                     self._at = end
                     return found
                 problem = ""
             except json.JSONDecodeError as error:
                 problem = error.msg
             held = len(self._held) - self._at
-            if held > LONGEST_VALUE:
-                self.fail(f"a value is longer than {LONGEST_VALUE >> 20} MiB or not JSON ({problem})")
+            self._check_length(held, problem)
             if not self._ended:
                 self._more(max(_CHUNK, held))
             elif problem:
                 self.fail(problem)
+
+    def _may_go_on(self, end: int) -> bool:
+        """Whether what was read up to there may be the beginning of a longer number that the text held ends in."""
+        rest = self._held[end : end + 3]
+        return not rest or (len(rest) < 3 and rest[0] in ".eE")
+
+    def _check_length(self, length: int, problem: str) -> None:
+        if length > LONGEST_VALUE:
+            self.fail(f"a value is longer than {LONGEST_VALUE >> 20} MiB{problem and f' or not JSON ({problem})'}")
 
 
 def _walk(reader: _Reader, place: Place, wanted: frozenset[Place], into: set[Place]) -> Iterator[tuple[Place, Any]]:

@@ -77,6 +77,8 @@ def address(text: str) -> Value:
     own = length - _MAPPED_BITS if first.version == 4 else length
     if own < _WIDEST[first.version]:
         raise BadValue(f"{text} is too wide: at least /{_WIDEST[first.version]} is asked of IPv{first.version}")
+    if "%" in text:
+        raise BadValue(f"{text[:100]!r} has a zone: it is known on one machine alone")
     if _NOBODY.match(packed):
         raise BadValue(f"{text} is nobody's address: any machine may use it")
     return Value(Type.ADDRESS, str(first), packed, length) if length == 128 else Value(Type.NETWORK, f"{first}/{own}", packed, length)
