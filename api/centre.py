@@ -10,6 +10,7 @@ from core.clock import Clock
 from core.config import Settings
 from core.database import Database
 from core.storage.contract import Store
+from detect.indicators.importing import Importer
 from ingest.attribution import Attribution
 from ingest.sources.http import HttpIntake
 
@@ -37,4 +38,5 @@ class Centre:
     bus: Bus
     http_intake: HttpIntake
     attribution: Attribution
+    importer: Importer
     stages: Callable[[], Sequence[StageState]]

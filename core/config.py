@@ -231,6 +231,12 @@ class DetectSettings(_Section):
     )
 
 
+class IndicatorSettings(_Section):
+    """Indicators of known-bad things (docs/indicators.md)."""
+
+    max_import_mb: int = Field(default=2048, ge=1, description="The largest file of a feed, after decompression")
+
+
 class RespondSettings(_Section):
     """Incidents."""
 
@@ -276,6 +282,7 @@ class Settings(_Section):
     agencies: tuple[Agency, ...] = Field(default=(), description="The agencies whose logs come here")
     enrichment: EnrichmentSettings = EnrichmentSettings()
     detect: DetectSettings = DetectSettings()
+    indicators: IndicatorSettings = IndicatorSettings()
     respond: RespondSettings = RespondSettings()
     api: ApiSettings = ApiSettings()
     stage_metrics: StageMetricsSettings = StageMetricsSettings()

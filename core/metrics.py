@@ -36,6 +36,7 @@ DETECTIONS = Counter("bongsu_detections_total", "Detections raised", ["rule"])
 CORRELATIONS_NOT_JUDGED = Counter(
     "bongsu_correlations_not_judged_total", "Times a key of a correlation had more matches within reach than can be looked at", ["rule"]
 )
+INDICATORS = Gauge("bongsu_indicators", "Indicators in use on the stream", ["feed"])
 RULES_LOADED = Gauge("bongsu_rules", "Rules by state", ["state"])
 RULES_RELOADED = Counter("bongsu_rules_reloaded_total", "Times the rules were read anew because a file changed", ["outcome"])
 DETECTIONS_OFF = Counter("bongsu_switched_off_detections_total", "Detections left out because the rule is off at the agency", ["rule"])

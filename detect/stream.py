@@ -24,6 +24,7 @@ from core.events import DETECTIONS, EVENTS
 from core.storage.tables import in_shape
 from detect.correlation.dispatch import Dispatcher
 from detect.correlation.resolve import resolve
+from detect.indicators.findings import Finder, merged
 from detect.rules import Rule, RuleBook
 from detect.ruleset import SETTINGS, Matches, Plan, compile_rules
 from detect.tuning import Tunings
@@ -60,12 +61,14 @@ class Prepared:
 class Detector:
     """Runs a rule set on batches of events. For one thread at a time, and blocking: the engine works outside the GIL.
 
-    `threads` is how many threads of the engine one batch may take. StoreError when the engine fails. `tunings` may be set by any thread.
+    `threads` is how many threads of the engine one batch may take; `indicators` are looked for beside the rules. StoreError when the engine
+    fails. `tunings` may be set by any thread.
     """
 
-    def __init__(self, engine: Engine, book: RuleBook, clock: Clock, *, threads: int = 1) -> None:
+    def __init__(self, engine: Engine, book: RuleBook, clock: Clock, *, threads: int = 1, indicators: Finder | None = None) -> None:
         self._session: Session = engine.session({**SETTINGS, "max_threads": threads})
         self._clock = clock
+        self._indicators = indicators
         self._next: Prepared | None = None
         self.tunings = Tunings()
         self._use(Prepared(book, self._session, engine))
@@ -117,8 +120,10 @@ class Detector:
         loud = self._prepared.loud[matches.rules]
         told = Matches(matches.rules[loud], matches.rows[loud])
         self._count_matches(told)
-        found = self._detections(events, told)
-        cuts = np.searchsorted(told.rows, ends)
+        rows, found = told.rows, self._detections(events, told)
+        if self._indicators is not None:
+            rows, found = merged(rows, found, *self._indicators.find(events))
+        cuts = np.searchsorted(rows, ends)
         return [found.slice(start, end - start) for start, end in zip([0, *cuts[:-1]], cuts, strict=True)], messages
 
     def _allowed(self, matches: Matches, events: pa.Table) -> Matches:

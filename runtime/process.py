@@ -26,17 +26,22 @@ from core.events import DETECTIONS, EVENTS, QUARANTINE
 from core.stage import Handler, Stage
 from core.storage.writer import TableWriter, check_positions
 from detect.correlation.stage import CorrelateStage
+from detect.indicators.findings import Finder
+from detect.indicators.history import History
+from detect.indicators.importing import Importer
+from detect.indicators.library import Library
 from detect.reload import CorrelationWatcher, RuleFiles, RuleWatcher, look_for_ever
 from detect.stream import Detector, DetectStage
 from ingest.attribution import Attribution
 from ingest.compile import ParserSet
-from ingest.enrichment.library import Library
+from ingest.enrichment.library import Library as Enrichment
 from ingest.normalise import Normaliser
 from ingest.sources.demo import DemoFeed
 from ingest.sources.http import HttpIntake
 from ingest.sources.intake import Intake
 from ingest.sources.syslog import SyslogServer
 from ingest.stage import NormaliseStage
+from respond.audit import record
 from respond.stage import RespondStage
 from runtime.bootstrap import Need, Parts, open_parts, rule_book, rule_folders
 from runtime.privacy import announce
@@ -63,7 +68,7 @@ _NEEDS: dict[Role, frozenset[Need]] = {
     Role.RECEIVE: frozenset({"bus"}),
     Role.NORMALISE: frozenset({"bus", "engine"}),
     Role.STORE: frozenset({"bus", "store"}),
-    Role.DETECT: frozenset({"bus", "engine", "database"}),
+    Role.DETECT: frozenset({"bus", "engine", "store", "database"}),
     Role.CORRELATE: frozenset({"bus", "store", "database"}),
     Role.RESPOND: frozenset({"bus", "database"}),
     Role.API: frozenset({"bus", "store", "database"}),
@@ -87,6 +92,7 @@ _NORMALISE_THREADS = 4  # at most; more processes scale further
 _STORE_BYTES = 32 << 20
 _DETECT_BYTES = 16 << 20
 _CORRELATE_BYTES = 4 << 20
+_HISTORY = timedelta(days=30)  # how far back new indicators are searched for
 
 
 @dataclass
@@ -191,7 +197,10 @@ class _Assembly:
         parts = self._parts
         wanted = parts.settings.detect
         rules = RuleFiles(rule_folders(wanted), lambda: rule_book(wanted))
-        detector = Detector(parts.engine, rules.book, parts.clock)
+        library = Library(parts.store, parts.clock)
+        await library.look()
+        self.services.append(TaskService("indicators", library.run))
+        detector = Detector(parts.engine, rules.book, parts.clock, indicators=Finder(library, parts.clock))
         watcher = RuleWatcher(detector, parts.engine, parts.database, rules)
         await asyncio.to_thread(watcher.start)
         self.services.append(TaskService("rules", lambda: look_for_ever(watcher.look)))
@@ -211,7 +220,7 @@ class _Assembly:
     async def _add_normalise(self) -> None:
         parts = self._parts
         parsers = ParserSet.open(parts.engine, parts.settings.intake)
-        library = Library(parts.settings.enrichment, [agency.id for agency in parts.settings.agencies])
+        library = Enrichment(parts.settings.enrichment, [agency.id for agency in parts.settings.agencies])
         if library:
             await asyncio.to_thread(library.refresh)
             self.services.append(TaskService("enrichment", library.run))
@@ -236,8 +245,10 @@ class _Assembly:
                 bus=parts.bus,
                 http_intake=HttpIntake(intake, settings.intake),
                 attribution=attribution,
+                importer=Importer(parts.store, parts.database, parts.clock, record, settings.data_dir, _HISTORY),
                 stages=self._stage_states,
             )
+            self.services.append(TaskService("indicators-history", History(parts.store, parts.database, parts.bus, parts.clock).run))
             self._web = WebService(create_app(centre), settings.api)
             self.services.append(self._web)
         if Role.RECEIVE in roles:

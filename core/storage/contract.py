@@ -53,6 +53,10 @@ class Store(Protocol):
         """
         ...
 
+    async def delete(self, table: str, where: str, params: Params) -> None:
+        """Remove the rows of `table` for which the condition `where` holds: what is asked for after it returns does not see them."""
+        ...
+
     async def query(self, sql: str, params: Params | None = None, limits: Limits | None = None) -> pa.Table:
         """The whole result. Addresses come as 16 bytes, times as UTC milliseconds.
 

@@ -63,6 +63,10 @@ class EmbeddedStore:
             sql = _insert_sql(target, token)
             await self._in(self._writing, lambda: self._write_session().run(sql, rows))
 
+    async def delete(self, table: str, where: str, params: Params) -> None:
+        sql = f"DELETE FROM {table_named(table).name} WHERE {where}"
+        await self._in(self._writing, lambda: self._write_session().run(sql, params=params))
+
     async def query(self, sql: str, params: Params | None = None, limits: Limits | None = None) -> pa.Table:
         def work() -> pa.Table:
             session = self._readers.get()

@@ -91,6 +91,10 @@ class ServerStore:
         if rows.num_rows:
             await self._with_connection(lambda connection: connection.insert(target, rows, token))
 
+    async def delete(self, table: str, where: str, params: Params) -> None:
+        sql = f"DELETE FROM {table_named(table).name} WHERE {where}"
+        await self._with_connection(lambda connection: connection.run(sql, params, {}))
+
     async def query(self, sql: str, params: Params | None = None, limits: Limits | None = None) -> pa.Table:
         settings = _query_settings(limits or Limits())
         return await self._with_connection(lambda connection: connection.table(sql, params or {}, settings))

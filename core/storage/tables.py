@@ -8,8 +8,9 @@ import pyarrow as pa
 
 from core.errors import StoreError
 from core.events import TABLES, Column, Table
+from core.storage.indicators import INDICATORS
 
-_TABLES: Final = {table.name: table for table in TABLES}
+_TABLES: Final = {table.name: table for table in (*TABLES, INDICATORS)}
 
 
 def table_named(name: str) -> Table:

@@ -26,9 +26,11 @@ from core.config import Settings, validate
 from core.crypto import digest, token
 from core.database import Database
 from core.events import DETECTIONS, EVENTS, QUARANTINE, Kind, Table
+from detect.indicators.importing import Importer
 from ingest.attribution import Attribution
 from ingest.sources.http import HttpIntake
 from ingest.sources.intake import Intake
+from respond.audit import record as record_change
 from respond.stage import RespondStage
 from runtime.bootstrap import open_parts
 from tests.detections import Finding, packed, record
@@ -162,6 +164,7 @@ async def running_centre(settings: Settings, clock: FixedClock) -> AsyncIterator
             bus=parts.bus,
             http_intake=HttpIntake(intake, settings.intake),
             attribution=Attribution(settings),
+            importer=Importer(parts.store, parts.database, clock, record_change, settings.data_dir, timedelta(days=30)),
             stages=lambda: stages,
         )
         try:
