@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, ValidationError, model_validator
 
+from core.baseline_settings import BaselineSettings
 from core.errors import ConfigError, FileError
 
 ENV_PREFIX = "BONGSU_"
@@ -226,6 +227,7 @@ class DetectSettings(_Section):
     own_rules: bool = Field(default=True, description="Load the rules that come with the product")
     rule_folders: tuple[Path, ...] = Field(default=(), description="Folders of further Sigma rules, read with their subfolders")
     disabled_rules: tuple[str, ...] = Field(default=(), description="Ids of rules that do not run")
+    baselines: BaselineSettings = BaselineSettings()
 
 
 class RespondSettings(_Section):
@@ -285,6 +287,9 @@ class Settings(_Section):
         for listener in self.intake.listeners:
             if listener.agency and listener.agency not in ids:
                 raise ValueError(f"listener {listener.name!r} names the unknown agency {listener.agency!r}")
+        for agency in self.detect.baselines.agencies:
+            if agency not in ids:
+                raise ValueError(f"detect.baselines.agencies names the unknown agency {agency!r}")
         return self
 
     @property
