@@ -1,4 +1,4 @@
-"""Settings of the detectors beside the rules (docs/baselines.md): thresholds, the values that are watched, and what agencies have otherwise."""
+"""Settings of the detectors beside the rules (docs/baselines.md): thresholds, the values watched, and what agencies have otherwise."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ class SilenceSettings(_Section):
     """A source that sends nothing when it always did."""
 
     enabled: bool = Field(default=True, description="Run it")
-    slots: float = Field(default=3.0, ge=1, le=288, description="Told after this many five-minute slots in which the source would have sent")
+    slots: float = Field(default=3.0, ge=1, le=288, description="Told after this many five-minute slots in which it would have sent")
     learn_hours: int = Field(default=24, ge=2, le=672, description="A source known for less is not judged")
 
 
@@ -138,7 +138,7 @@ class FallingSettings(_Section):
 
     enabled: bool = Field(default=True, description="Run it")
     share: float = Field(default=0.5, gt=0, lt=1, description="Told below this share of the median")
-    deviations: float = Field(default=3.0, ge=0, le=100, description="And further below the median than this many median absolute deviations")
+    deviations: float = Field(default=3.0, ge=0, le=100, description="And further below the median than so many median absolute deviations")
     min_lines: int = Field(default=200, ge=1, description="A median of fewer lines an hour is not judged")
     learn_hours: int = Field(default=24, ge=2, le=672, description="A source known for less is not judged")
 
@@ -192,7 +192,7 @@ class OutboundSettings(_Section):
     enabled: bool = Field(default=True, description="Run it")
     hour_mb: int = Field(default=500, ge=1, description="Less in an hour is never told")
     day_mb: int = Field(default=2000, ge=1, description="Less in 24 hours is never told")
-    deviations: float = Field(default=6.0, ge=1, le=1000, description="Median absolute deviations above the median, of its own and of others")
+    deviations: float = Field(default=6.0, ge=1, le=1000, description="Median absolute deviations above its own median and that of others")
     min_peers: int = Field(default=5, ge=2, description="With fewer hosts there is nothing to compare with but its own history")
 
 

@@ -34,6 +34,8 @@ ROWS_REPEATED = Counter("bongsu_repeated_rows_total", "Rows of a repeated delive
 EVENTS_EVALUATED = Counter("bongsu_evaluated_events_total", "Events run through the rule set")
 DETECTIONS = Counter("bongsu_detections_total", "Detections raised", ["rule"])
 RULES_LOADED = Gauge("bongsu_rules", "Rules by state", ["state"])
+BASELINE_TICKS = Counter("bongsu_baseline_ticks_total", "Ticks of the baselines' detectors", ["detector", "outcome"])
+BASELINE_BEHIND = Gauge("bongsu_baseline_behind_seconds", "Since the end of the last window a detector has looked at", ["detector"])
 
 # Respond
 INCIDENTS_OPENED = Counter("bongsu_incidents_opened_total", "Incidents opened", ["severity"])
