@@ -36,6 +36,7 @@ COMMANDS = {
     "parse": _Command("lines", "Show what the parsers make of lines: one JSON object a line."),
     "parsers": _Command("parsers", "List, try and begin parsers, and see how well they serve."),
     "rules": _Command("rules", "Try and list Sigma rules."),
+    "baselines": _Command("baselines", "What the detectors beside the rules have learned of each source."),
     "users": _Command("accounts", "Accounts of people.", app="users"),
     "keys": _Command("accounts", "API keys of machines.", app="keys"),
     "db": _Command("database", "The schema of the store and the database."),
@@ -45,6 +46,7 @@ COMMANDS = {
     "normalise": _Command("processes", "Parse raw lines into events.", _CLUSTER),
     "store": _Command("processes", "Write events, quarantine and detections to the store.", _CLUSTER),
     "detect": _Command("processes", "Run the rules over events.", _CLUSTER),
+    "watch": _Command("processes", "Find what is unusual: silent sources, new and rare values, beacons, outbound volume.", _CLUSTER),
     "respond": _Command("processes", "Turn detections into incidents.", _CLUSTER),
     "api": _Command("processes", "Serve the REST API and the dashboard, and take lines in by HTTP.", _CLUSTER),
 }

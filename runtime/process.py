@@ -24,6 +24,7 @@ from core.errors import ConfigError
 from core.events import DETECTIONS, EVENTS, QUARANTINE
 from core.stage import Handler, Stage
 from core.storage.writer import TableWriter, check_positions
+from detect.baselines.watch import Watch
 from detect.stream import Detector, DetectStage
 from ingest.attribution import Attribution
 from ingest.compile import ParserSet
@@ -50,6 +51,7 @@ class Role(StrEnum):
     NORMALISE = "normalise"
     STORE = "store"
     DETECT = "detect"
+    WATCH = "watch"
     RESPOND = "respond"
     API = "api"
 
@@ -60,6 +62,7 @@ _NEEDS: dict[Role, frozenset[Need]] = {
     Role.NORMALISE: frozenset({"bus", "engine"}),
     Role.STORE: frozenset({"bus", "store"}),
     Role.DETECT: frozenset({"bus", "engine"}),
+    Role.WATCH: frozenset({"bus", "store"}),
     Role.RESPOND: frozenset({"bus", "database"}),
     Role.API: frozenset({"bus", "store", "database"}),
 }
@@ -72,6 +75,8 @@ GROUPS: tuple[tuple[str, str], ...] = (
     ("respond", topics.DETECTIONS),
 )
 """Every consumer group and the topic it reads."""
+STORED: tuple[tuple[tuple[str, str], ...], ...] = (GROUPS[:1], GROUPS[1:3])
+"""The way of a line into the store, leg by leg."""
 
 # What one poll takes, compressed as on the bus. A statement has a fixed cost of tens of milliseconds, so a stage that is behind takes
 # much at once.
@@ -153,6 +158,9 @@ class _Assembly:
             self._add_stage("respond", topics.DETECTIONS, RespondStage(parts.database, parts.settings, parts.clock).handle)
         if Role.DETECT in roles:
             self._add_detect()
+        if Role.WATCH in roles:
+            watch = Watch(parts.store, parts.bus, parts.clock, parts.settings.detect.baselines, STORED)
+            self.services.append(TaskService("watch", watch.run))
         if Role.STORE in roles:
             for table, topic in ((EVENTS, topics.EVENTS), (QUARANTINE, topics.QUARANTINE), (DETECTIONS, topics.DETECTIONS)):
                 self._add_stage(f"store-{table.name}", topic, TableWriter(parts.store, table).handle, _STORE_BYTES)

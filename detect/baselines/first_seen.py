@@ -7,6 +7,7 @@ remembered once a day. When a term is new, or the product is, the values of the 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -43,16 +44,16 @@ class FirstSeen:
         """The new values of every term, and what is to be remembered of the others."""
         findings: list[Finding] = []
         seen: list[Seen] = []
+        watched_since = await _watched_since(asked)
         for term in asked.settings.first_seen.watched:
-            found = await _of_term(asked, term)
+            found = await _of_term(asked, term, watched_since.get(term.name, {}))
             findings += found.findings
             seen += found.seen
         return Outcome(findings, seen)
 
 
-async def _of_term(asked: Asked, term: Term) -> Outcome:
+async def _of_term(asked: Asked, term: Term, watched_since: Mapping[str, datetime]) -> Outcome:
     settings = asked.settings.first_seen
-    watched_since = await _watched_since(asked, term)
     if not watched_since:
         return Outcome(seen=await _learn(asked, term, timedelta(days=settings.history_days)))
     latest = asked.window.start - timedelta(days=settings.learn_days)
@@ -64,29 +65,35 @@ async def _of_term(asked: Asked, term: Term) -> Outcome:
     return Outcome(findings, seen)
 
 
-def _remembered(asked: Asked, term: Term, params: dict[str, Any]) -> Where:
-    """What earlier ticks remembered of the term; its parameters go among `params`."""
-    where = Where(["detector = 'firstseen'"], params)
+def _remembered(asked: Asked, params: dict[str, Any]) -> Where:
+    """What earlier ticks remembered; the parameters go among `params`."""
+    where = Where(["detector = 'firstseen'", "subject != ''"], params)
     asked.agencies.add_to(where)
-    where.add(lambda p: f"startsWith(subject, {p})", ("String", term.name + SEPARATOR))
     where.add(lambda p: f"tick < {p}", ("UInt64", asked.window.tick))
     return where
 
 
-async def _watched_since(asked: Asked, term: Term) -> dict[str, datetime]:
-    """By agency, since when values of the term are known."""
-    where = _remembered(asked, term, {})
+async def _watched_since(asked: Asked) -> Mapping[str, Mapping[str, datetime]]:
+    """By term and agency, since when values are known."""
+    where = _remembered(asked, {})
     found = await asked.store.query(
-        f"SELECT agency, min(at) AS first FROM baseline_memory WHERE {where.sql} GROUP BY agency", where.params, LIMITS
+        f"SELECT substringIndex(subject, '{SEPARATOR}', 1) AS term, agency, min(at) AS first FROM baseline_memory "
+        f"WHERE {where.sql} GROUP BY term, agency",
+        where.params,
+        LIMITS,
     )
-    return {row["agency"]: row["first"].astimezone(UTC) for row in found.to_pylist()}
+    since: dict[str, dict[str, datetime]] = {}
+    for row in found.to_pylist():
+        since.setdefault(row["term"], {})[row["agency"]] = row["first"].astimezone(UTC)
+    return since
 
 
 async def _unremembered(asked: Asked, term: Term, history: timedelta) -> list[tuple[str, str, datetime, datetime]]:
     """Agency, subject, when remembered last (_NEVER: not in the history) and when seen now, of the values not remembered lately."""
     population = of_term(term)
     recent = population.where(asked.agencies, asked.window.start, asked.window.end)
-    known = _remembered(asked, term, recent.params)
+    known = _remembered(asked, recent.params)
+    known.add(lambda p: f"startsWith(subject, {p})", ("String", term.name + SEPARATOR))
     known.add(lambda p: f"at >= {p}", (_TIME, asked.window.start - history))
     stale = Where([], recent.params)
     stale.add(lambda p: f"last < {p}", (_TIME, asked.window.start - _REMEMBER_EVERY))

@@ -57,12 +57,15 @@ async def sources(store: Store, agencies: Agencies, until: datetime) -> list[Sou
     agencies.add_to(where)
     _between(where, until - HISTORY, until)
     found = await store.query(
-        f"SELECT agency, source, min(slot) AS first, max(slot) AS last FROM ({_slots(where)}) WHERE lines > 0 "
+        f"SELECT agency, source, toUnixTimestamp(min(slot)) AS first, toUnixTimestamp(max(slot)) AS last FROM ({_slots(where)}) WHERE lines > 0 "
         "GROUP BY agency, source ORDER BY agency, source",
         where.params,
         _LIMITS,
     )
-    return [Source(row["agency"], row["source"], _utc(row["first"]), _utc(row["last"])) for row in found.to_pylist()]
+    return [
+        Source(row["agency"], row["source"], datetime.fromtimestamp(row["first"], UTC), datetime.fromtimestamp(row["last"], UTC))
+        for row in found.to_pylist()
+    ]
 
 
 async def hours(
@@ -101,7 +104,3 @@ def _slots(where: Where) -> str:
 def _between(where: Where, since: datetime, until: datetime) -> None:
     """By slots, so that the projection serves; both ends are starts of slots."""
     where.between(_SLOT, since, until)
-
-
-def _utc(at: datetime) -> datetime:
-    return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)

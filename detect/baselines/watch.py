@@ -58,7 +58,8 @@ class Watch:
         self._memory = Memory(store)
         self._progress = Progress(bus, way)
         self._lag = timedelta(seconds=settings.lag_seconds)
-        self._done: dict[str, int] | None = None
+        self._done: dict[str, int] = {}
+        self._remembers = False
         self._there_since: datetime | None = None
         self._looked_at: datetime | None = None
 
@@ -75,8 +76,9 @@ class Watch:
 
     async def _look(self) -> None:
         now = self._clock.now()
-        if self._done is None:
-            self._done = dict(await self._memory.last_ticks())
+        if not self._remembers:
+            self._done |= await self._memory.last_ticks()
+            self._remembers = True
         await self._be_there(now)
         reached = await self._progress.reached(now)
         if reached is not None:
@@ -94,7 +96,7 @@ class Watch:
 
     async def _catch_up(self, detector: Detector, horizon: datetime) -> None:
         """Do the detector's ticks whose windows end by `horizon`."""
-        about, done = detector.about, self._done or {}
+        about, done = detector.about, self._done
         if not any(detector.enabled(settings) for _, settings in self._groups()):
             return
         since = end_of(done[about.word]) if about.word in done else horizon - 2 * about.every
