@@ -4,8 +4,8 @@ Method: the bytes each internal host sent outside (`bytes_src` of events to the 
 when they are above all of
 - a floor (`hour_mb`, 500; `day_mb`, 2,000);
 - its own history: the median and `deviations` (6) median absolute deviations of the hours in which it sent something in the last seven
-  days, and all but the highest 2 % of them, so that a nightly copy is known; of whole days, the seven days before. It needs 24 such hours,
-  or three such days;
+  days, and one and a half times the highest of them but for 2 %, so that a nightly copy is known; of whole days, the seven days before. It
+  needs 24 such hours, or three such days;
 - its peers: the median and as many deviations of the agency's other hosts in the same time. It needs `min_peers` (5).
 Where there is neither history nor peers, nothing is told. Told of a host once a day for hours and once for days.
 """
@@ -29,6 +29,7 @@ _HOUR: Final = timedelta(hours=1)
 _DAY: Final = timedelta(days=1)
 _HISTORY_DAYS: Final = 7
 _HIGHEST: Final = 0.98
+_MORE: Final = 1.5
 _MEGABYTE: Final = 1_000_000
 _START: Final = "toStartOfHour(received_at)"
 _HOST: Final = f"if({OUTBOUND}, src_ip, NULL)"  # as in the projection `hosts`
@@ -113,8 +114,8 @@ def threshold_of(
         expected, of_peers = usual.median, usual.median + deviations * usual.deviation
     if len(own) >= least_history:
         usual = Usual.of(own)
-        high = sorted(own)[ceil(_HIGHEST * len(own)) - 1]
-        expected, of_own = usual.median, max(usual.median + deviations * usual.deviation, high)
+        highest = sorted(own)[ceil(_HIGHEST * len(own)) - 1]
+        expected, of_own = usual.median, max(usual.median + deviations * usual.deviation, _MORE * highest)
     if of_own is None and of_peers is None:
         return None
     return Threshold(max(floor, of_own or 0.0, of_peers or 0.0), expected, of_own, of_peers)

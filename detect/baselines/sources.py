@@ -57,8 +57,8 @@ async def sources(store: Store, agencies: Agencies, until: datetime) -> list[Sou
     agencies.add_to(where)
     _between(where, until - HISTORY, until)
     found = await store.query(
-        f"SELECT agency, source, toUnixTimestamp(min(slot)) AS first, toUnixTimestamp(max(slot)) AS last FROM ({_slots(where)}) WHERE lines > 0 "
-        "GROUP BY agency, source ORDER BY agency, source",
+        f"SELECT agency, source, toUnixTimestamp(min(slot)) AS first, toUnixTimestamp(max(slot)) AS last FROM ({_slots(where)}) "
+        "WHERE lines > 0 GROUP BY agency, source ORDER BY agency, source",
         where.params,
         _LIMITS,
     )

@@ -59,7 +59,22 @@ def centre(tmp_path: Path) -> Iterator[RunningCentre]:
 
 def test_help_names_every_command() -> None:
     shown = bongsu("--help").stdout
-    for command in ("up", "receive", "normalise", "store", "detect", "respond", "api", "replay", "parse", "rules", "db", "doctor", "bench"):
+    for command in (
+        "up",
+        "receive",
+        "normalise",
+        "store",
+        "detect",
+        "watch",
+        "respond",
+        "api",
+        "replay",
+        "parse",
+        "rules",
+        "db",
+        "doctor",
+        "bench",
+    ):
         assert command in shown
 
 

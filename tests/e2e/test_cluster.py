@@ -32,7 +32,7 @@ from tests.servers.postgres import PostgresServer
 READY_SECONDS = 180.0  # each process imports the whole product
 HANDLED_SECONDS = 90.0
 RELAY = "relay.transport.city.example"  # a source of settings.cluster.yaml
-PROCESSES = ("receive", "normalise", "store", "detect", "respond", "api")
+PROCESSES = ("receive", "normalise", "store", "detect", "watch", "respond", "api")
 ATTACK = (
     '{"timestamp":"2026-03-02T10:15:00.000000+0900","flow_id":7,"event_type":"alert","src_ip":"203.0.113.66","src_port":51514,'
     '"dest_ip":"10.20.30.40","dest_port":8080,"proto":"TCP","alert":{"action":"allowed","gid":1,"signature_id":2034647,"rev":1,'
