@@ -16,7 +16,7 @@ from core.storage.contract import Limits, Store
 from detect.baselines.memory import Memory, Seen
 from detect.baselines.population import Agencies, Population
 
-LIMITS: Final = Limits(seconds=300.0, rows=1_000_000, memory_bytes=4 << 30)
+LIMITS: Final = Limits(seconds=300.0, rows=1_000_000, memory_bytes=2 << 30)
 """The most a detector's query may take."""
 
 _MINUTE: Final = timedelta(minutes=1)

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from core.baseline_settings import BaselineSettings
 from core.storage.contract import Limits, Store
 from core.storage.event_queries import Scope, Where
-from detect.baselines.detector import About, end_of, windows
+from detect.baselines.detector import About, Window, end_of, windows
 from detect.baselines.memory import SLOT, Memory
 from detect.baselines.population import SEPARATOR, Agencies
 from detect.baselines.seasons import hour_of, start_of, usual
@@ -39,9 +39,9 @@ class DetectorState:
 class SourceState:
     """A source, and what is usual for the hour under way.
 
-    `state` is learning (known for too short), heard (in the last slots), quiet (not, but that is usual so far), or silent (told of). `first`
-    and `last` are the slots it was heard in; `silence_told` is when it was last told of, be it back since or not; `missed_slots` is in how
-    many slots it would have been heard since. What is usual is None while nothing is comparable.
+    `state` is learning (known for too short), heard (in the last slots), quiet (not, but that is usual so far), or silent (told of).
+    `first` and `last` are the slots it was heard in; `silence_told` is when it was last told of, be it back since or not; `missed_slots`
+    is in how many slots it would have been heard since. What is usual is None while nothing is comparable.
     """
 
     agency: str
@@ -84,11 +84,11 @@ async def learned(store: Store, settings: BaselineSettings, now: datetime, scope
         DetectorState(one.about, one.enabled(settings), end_of(ticks[one.about.word]) if one.about.word in ticks else None)
         for one in DETECTORS
     ]
-    slot = list(windows(SLOT, now - 2 * SLOT, now))[-1]
+    under_way = next(windows(SLOT, now - SLOT + timedelta(microseconds=1), now + SLOT))
     return Learned(
         now,
         detectors,
-        await _sources(store, settings, slot.end, agencies),
+        await _sources(store, settings, under_way.end, agencies),
         await _terms(store, settings, agencies),
     )
 
@@ -96,7 +96,7 @@ async def learned(store: Store, settings: BaselineSettings, now: datetime, scope
 async def _sources(store: Store, settings: BaselineSettings, until: datetime, agencies: Agencies) -> list[SourceState]:
     known = await sources(store, agencies, until)
     memory = Memory(store)
-    told = await memory.told(Silence.about.word, hour_of(until) * 60 + 60, until - HISTORY)
+    told = await memory.told(Silence.about.word, Window(until, until).tick + 1, until - HISTORY)
     watched = await memory.watched(until - LONGEST, until)
     keys = [one.key for one in known]
     alike = await hours(store, keys, start_of(hour_of(until)) - LONGEST * 4, until, of_day=until.hour) if known else {}
@@ -144,9 +144,7 @@ async def _terms(store: Store, settings: BaselineSettings, agencies: Agencies) -
     return [_term(row, settings) for row in found.to_pylist()]
 
 
-def _term(row: Mapping[str, object], settings: BaselineSettings) -> TermState:
-    agency, since = str(row["agency"]), row["since"]
-    assert isinstance(since, datetime)
-    since = since.astimezone(UTC)
-    learning = timedelta(days=settings.of(agency).first_seen.learn_days)
-    return TermState(agency, str(row["term"]), int(str(row["known"])), since, since + learning)
+def _term(row: Mapping[str, Any], settings: BaselineSettings) -> TermState:
+    since = row["since"].astimezone(UTC)
+    learning = timedelta(days=settings.of(row["agency"]).first_seen.learn_days)
+    return TermState(row["agency"], row["term"], row["known"], since, since + learning)
