@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, ValidationError, model_validator
 
+from core.baseline_settings import BaselineSettings
 from core.errors import ConfigError, FileError
 
 ENV_PREFIX = "BONGSU_"
@@ -229,6 +230,7 @@ class DetectSettings(_Section):
     lateness_hours: int = Field(
         default=24, ge=0, le=744, description="How late an event may come and still be joined to others by correlation rules"
     )
+    baselines: BaselineSettings = BaselineSettings()
 
 
 class IndicatorSettings(_Section):
@@ -296,6 +298,9 @@ class Settings(_Section):
         for listener in self.intake.listeners:
             if listener.agency and listener.agency not in ids:
                 raise ValueError(f"listener {listener.name!r} names the unknown agency {listener.agency!r}")
+        for agency in self.detect.baselines.agencies:
+            if agency not in ids:
+                raise ValueError(f"detect.baselines.agencies names the unknown agency {agency!r}")
         return self
 
     @property

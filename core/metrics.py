@@ -40,6 +40,8 @@ INDICATORS = Gauge("bongsu_indicators", "Indicators in use on the stream", ["fee
 RULES_LOADED = Gauge("bongsu_rules", "Rules by state", ["state"])
 RULES_RELOADED = Counter("bongsu_rules_reloaded_total", "Times the rules were read anew because a file changed", ["outcome"])
 DETECTIONS_OFF = Counter("bongsu_switched_off_detections_total", "Detections left out because the rule is off at the agency", ["rule"])
+BASELINE_TICKS = Counter("bongsu_baseline_ticks_total", "Ticks of the baselines' detectors", ["detector", "outcome"])
+BASELINE_BEHIND = Gauge("bongsu_baseline_behind_seconds", "Since the end of the last window a detector has looked at", ["detector"])
 
 # Respond
 INCIDENTS_OPENED = Counter("bongsu_incidents_opened_total", "Incidents opened", ["severity"])

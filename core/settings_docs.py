@@ -96,8 +96,8 @@ def _type(annotation: Any, metadata: list[Any]) -> str:
 def _plain(annotation: Any) -> str:
     if annotation is bool:
         return "yes or no"
-    if annotation is int:
-        return "integer"
+    if annotation in (int, float):
+        return "integer" if annotation is int else "number"
     if annotation is SecretStr:
         return "secret"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
@@ -129,7 +129,7 @@ def _default(field: FieldInfo) -> str:
     if value is None or value in ("", (), {}) or isinstance(value, SecretStr):
         return "empty"
     if isinstance(value, tuple):
-        tree = [entry.model_dump(mode="json", exclude_unset=True) for entry in value]
+        tree = [entry.model_dump(mode="json", exclude_unset=True) if isinstance(entry, BaseModel) else entry for entry in value]
         return f"`{yaml.safe_dump(tree, default_flow_style=True, sort_keys=False, width=1000).strip()}`"
     return f"`{value}`"
 

@@ -37,6 +37,7 @@ COMMANDS = {
     "parsers": _Command("parsers", "List, try and begin parsers, and see how well they serve."),
     "rules": _Command("rules", "Try, check, explain and list Sigma rules, and see what they cover."),
     "indicators": _Command("indicators", "Feeds of known-bad things: take in, list, ask, delete."),
+    "baselines": _Command("baselines", "What the detectors beside the rules have learned of each source."),
     "users": _Command("accounts", "Accounts of people.", app="users"),
     "keys": _Command("accounts", "API keys of machines.", app="keys"),
     "db": _Command("database", "The schema of the store and the database."),
@@ -47,6 +48,7 @@ COMMANDS = {
     "store": _Command("processes", "Write events, quarantine and detections to the store.", _CLUSTER),
     "detect": _Command("processes", "Run the rules over events.", _CLUSTER),
     "correlate": _Command("processes", "Find what correlation rules find in their matches.", _CLUSTER),
+    "watch": _Command("processes", "Find what is unusual: silent sources, new and rare values, beacons, outbound volume.", _CLUSTER),
     "respond": _Command("processes", "Turn detections into incidents.", _CLUSTER),
     "api": _Command("processes", "Serve the REST API and the dashboard, and take lines in by HTTP.", _CLUSTER),
 }

@@ -25,6 +25,7 @@ from core.errors import ConfigError
 from core.events import DETECTIONS, EVENTS, QUARANTINE
 from core.stage import Handler, Stage
 from core.storage.writer import TableWriter, check_positions
+from detect.baselines.watch import Watch
 from detect.correlation.stage import CorrelateStage
 from detect.indicators.findings import Finder
 from detect.indicators.history import History
@@ -59,6 +60,7 @@ class Role(StrEnum):
     STORE = "store"
     DETECT = "detect"
     CORRELATE = "correlate"
+    WATCH = "watch"
     RESPOND = "respond"
     API = "api"
 
@@ -70,6 +72,7 @@ _NEEDS: dict[Role, frozenset[Need]] = {
     Role.STORE: frozenset({"bus", "store"}),
     Role.DETECT: frozenset({"bus", "engine", "store", "database"}),
     Role.CORRELATE: frozenset({"bus", "store", "database"}),
+    Role.WATCH: frozenset({"bus", "store"}),
     Role.RESPOND: frozenset({"bus", "database"}),
     Role.API: frozenset({"bus", "store", "database"}),
 }
@@ -83,6 +86,8 @@ GROUPS: tuple[tuple[str, str], ...] = (
     ("respond", topics.DETECTIONS),
 )
 """Every consumer group and the topic it reads."""
+STORED: tuple[tuple[tuple[str, str], ...], ...] = (GROUPS[:1], GROUPS[1:3])
+"""The way of a line into the store, leg by leg."""
 
 # What one poll takes, compressed as on the bus. A statement has a fixed cost of tens of milliseconds, so a stage that is behind takes
 # much at once.
@@ -168,6 +173,9 @@ class _Assembly:
             await self._add_correlate()
         if Role.DETECT in roles:
             await self._add_detect()
+        if Role.WATCH in roles:
+            watch = Watch(parts.store, parts.bus, parts.clock, parts.settings.detect.baselines, STORED)
+            self.services.append(TaskService("watch", watch.run))
         if Role.STORE in roles:
             for table, topic in ((EVENTS, topics.EVENTS), (QUARANTINE, topics.QUARANTINE), (DETECTIONS, topics.DETECTIONS)):
                 self._add_stage(f"store-{table.name}", topic, TableWriter(parts.store, table).handle, _STORE_BYTES)

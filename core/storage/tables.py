@@ -7,10 +7,24 @@ from typing import Final
 import pyarrow as pa
 
 from core.errors import StoreError
-from core.events import TABLES, Column, Table
+from core.events import TABLES, Column, Kind, Table
 from core.storage.indicators import INDICATORS
 
-_TABLES: Final = {table.name: table for table in (*TABLES, INDICATORS)}
+BASELINE_MEMORY: Final = Table(
+    "baseline_memory",
+    (
+        Column("detector", Kind.WORD, "Which detector"),
+        Column("tick", Kind.UINT64, "The tick that wrote the row: minutes since the epoch of its window's end"),
+        Column("agency", Kind.WORD, "Agency of the subject"),
+        Column("subject", Kind.TEXT, "What was seen or told; '' says that the tick is done"),
+        Column("at", Kind.TIME, "When it was seen, by the time of receipt"),
+    ),
+    order_by="(detector, agency, subject, tick)",
+    partition_by="detector",
+)
+"""What the detectors of `detect.baselines` have done, seen and told."""
+
+_TABLES: Final = {table.name: table for table in (*TABLES, INDICATORS, BASELINE_MEMORY)}
 
 
 def table_named(name: str) -> Table:

@@ -59,8 +59,8 @@ def centre(tmp_path: Path) -> Iterator[RunningCentre]:
 
 def test_help_names_every_command() -> None:
     shown = bongsu("--help").stdout
-    stages = ("receive", "normalise", "store", "detect", "correlate", "respond", "api")
-    for command in ("up", *stages, "replay", "parse", "rules", "db", "doctor", "bench"):
+    stages = ("receive", "normalise", "store", "detect", "correlate", "watch", "respond", "api")
+    for command in ("up", *stages, "replay", "parse", "rules", "indicators", "baselines", "db", "doctor", "bench"):
         assert command in shown
 
 
@@ -291,6 +291,26 @@ def test_a_parser_without_samples_fails_its_test(tmp_path: Path) -> None:
     assert (done.returncode, "bare: has no samples" in done.stdout) == (1, True)
     unknown = bongsu("parsers", "test", "nosuch")
     assert (unknown.returncode, "there is no parser 'nosuch'" in unknown.stderr) == (1, True)
+
+
+def test_baselines_of_a_running_centre(centre: RunningCentre, tmp_path: Path) -> None:
+    centre.start()
+    key = centre.log_key("jongno-gu", "fw-1", "rules:read")
+    file = tmp_path / "lines.log"
+    file.write_text(f"{LINE.format(1)}\n")
+    environment: dict[str, Any] = {"BONGSU_KEY": key}
+    assert bongsu("replay", str(file), "--to", centre.url, **environment).returncode == 0
+    end = time.monotonic() + 60
+    while not (known := json.loads(bongsu("baselines", "--to", centre.url, "--json", **environment).stdout))["sources"]:
+        assert time.monotonic() < end
+    (source,) = known["sources"]
+    assert (source["agency"], source["source"], source["state"]) == ("jongno-gu", "fw-1", "learning")
+    assert {one["detector"] for one in known["detectors"]} == {"silence", "falling", "firstseen", "rare", "beacon", "outbound"}
+    shown = bongsu("baselines", "--to", centre.url, **environment).stdout
+    assert "learning" in shown
+    assert "silence" in shown
+    refused = bongsu("baselines", "--to", centre.url, BONGSU_KEY="bongsu_no_key")
+    assert (refused.returncode, "refused with 401" in refused.stderr) == (1, True)
 
 
 def test_coverage_of_a_running_centre_and_of_its_store(centre: RunningCentre, tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ id: 00000000-0000-4000-8000-000000000002
 level: high
 correlation: {type: value_count, rules: [denied], group-by: [dst_ip], timespan: 1m, condition: {field: src_ip, gte: 200}}
 """
-PROCESSES = ("receive", "normalise", "store", "detect", "correlate", "respond", "api")
+PROCESSES = ("receive", "normalise", "store", "detect", "correlate", "watch", "respond", "api")
 ATTACK = (
     '{"timestamp":"2026-03-02T10:15:00.000000+0900","flow_id":7,"event_type":"alert","src_ip":"203.0.113.66","src_port":51514,'
     '"dest_ip":"10.20.30.40","dest_port":8080,"proto":"TCP","alert":{"action":"allowed","gid":1,"signature_id":2034647,"rev":1,'

@@ -211,16 +211,17 @@ ACTS = {
     "GET /v1/incidents/INC-2026-000001": "incidents:read",
     "GET /v1/counters": "counters:read",
     "GET /v1/coverage": "counters:read",
+    "GET /v1/baselines": "rules:read",
     "GET /v1/keys": "keys:read",
     "DELETE /v1/keys/none": "keys:write",
     "POST /v1/logs": "logs:write",
 }
 ALLOWED = {
     "mayor": {"incidents:read", "counters:read"},
-    "analyst": {"logs:read", "incidents:read", "incidents:write", "counters:read"},
-    "lead": {"logs:read", "incidents:read", "incidents:write", "counters:read"},
-    "officer": {"logs:read", "incidents:read", "incidents:write", "counters:read"},
-    "auditor": {"incidents:read", "counters:read", "keys:read"},
+    "analyst": {"rules:read", "logs:read", "incidents:read", "incidents:write", "counters:read"},
+    "lead": {"rules:read", "logs:read", "incidents:read", "incidents:write", "counters:read"},
+    "officer": {"rules:read", "logs:read", "incidents:read", "incidents:write", "counters:read"},
+    "auditor": {"rules:read", "incidents:read", "counters:read", "keys:read"},
     "privacy": {"counters:read"},
     "admin": {"counters:read", "keys:read", "keys:write"},
 }
