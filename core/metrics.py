@@ -34,6 +34,7 @@ ROWS_REPEATED = Counter("bongsu_repeated_rows_total", "Rows of a repeated delive
 EVENTS_EVALUATED = Counter("bongsu_evaluated_events_total", "Events run through the rule set")
 DETECTIONS = Counter("bongsu_detections_total", "Detections raised", ["rule"])
 RULES_LOADED = Gauge("bongsu_rules", "Rules by state", ["state"])
+HUNTED_ROWS = Counter("bongsu_hunted_rows_total", "Stored events searches through history have looked at", ["kind"])
 
 # Respond
 INCIDENTS_OPENED = Counter("bongsu_incidents_opened_total", "Incidents opened", ["severity"])

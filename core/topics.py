@@ -6,6 +6,7 @@
 | events | one Arrow IPC stream of rows of `core.events.EVENTS` | normalise | store, detect |
 | quarantine | one Arrow IPC stream of rows of `core.events.QUARANTINE` | normalise | store |
 | detections | one Arrow IPC stream of rows of `core.events.DETECTIONS` | detect | store, respond |
+| evaluated | which messages of `events` were run through which rules (`detect.evaluations`) | detect | the ledger of hunts |
 
 What a stage writes for partition p of its input goes to partition p of its output, in order. So on every partition of `events`,
 `quarantine` and `detections` the raw offsets never go back except in a repeated delivery, and a reader that keeps the highest raw
@@ -23,7 +24,8 @@ LOGS_RAW: Final = "logs.raw"
 EVENTS: Final = "events"
 QUARANTINE: Final = "quarantine"
 DETECTIONS: Final = "detections"
-ALL: Final = (LOGS_RAW, EVENTS, QUARANTINE, DETECTIONS)
+EVALUATED: Final = "evaluated"
+ALL: Final = (LOGS_RAW, EVENTS, QUARANTINE, DETECTIONS, EVALUATED)
 
 # Headers of a logs.raw message; all optional, so that an agency's own producer may send a bare line.
 H_SOURCE: Final = "source"

@@ -18,6 +18,7 @@ from core.engine import Engine, Session
 from core.errors import BadMessage, StoreError
 from core.events import DETECTIONS, EVENTS
 from core.storage.tables import in_shape
+from detect.evaluations import Evaluations
 from detect.rules import Rule, RuleBook
 from detect.ruleset import SETTINGS, Matches, Plan, compile_rules
 
@@ -108,12 +109,14 @@ class DetectStage:
     def __init__(self, bus: Bus, detector: Detector) -> None:
         self._bus = bus
         self._detector = detector
+        self._evaluations = Evaluations(bus)
 
     async def handle(self, records: Sequence[Record], generation: int) -> None:  # noqa: ARG002 - nothing is kept between batches
         """Detect in `records` and produce; on return the detections are durable. BusError and StoreError when that failed."""
         decoded = [(record, batch) for record in records if (batch := _events_of(record)) is not None]
         if not decoded:
             return
+        await self._evaluations.tell_rules(self._detector.plan, decoded[0][0].partition)
         found = await asyncio.to_thread(self._detector.detect_each, [batch for _, batch in decoded])
         messages = [
             Message(arrow.encode(detections), partition=record.partition)
@@ -122,6 +125,7 @@ class DetectStage:
         ]
         if messages:
             await self._bus.produce(topics.DETECTIONS, messages)
+        await self._evaluations.tell(self._detector.plan, decoded)
 
 
 def _events_of(record: Record) -> pa.Table | None:
