@@ -10,6 +10,7 @@ from core.clock import Clock
 from core.config import Settings
 from core.database import Database
 from core.storage.contract import Store
+from detect.hunt.library import RuleLibrary
 from ingest.attribution import Attribution
 from ingest.sources.http import HttpIntake
 
@@ -38,3 +39,4 @@ class Centre:
     http_intake: HttpIntake
     attribution: Attribution
     stages: Callable[[], Sequence[StageState]]
+    rules: RuleLibrary

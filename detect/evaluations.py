@@ -1,7 +1,7 @@
 """What the detect stage evaluated, told on the topic `evaluated`: the events nobody evaluated are then known, and can be caught up with.
 
-A message is a JSON object: `set` names a set of rules; `ranges` are [epoch, partition, first record, last record, first raw offset, last raw
-offset], all ends included, of consecutive messages of `events` that were run through it. When the set is not the one told of last,
+A message is a JSON object: `set` names a set of rules; `ranges` are [epoch, partition, first record, last record, first raw offset, last
+raw offset], all ends included, of consecutive messages of `events` that were run through it. When the set is not the one told of last,
 `rules` gives for each id its hash and file, and `aside` the files that hold a rule that could not run. A range is told after its
 detections are durable and before its messages are committed.
 """
@@ -95,7 +95,8 @@ def _ranges(batches: Sequence[tuple[Record, pa.Table]]) -> Iterator[Range]:
     for record, batch in batches:
         for epoch in pc.unique(batch["raw_epoch"]).to_pylist():
             rows = batch if pc.all(pc.equal(batch["raw_epoch"], epoch)).as_py() else batch.filter(pc.equal(batch["raw_epoch"], epoch))
-            partition, low, high = rows["raw_partition"][0].as_py(), *pc.min_max(rows["raw_offset"]).as_py().values()
+            partition = int(rows["raw_partition"][0].as_py())
+            low, high = pc.min_max(rows["raw_offset"]).as_py().values()
             if last and (last.raw_epoch, last.raw_partition) == (epoch, partition) and record.offset <= last.record_last + 1:
                 last = Range(epoch, partition, last.record_first, record.offset, min(low, last.raw_first), max(high, last.raw_last))
             else:

@@ -23,6 +23,7 @@ from core.engine import Engine
 from core.errors import ConfigError
 from core.storage.contract import Store
 from core.storage.embedded import EmbeddedStore
+from detect.hunt.library import RuleLibrary
 from detect.rules import RuleBook
 from detect.rules import load as load_rules
 
@@ -117,6 +118,12 @@ def rule_book(settings: DetectSettings) -> RuleBook:
     """The rules the settings name: our own, the operator's folders, without those switched off."""
     own = [OWN_RULES] if settings.own_rules else []
     return load_rules([*own, *settings.rule_folders], disabled=settings.disabled_rules)
+
+
+def rule_library(settings: DetectSettings) -> RuleLibrary:
+    """The same, read anew when files change."""
+    own = [OWN_RULES] if settings.own_rules else []
+    return RuleLibrary(lambda: rule_book(settings), [*own, *settings.rule_folders])
 
 
 def _cluster_module(name: str, key: str) -> ModuleType:

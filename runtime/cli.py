@@ -36,6 +36,7 @@ COMMANDS = {
     "parse": _Command("lines", "Show what the parsers make of lines: one JSON object a line."),
     "parsers": _Command("parsers", "List, try and begin parsers, and see how well they serve."),
     "rules": _Command("rules", "Try and list Sigma rules."),
+    "hunt": _Command("hunts", "Search history with rules, on a running centre."),
     "users": _Command("accounts", "Accounts of people.", app="users"),
     "keys": _Command("accounts", "API keys of machines.", app="keys"),
     "db": _Command("database", "The schema of the store and the database."),

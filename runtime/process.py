@@ -11,6 +11,7 @@ import os
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 
 import structlog
@@ -20,10 +21,14 @@ from api.centre import Centre, StageState
 from core import topics
 from core.clock import Clock
 from core.config import Settings
+from core.crypto import token
 from core.errors import ConfigError
 from core.events import DETECTIONS, EVENTS, QUARANTINE
 from core.stage import Handler, Stage
 from core.storage.writer import TableWriter, check_positions
+from detect.hunt.ledger import LedgerStage
+from detect.hunt.library import RuleLibrary
+from detect.hunt.runner import HuntRunner
 from detect.stream import Detector, DetectStage
 from ingest.attribution import Attribution
 from ingest.compile import ParserSet
@@ -35,7 +40,7 @@ from ingest.sources.intake import Intake
 from ingest.sources.syslog import SyslogServer
 from ingest.stage import NormaliseStage
 from respond.stage import RespondStage
-from runtime.bootstrap import Need, Parts, open_parts, rule_book
+from runtime.bootstrap import Need, Parts, open_parts, rule_book, rule_library
 from runtime.privacy import announce
 from runtime.services import LagMonitor, PairService, Service, StageService, TaskService, run_until
 from runtime.web import MetricsService, WebService
@@ -70,6 +75,7 @@ GROUPS: tuple[tuple[str, str], ...] = (
     ("store-detections", topics.DETECTIONS),
     ("detect", topics.EVENTS),
     ("respond", topics.DETECTIONS),
+    ("evaluated", topics.EVALUATED),
 )
 """Every consumer group and the topic it reads."""
 
@@ -80,6 +86,7 @@ _NORMALISE_MESSAGES = 4096  # many small sources send messages of a line or two
 _NORMALISE_THREADS = 4  # at most; more processes scale further
 _STORE_BYTES = 32 << 20
 _DETECT_BYTES = 16 << 20
+_LAGS_FROM = 64  # messages; searches nobody asked for wait for the stages
 
 
 @dataclass
@@ -203,6 +210,8 @@ class _Assembly:
         attribution = Attribution(settings)
         self.services.append(PairService("intake", stop=intake.close))
         if Role.API in roles:
+            rules = rule_library(settings.detect)
+            self._add_hunts(rules)
             centre = Centre(
                 settings=settings,
                 clock=parts.clock,
@@ -212,6 +221,7 @@ class _Assembly:
                 http_intake=HttpIntake(intake, settings.intake),
                 attribution=attribution,
                 stages=self._stage_states,
+                rules=rules,
             )
             self._web = WebService(create_app(centre), settings.api)
             self.services.append(self._web)
@@ -223,6 +233,25 @@ class _Assembly:
         if demo:
             feed = DemoFeed(intake, settings, parts.clock)
             self.services.append(TaskService("demo", feed.run))
+
+    def _add_hunts(self, rules: RuleLibrary) -> None:
+        parts = self._parts
+        self._add_stage("evaluated", topics.EVALUATED, LedgerStage(parts.database).handle)
+        runner = HuntRunner(
+            parts.store,
+            parts.bus,
+            parts.database,
+            parts.clock,
+            rules,
+            history=timedelta(days=parts.settings.detect.history_days),
+            busy=self._stages_lag,
+            holder="here" if parts.settings.store.kind == "embedded" else token(),
+        )
+        self.services.append(TaskService("hunts", runner.run))
+
+    def _stages_lag(self) -> bool:
+        """Whether what searches history by itself should wait."""
+        return any(state.messages > _LAGS_FROM for state in self._monitor.states.values())
 
     def _stage_states(self) -> Sequence[StageState]:
         problems = {stage.name: stage.problem for stage in self._stages}

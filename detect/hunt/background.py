@@ -107,17 +107,18 @@ class Background:
         for repair in await asyncio.to_thread(self._read, ledger.repairs):
             rules = _able([rule for rule in book.rules if rule.id == repair.rule_id])
             if rules:
-                places = repair.places[:_MOST_PLACES]
-                await asyncio.to_thread(self._queue_repair, rules, repair, places, await self._stored(places))
+                parts = [repair.places[at : at + _MOST_PLACES] for at in range(0, len(repair.places), _MOST_PLACES)]
+                stored = [(part, await self._stored(part)) for part in parts]
+                await asyncio.to_thread(self._queue_repair, rules, repair, stored)
 
-    def _queue_repair(self, rules: Sequence[Rule], repair: Repair, places: Sequence[Place], there: _Stored) -> None:
+    def _queue_repair(self, rules: Sequence[Rule], repair: Repair, stored: Sequence[tuple[Sequence[Place], _Stored]]) -> None:
         with self._database.session() as session:
             exclusive(session, "evaluated")
             if repair not in ledger.repairs(session):
                 return
-            by = _ask(session, rules, places, [there]).id if there.rows else ""
-            ledger.caught_up(session, repair, by)
-        _log.info("hunt.rule_repaired", rule=repair.rule_id, events=there.rows, hunt=by)
+            asked = [_ask(session, rules, places, [there]).id for places, there in stored if there.rows]
+            ledger.caught_up(session, repair, ",".join(asked))
+        _log.info("hunt.rule_repaired", rule=repair.rule_id, events=sum(there.rows for _, there in stored), hunts=asked)
 
     def _read(self, question: Any) -> Any:
         with self._database.session(readonly=True) as session:

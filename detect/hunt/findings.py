@@ -50,8 +50,8 @@ def portions(events: pa.Table) -> Iterator[pa.Table]:
     days = events["received_at"].cast(pa.int64()).to_numpy() // _DAY_MS
     ordered = events.take(pa.array(np.argsort(days, kind="stable")))
     days = np.sort(days)
-    starts = np.flatnonzero(np.diff(days, prepend=days[0] - 1)) if len(days) else []
-    for start, end in zip(starts, [*starts[1:], len(days)], strict=True):
+    starts = np.unique(days, return_index=True)[1].tolist()
+    for start, end in zip(starts, [*starts, len(days)][1:], strict=True):
         for at in range(start, end, ROWS_A_MESSAGE):
             yield ordered.slice(at, min(ROWS_A_MESSAGE, end - at))
 

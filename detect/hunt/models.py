@@ -20,8 +20,8 @@ from core.database import AnyText, Base, Json, RowId, UtcDateTime
 class Hunt(Base):
     """A search. `agencies` None reaches every agency; `rules` are {id, title, level, hash}; `text` the rules that are not saved.
 
-    `ranges` limits it to positions [epoch, partition, first, last] of `logs.raw`. `slices` are [start, end, rows] in milliseconds, None before
-    it is planned. `found`: by rule and agency {count, first (milliseconds), event}; `kept`: by rule the detections made; `problems`: by
+    `ranges` limits it to positions [epoch, partition, first, last] of `logs.raw`. `slices` are [start, end, rows] in milliseconds, None
+    before it is planned. `found`: by rule and agency {count, first (milliseconds), event}; `kept`: by rule the detections made; `problems`: by
     rule why it could not be judged. `holder` runs it until `held_until`.
     """
 

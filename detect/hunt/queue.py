@@ -14,7 +14,6 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from core.clock import millis
 from core.database import Database, exclusive, now
 from detect.hunt.models import FirstKnowable, Hunt
 from detect.hunt.requests import OPEN, Kind, State
@@ -130,5 +129,3 @@ def _added(found: Mapping[str, Any], tallies: Sequence[tuple[str, Tally]]) -> di
 def slice_of(hunt: Hunt) -> Slice:
     """The next slice of a planned search."""
     return Slice(*hunt.slices[hunt.slices_done])  # type: ignore[index]
-
-

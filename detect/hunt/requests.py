@@ -21,7 +21,7 @@ from core.errors import Conflict, Invalid, NotFound, RuleError, TooMany
 from core.storage.event_queries import Scope
 from detect import rules
 from detect.fields import EventFields
-from detect.hunt.models import Hunt
+from detect.hunt.models import FirstKnowable, Hunt
 from detect.hunt.statements import Place
 from detect.rules import Rule, RuleBook
 from detect.ruleset import CompiledRule, compile_rule
@@ -152,12 +152,23 @@ def ask(session: Session, wish: Wish, wanted: Sequence[Rule], asked_by: str, *, 
 
 
 def resolve(book: RuleBook, hunt: Hunt) -> list[CompiledRule]:
-    """The rules of `hunt` as it was asked. Conflict when a saved one has changed or gone since."""
-    known = {rule.hash: rule for rule in [*book.rules, *_pasted(hunt.text)]}
-    lost = [about["title"] for about in hunt.rules if about["hash"] not in known]
-    if lost:
+    """The rules of `hunt`. Conflict when they have changed or gone since it was asked.
+
+    A person's hunt is about the rules as they were; what the stream missed is caught up with by the rules as they are now; of what was
+    asked of new rules those that changed again are left out.
+    """
+    now_known = [*book.rules, *_pasted(hunt.text)]
+    if hunt.kind == Kind.BACKFILL:
+        by_id = {rule.id: rule for rule in now_known}
+        found = [by_id[about["id"]] for about in hunt.rules if about["id"] in by_id]
+    else:
+        by_hash = {rule.hash: rule for rule in now_known}
+        found = [by_hash[about["hash"]] for about in hunt.rules if about["hash"] in by_hash]
+    if not found or (hunt.kind == Kind.HUNT and len(found) < len(hunt.rules)):
+        kept = {rule.id for rule in found}
+        lost = [about["title"] for about in hunt.rules if about["id"] not in kept]
         raise Conflict(f"changed or removed since the search was asked for: {', '.join(lost[:5])}; ask again")
-    return compiled([known[about["hash"]] for about in hunt.rules])
+    return compiled(found)
 
 
 def listed(session: Session, scope: Scope, *, kind: str = "", after: tuple[datetime, str] | None = None, limit: int = 50) -> Sequence[Hunt]:
@@ -189,6 +200,19 @@ def cancel(session: Session, scope: Scope, hunt_id: str) -> Hunt:
     row.state = State.CANCELLED.value
     row.ended_at = now(session)
     return row
+
+
+def newest_version(session: Session, rule_id: str) -> tuple[FirstKnowable, Hunt] | None:
+    """What history said of the version of a rule that was seen last, and the search that asked it; None when it never was."""
+    query = (
+        sa.select(FirstKnowable, Hunt)
+        .join(Hunt, Hunt.id == FirstKnowable.hunt_id)
+        .where(FirstKnowable.rule_id == rule_id)
+        .order_by(FirstKnowable.noted_at.desc())
+        .limit(1)
+    )
+    row = session.execute(query).one_or_none()
+    return None if row is None else (row[0], row[1])
 
 
 def _seen(hunt: Hunt, scope: Scope) -> bool:

@@ -33,7 +33,7 @@ from detect.hunt.models import Hunt
 from detect.hunt.plan import plan
 from detect.hunt.queue import HELD, Outcome, Queue, slice_of
 from detect.hunt.requests import Kind
-from detect.hunt.search import Lines, Search, Tally
+from detect.hunt.search import Lines, Search
 from detect.hunt.statements import Reach
 
 MOST_KEPT: Final = 10_000
@@ -154,7 +154,7 @@ class HuntRunner:
         tallies = await search.tallies(reach, times)
         if not await asyncio.to_thread(self._queue.hold, hunt.id):
             return  # cancelled: what this slice found is not told
-        outcome = Outcome([(ids[tally.rule], tally) for tally in tallies], problems={ids[p]: why for p, why in search.problems.items()})
+        outcome = Outcome([(ids[tally.rule], tally) for tally in tallies], problems=_problems(hunt, search))
         if hunt.kind == Kind.HUNT:
             await self._produce(hunt, search, search.lines(reach, tallies, room), outcome)
         elif hunt.kind == Kind.BACKFILL:
@@ -183,11 +183,18 @@ class HuntRunner:
         low, high = pc.min_max(events["event_time"]).as_py().values()
         found = await self._store.query(
             "SELECT detection_id FROM detections WHERE agency IN {agencies:Array(String)} AND origin != 'hunt' "
-            "AND event_time >= {low:DateTime64(3, 'UTC')} AND event_time <= {high:DateTime64(3, 'UTC')} AND detection_id IN {ids:Array(String)}",
+            "AND event_time >= {low:DateTime64(3, 'UTC')} AND event_time <= {high:DateTime64(3, 'UTC')} "
+            "AND detection_id IN {ids:Array(String)}",
             {"agencies": pc.unique(events["agency"]).to_pylist(), "low": low, "high": high, "ids": ids.to_pylist()},
             _KNOWN_LIMITS,
         )
         return events.filter(pc.invert(pc.is_in(ids, found["detection_id"].combine_chunks().cast(pa.string()))))
+
+
+def _problems(hunt: Hunt, search: Search) -> dict[str, str]:
+    ids = [one.rule.id for one in search.compiled]
+    lost = {about["id"]: "changed or removed meanwhile" for about in hunt.rules if about["id"] not in ids}
+    return lost | {ids[place]: why for place, why in search.problems.items()}
 
 
 def reach_of(hunt: Hunt) -> Reach:

@@ -86,9 +86,12 @@ class Search:
     async def _counted(self, asked: Pass, reach: Reach, times: int) -> list[Tally]:
         sql, params = statements.counting(asked, reach, max(times, 1), self._threads)
         rows = await self._store.query(sql, params, _LIMITS)
+        if not rows.num_rows:
+            return []
+        times_of = rows["times"].combine_chunks()
         return [
-            Tally(asked.rules[row["rule"]], row["agency"], row["matches"], row["first"], row["event"], np.array(row["times"], np.int64))
-            for row in rows.to_pylist()
+            Tally(asked.rules[row["rule"]], row["agency"], row["matches"], row["first"], row["event"], times_of[place].values.to_numpy())
+            for place, row in enumerate(rows.drop_columns("times").to_pylist())
         ]
 
     async def lines(self, reach: Reach, tallies: Sequence[Tally], room: Mapping[int, int]) -> AsyncIterator[Lines]:
@@ -107,7 +110,7 @@ class Search:
         """
         rest: Reach | None = reach
         while rest is not None and tallies:
-            stop = _stop(tallies, at_once)
+            stop = _stop(tallies)
             part = rest if stop is None else rest.within(rest.since, from_millis(stop))
             within = [tally for tally in tallies if stop is None or tally.first < stop]
             async for found in self.lines(part, within, dict.fromkeys(range(len(self._compiled)), _LIMITS.rows)):
@@ -123,7 +126,7 @@ def _earliest(tallies: Sequence[Tally], room: int) -> list[tuple[str, datetime]]
     return [(tally.agency, from_millis(at)) for tally in tallies for at in np.unique(tally.times[tally.times <= last]).tolist()]
 
 
-def _stop(tallies: Sequence[Tally], at_once: int) -> int | None:
+def _stop(tallies: Sequence[Tally]) -> int | None:
     """Where a portion must end: before the last known instant of what is not known whole; None: everything is known."""
     cut = [tally for tally in tallies if tally.count > len(tally.times)]
     return min((max(int(tally.times[-1]), int(tally.times[0]) + 1) for tally in cut), default=None)

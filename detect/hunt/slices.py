@@ -8,7 +8,7 @@ right to a few thousand rows; it is not asked where agencies are excluded, since
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import numpy as np
@@ -24,6 +24,7 @@ Ints = npt.NDArray[np.int64]
 
 FEWEST_BY_INDEX: Final = 8_000_000
 _BUCKETS: Final = 4_000
+_A_YEAR: Final = timedelta(days=366)
 _LIMITS: Final = Limits(seconds=120.0, rows=2_000_000)
 
 
@@ -55,6 +56,8 @@ class Density:
 
 async def density(store: Store, reach: Reach) -> Density:
     """How the rows of `reach` lie in time. StoreError as the store raises it."""
+    if reach.until - reach.since > _A_YEAR:
+        reach = await _kept(store, reach)
     if reach.agencies is None and not reach.ranges:
         where = Where()
         where.between("event_time", reach.since, reach.until)
@@ -76,6 +79,14 @@ async def density(store: Store, reach: Reach) -> Density:
         _LIMITS,
     )
     return _density(found)
+
+
+async def _kept(store: Store, reach: Reach) -> Reach:
+    """`reach` without the years before anything was kept."""
+    where = reach.where()
+    sql = f"SELECT min(event_time) AS first, max(event_time) AS last, count() AS rows FROM events WHERE {where.sql}"
+    row = (await store.query(sql, where.params, _LIMITS)).to_pylist()[0]
+    return reach.within(row["first"], row["last"] + timedelta(milliseconds=1)) if row["rows"] else reach
 
 
 def cut(found: Density, since: datetime, until: datetime, rows: int) -> list[Slice]:

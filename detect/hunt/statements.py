@@ -74,7 +74,9 @@ class Pass:
     def halves(self) -> tuple[Pass, Pass]:
         """The same in two."""
         half = len(self.rules) // 2
-        return replace(self, rules=self.rules[:half], tests=self.tests[:half]), replace(self, rules=self.rules[half:], tests=self.tests[half:])
+        return replace(self, rules=self.rules[:half], tests=self.tests[:half]), replace(
+            self, rules=self.rules[half:], tests=self.tests[half:]
+        )
 
 
 def passes(compiled: Sequence[CompiledRule]) -> list[Pass]:

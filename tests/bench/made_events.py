@@ -1,6 +1,6 @@
 """Events made inside the engine, as many as wanted: a city's mix of logs, for measurements over history.
 
-`INSERT ... SELECT FROM numbers` writes about half a million events a second and core; the lines have the length and the words of a firewall's.
+`INSERT ... SELECT FROM numbers` needs no Python for an event; the lines have the length and the words of a firewall's.
 """
 
 from __future__ import annotations
@@ -39,7 +39,10 @@ _MADE: Final = {
     "product": "'FortiGate'",
     "device": f"concat('fw', toString(h % {AGENCIES}))",
     "severity": "'notice'",
-    "src_ip": f"if(number % {RARE} = 7, toIPv6('198.51.100.77'), toIPv6(concat('10.', toString(h % 200), '.', toString(intDiv(h, 256) % 256), '.7')))",
+    "src_ip": (
+        f"if(number % {RARE} = 7, toIPv6('198.51.100.77'), "
+        "toIPv6(concat('10.', toString(h % 200), '.', toString(intDiv(h, 256) % 256), '.7')))"
+    ),
     "src_port": "32768 + h % 28000",
     "dst_ip": "toIPv6(concat('203.0.113.', toString(intDiv(h, 7) % 256)))",
     "dst_port": f"if(number % {RARE} = 7, 3389, [80, 443, 443, 53, 123, 993, 3389][h % 7 + 1])",
@@ -53,11 +56,13 @@ _MADE: Final = {
     "bytes_src": "h % 10000",
     "bytes_dst": "h % 100000",
     "raw": (
-        "concat('<189>date=2026-05-04 time=10:11:12 devname=\"fw', toString(h % 25), '\" logid=\"0000000013\" type=\"traffic\" subtype=\"forward\" "
-        "level=\"notice\" vd=\"root\" srcip=10.', toString(h % 200), '.', toString(intDiv(h, 256) % 256), '.7 srcport=', toString(32768 + h % 28000), "
-        "' srcintf=\"port1\" srcintfrole=\"lan\" dstip=203.0.113.', toString(intDiv(h, 7) % 256), ' dstport=443 dstintf=\"wan1\" dstintfrole=\"wan\" "
-        "sessionid=', toString(h), ' proto=6 action=\"close\" policyid=', toString(h % 80), ' policytype=\"policy\" service=\"HTTPS\" "
-        "dstcountry=\"Korea, Republic of\" srccountry=\"Reserved\" trandisp=\"snat\" transip=192.0.2.9 transport=', toString(h % 60000), "
+        "concat('<189>date=2026-05-04 time=10:11:12 devname=\"fw', toString(h % 25), "
+        '\'" logid="0000000013" type="traffic" subtype="forward" level="notice" vd="root" srcip=10.\', toString(h % 200), \'.\', '
+        "toString(intDiv(h, 256) % 256), '.7 srcport=', toString(32768 + h % 28000), "
+        '\' srcintf="port1" srcintfrole="lan" dstip=203.0.113.\', '
+        'toString(intDiv(h, 7) % 256), \' dstport=443 dstintf="wan1" dstintfrole="wan" sessionid=\', toString(h), '
+        '\' proto=6 action="close" policyid=\', toString(h % 80), \' policytype="policy" service="HTTPS" '
+        'dstcountry="Korea, Republic of" srccountry="Reserved" trandisp="snat" transip=192.0.2.9 transport=\', toString(h % 60000), '
         "' duration=', toString(h % 300), ' sentbyte=', toString(h % 10000), ' rcvdbyte=', toString(h % 100000), "
         f"if(number % {RARE} = 11, ' app=\"TeamViewer\"', ' app=\"HTTPS.BROWSER\"'), ' appcat=\"Network.Service\" url=\"', url, '\"')"
     ),

@@ -30,7 +30,7 @@ from ingest.attribution import Attribution
 from ingest.sources.http import HttpIntake
 from ingest.sources.intake import Intake
 from respond.stage import RespondStage
-from runtime.bootstrap import open_parts
+from runtime.bootstrap import open_parts, rule_library
 from tests.detections import Finding, packed, record
 
 PASSWORD = "a-long-password-for-tests"
@@ -163,6 +163,7 @@ async def running_centre(settings: Settings, clock: FixedClock) -> AsyncIterator
             http_intake=HttpIntake(intake, settings.intake),
             attribution=Attribution(settings),
             stages=lambda: stages,
+            rules=rule_library(settings.detect),
         )
         try:
             yield TestCentre(centre, create_app(centre), clock, stages)
