@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from core import metrics
 from core.bus.contract import Record
-from core.database import Database, exclusive, insert_into, now
+from core.database import Database, exclusive, insert_into
 from core.errors import BadMessage
 from detect.evaluations import Range, Told, read
 from detect.hunt.models import Evaluated, Filled, RuleSet
@@ -55,8 +55,7 @@ class LedgerStage:
 
 def _keep_rules(session: Session, told: Told, rules: dict[str, tuple[str, str]]) -> None:
     """The set told of last is the newest, also when it was told of before."""
-    at = now(session)
-    before = session.scalars(sa.select(RuleSet).order_by(RuleSet.noted_at.desc(), RuleSet.id).limit(1)).one_or_none()
+    before = session.scalars(sa.select(RuleSet).order_by(RuleSet.number.desc()).limit(1)).one_or_none()
     if before is not None and before.id == told.rule_set:
         return
     broken: dict[str, str] = {}
@@ -64,8 +63,9 @@ def _keep_rules(session: Session, told: Told, rules: dict[str, tuple[str, str]])
         known = {rule_id: digest for rule_id, (digest, file) in before.rules.items() if file in told.aside} | before.broken
         broken = {rule_id: digest for rule_id, digest in known.items() if rule_id not in rules}
     insert = insert_into(session, RuleSet)
-    row = {"id": told.rule_set, "noted_at": at, "rules": {k: list(v) for k, v in rules.items()}, "broken": broken}
-    session.execute(insert.on_conflict_do_update(index_elements=["id"], set_={"noted_at": at}), [row])
+    number = 1 if before is None else before.number + 1
+    row = {"id": told.rule_set, "number": number, "rules": {k: list(v) for k, v in rules.items()}, "broken": broken}
+    session.execute(insert.on_conflict_do_update(index_elements=["id"], set_={"number": number}), [row])
 
 
 def _keep_range(session: Session, rule_set: str, one: Range) -> None:
@@ -143,7 +143,7 @@ class Repair:
 
 def repairs(session: Session) -> list[Repair]:
     """What is to be caught up with for rules that were broken."""
-    sets = session.scalars(sa.select(RuleSet).order_by(RuleSet.noted_at, RuleSet.id)).all()
+    sets = session.scalars(sa.select(RuleSet).order_by(RuleSet.number)).all()
     if not sets:
         return []
     newest = sets[-1].rules

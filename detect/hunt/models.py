@@ -21,8 +21,8 @@ class Hunt(Base):
     """A search. `agencies` None reaches every agency; `rules` are {id, title, level, hash}; `text` the rules that are not saved.
 
     `ranges` limits it to positions [epoch, partition, first, last] of `logs.raw`. `slices` are [start, end, rows] in milliseconds, None
-    before it is planned. `found`: by rule and agency {count, first (milliseconds), event}; `kept`: by rule the detections made; `problems`: by
-    rule why it could not be judged. `holder` runs it until `held_until`.
+    before it is planned. `found`: by rule and agency {count, first (milliseconds), event}; `kept`: by rule the detections made;
+    `problems`: by rule why it could not be judged. `holder` runs it until `held_until`.
     """
 
     __tablename__ = "hunts"
@@ -66,12 +66,14 @@ class FirstKnowable(Base):
 
 
 class RuleSet(Base):
-    """A set of rules the stream ran. `rules`: by id [hash, file]; `broken`: by id the hash of those that were set aside meanwhile."""
+    """A set of rules the stream ran; the greatest `number` was told of last. `rules`: by id [hash, file]; `broken`: by id the hash of
+    those that were set aside meanwhile.
+    """
 
     __tablename__ = "rule_sets"
 
     id: Mapped[str] = mapped_column(sa.Text, primary_key=True)
-    noted_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    number: Mapped[int] = mapped_column(sa.BigInteger)
     rules: Mapped[Any] = mapped_column(Json)
     broken: Mapped[Any] = mapped_column(Json)
 

@@ -195,7 +195,7 @@ def _instant(option: str, text: str, now: datetime) -> datetime:
 def _size(count: int) -> str:
     size = float(count)
     for unit in ("B", "KiB", "MiB", "GiB"):
-        if size < 1024:  # noqa: PLR2004 - the step between units
+        if size < 1024:
             return f"{size:.0f} {unit}"
         size /= 1024
     return f"{size:.1f} TiB"

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from core.clock import from_millis, millis
 from core.errors import Invalid, NotFound
 from detect import rules
-from detect.hunt import findings, plan, requests, runner, search, slices, statements
+from detect.hunt import findings, plan, requests, runner, slices, statements
 from detect.hunt.plan import estimate
-from detect.hunt.requests import Kind, State, Wish
+from detect.hunt.requests import State, Wish
 from detect.hunt.search import Search
 from detect.hunt.slices import Density
 from detect.hunt.statements import Reach

@@ -71,7 +71,7 @@ def _evaluated() -> None:
     op.create_table(
         "rule_sets",
         sa.Column("id", sa.Text, nullable=False),
-        sa.Column("noted_at", _INSTANT, nullable=False),
+        sa.Column("number", sa.BigInteger, nullable=False),
         sa.Column("rules", _JSON, nullable=False),
         sa.Column("broken", _JSON, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_rule_sets"),
