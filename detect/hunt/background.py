@@ -18,6 +18,7 @@ from core.events import EVENTS
 from core.storage.contract import Store
 from core.storage.event_queries import Scope, Where
 from core.storage.writer import highest_offsets
+from detect.correlation.resolve import resolve
 from detect.fields import EventFields
 from detect.hunt import ledger, requests
 from detect.hunt.ledger import Gap, Repair
@@ -86,7 +87,8 @@ class Background:
         highest = await highest_offsets(self._store, EVENTS)
         settled = [gap for gap in found if highest.get(gap.place[:2], -1) > gap.place[3]][:_MOST_PLACES]
         stored = [(gap, await self._stored([gap.place])) for gap in settled]
-        await asyncio.to_thread(self._queue_gaps, _able(book.rules), stored)
+        silent = resolve(book).silent
+        await asyncio.to_thread(self._queue_gaps, _able([rule for rule in book.rules if rule.hash not in silent]), stored)
 
     def _queue_gaps(self, rules: Sequence[Rule], stored: Sequence[tuple[Gap, _Stored]]) -> None:
         full = [(gap, there) for gap, there in stored if there.rows]
