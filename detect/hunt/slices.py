@@ -1,13 +1,13 @@
 """Cutting a hunt's time into slices of about as many rows each.
 
 Slices follow one another without a gap from the first to the last instant, so a row is in exactly one of them however late it came.
-Small stretches are counted. Of large ones that reach every agency the table's sparse index is asked, which costs next to nothing and is
-right to a few thousand rows; it is not asked where agencies are excluded, since its granules may hold rows of several.
+Small stretches are counted, which for a cheap rule costs as much as judging them. Of large ones the table's sparse index is asked: it
+costs next to nothing, and is right to the few thousand rows of a granule for each agency and part.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -17,12 +17,11 @@ import pyarrow as pa
 
 from core.clock import millis
 from core.storage.contract import Limits, Store
-from core.storage.event_queries import Where
 from detect.hunt.statements import Reach
 
 Ints = npt.NDArray[np.int64]
 
-FEWEST_BY_INDEX: Final = 8_000_000
+FEWEST_BY_INDEX: Final = 1_000_000
 _BUCKETS: Final = 4_000
 _A_YEAR: Final = timedelta(days=366)
 _LIMITS: Final = Limits(seconds=120.0, rows=2_000_000)
@@ -58,9 +57,8 @@ async def density(store: Store, reach: Reach) -> Density:
     """How the rows of `reach` lie in time. StoreError as the store raises it."""
     if reach.until - reach.since > _A_YEAR:
         reach = await _kept(store, reach)
-    if reach.agencies is None and not reach.ranges:
-        where = Where()
-        where.between("event_time", reach.since, reach.until)
+    if not reach.ranges:
+        where = replace(reach, received_before=None).where()
         found = await store.query(
             "SELECT toUnixTimestamp64Milli(event_time) AS at, sum(rows_in_granule) AS rows "
             f"FROM mergeTreeIndex(currentDatabase(), 'events') WHERE {where.sql} GROUP BY at ORDER BY at",
