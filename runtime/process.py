@@ -69,7 +69,7 @@ _NEEDS: dict[Role, frozenset[Need]] = {
     Role.DETECT: frozenset({"bus", "engine"}),
     Role.CORRELATE: frozenset({"bus", "store"}),
     Role.RESPOND: frozenset({"bus", "database"}),
-    Role.API: frozenset({"bus", "store", "database"}),
+    Role.API: frozenset({"bus", "store", "database", "engine"}),
 }
 GROUPS: tuple[tuple[str, str], ...] = (
     ("normalise", topics.LOGS_RAW),
@@ -256,6 +256,7 @@ class _Assembly:
             parts.database,
             parts.clock,
             rules,
+            parts.engine,
             history=timedelta(days=parts.settings.detect.history_days),
             busy=self._stages_lag,
             holder="here" if parts.settings.store.kind == "embedded" else token(),

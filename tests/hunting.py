@@ -86,6 +86,7 @@ class Ground:
             self.database,
             self.clock,
             self.library,
+            self.engine,
             history=timedelta(days=30),
             busy=lambda: self.lagging,
             holder=holder,
@@ -95,7 +96,7 @@ class Ground:
         """Queue a search over the hour from DAY_AGO; its id."""
         wish = Wish(DAY_AGO, DAY_AGO + timedelta(hours=1), agencies, [rule_id(number) for number in numbers], text, kind)
         with self.database.session() as session:
-            return requests.ask(session, wish, requests.chosen(self.book, wish), "person:test").id
+            return requests.ask(session, wish, requests.chosen(self.book, wish).every, "person:test").id
 
     def hunt(self, hunt_id: str) -> Hunt:
         with self.database.session(readonly=True) as session:

@@ -20,7 +20,7 @@ from detect.hunt import requests, results
 from detect.hunt.models import Hunt as Row
 from detect.hunt.plan import Estimate as Cost
 from detect.hunt.plan import estimate
-from detect.hunt.requests import Kind, State, Wish
+from detect.hunt.requests import Chosen, Kind, State, Wish
 from detect.hunt.runner import MOST_KEPT
 from detect.hunt.search import Search
 from detect.hunt.statements import Reach
@@ -146,13 +146,13 @@ async def ask(wanted: Wanted, caller: Hunter, centre: TheCentre, response: Respo
         if wish.text:
             raise Invalid("a backfill takes saved rules: those the stream runs")
     book = await asyncio.to_thread(centre.rules.current)
-    rules = await asyncio.to_thread(requests.chosen, book, wish)
-    compiled = await asyncio.to_thread(requests.compiled, rules)
+    chosen = await asyncio.to_thread(requests.chosen, book, wish)
+    compiled = await asyncio.to_thread(requests.compiled, [*chosen.rules, *chosen.members.rules])
     if wanted.dry_run:
         response.status_code = 200
         found = await _cost(centre, compiled, wish)
         return Estimate(rows=found.rows, bytes=found.bytes, seconds=round(found.seconds, 3))
-    return await asyncio.to_thread(_asked, centre, caller, wish, compiled)
+    return await asyncio.to_thread(_asked, centre, caller, wish, chosen)
 
 
 async def _cost(centre: Centre, compiled: list[CompiledRule], wish: Wish) -> Cost:
@@ -163,15 +163,15 @@ async def _cost(centre: Centre, compiled: list[CompiledRule], wish: Wish) -> Cos
     return found
 
 
-def _asked(centre: Centre, caller: Principal, wish: Wish, compiled: list[CompiledRule]) -> Hunt:
+def _asked(centre: Centre, caller: Principal, wish: Wish, chosen: Chosen) -> Hunt:
     with centre.database.session() as session:
-        row = requests.ask(session, wish, [one.rule for one in compiled], caller.actor)
+        row = requests.ask(session, wish, chosen.every, caller.actor)
         detail = {
             "kind": row.kind,
             "since": row.since.isoformat(),
             "until": row.until.isoformat(),
             "agencies": row.agencies,
-            "rules": [f"{one.rule.id} {one.rule.hash}" for one in compiled],
+            "rules": [f"{one.id} {one.hash}" for one in chosen.every],
         }
         audit.record(session, caller.actor, "hunt.asked", f"hunt/{row.id}", detail)
     return _hunt(row, caller.scope(Action.HUNTS_RUN))

@@ -59,12 +59,14 @@ class Queue:
                 row.state, row.started_at = State.RUNNING.value, row.started_at or at
             return row
 
-    def hold(self, hunt_id: str) -> bool:
-        """Keep a search for another minute; False when it was cancelled or taken."""
+    def hold(self, hunt_id: str, rows: int = 0) -> bool:
+        """Keep a search for another minute, with `rows` of its slice looked at; False when it was cancelled or taken."""
         with self._database.session() as session:
             row = self._held(session, hunt_id)
             if row is not None:
                 row.held_until = now(session) + HELD
+                if rows and row.slices is not None:
+                    row.rows_done = min(_rows(row) + rows, row.rows_total)
             return row is not None
 
     def planned(self, hunt_id: str, slices: Sequence[Slice]) -> None:
@@ -81,7 +83,7 @@ class Queue:
             if row is None or row.slices_done != number or row.slices is None:
                 return
             row.slices_done = number + 1
-            row.rows_done += row.slices[number][2]
+            row.rows_done = _rows(row)
             row.found = _added(row.found, outcome.tallies)
             row.kept = {**row.kept, **{rule: row.kept.get(rule, 0) + made for rule, made in outcome.kept.items()}}
             row.problems = {**row.problems, **outcome.problems}
@@ -110,6 +112,11 @@ class Queue:
         """Let go of every search, for another to take up at once."""
         with self._database.session() as session:
             session.execute(sa.update(Hunt).where(Hunt.holder == self._holder, Hunt.state.in_(OPEN)).values(held_until=None))
+
+
+def _rows(hunt: Hunt) -> int:
+    """The rows of the slices that are done."""
+    return sum(rows for _, _, rows in hunt.slices[: hunt.slices_done])  # type: ignore[index]
 
 
 def _added(found: Mapping[str, Any], tallies: Sequence[tuple[str, Tally]]) -> dict[str, Any]:

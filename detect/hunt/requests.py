@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -20,7 +20,10 @@ from core.database import exclusive, now
 from core.errors import Conflict, Invalid, NotFound, RuleError, TooMany
 from core.storage.event_queries import Scope
 from detect import rules
+from detect.correlation.definition import Correlation
+from detect.correlation.resolve import resolve
 from detect.fields import EventFields
+from detect.hunt.correlations import closure
 from detect.hunt.models import FirstKnowable, Hunt
 from detect.hunt.statements import Place
 from detect.rules import Rule, RuleBook
@@ -31,6 +34,7 @@ LONGEST_TEXT: Final = 256 << 10
 LONGEST_QUEUE: Final = 100
 _BUSY_RETRY: Final = 60.0
 _AT_A_TIME: Final = 200
+_Asked = TypeVar("_Asked", Rule, Correlation)
 
 
 class Kind(StrEnum):
@@ -66,38 +70,70 @@ class Wish:
     kind: Kind = Kind.HUNT
 
 
-def chosen(book: RuleBook, wish: Wish) -> list[Rule]:
-    """The rules `wish` is about. NotFound and Invalid say which one is wrong, and why."""
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What a search is about. `members` are the correlations with all they are made of."""
+
+    rules: tuple[Rule, ...]
+    correlations: tuple[Correlation, ...]
+    members: RuleBook
+
+    @property
+    def every(self) -> tuple[Rule | Correlation, ...]:
+        return (*self.rules, *self.correlations)
+
+
+def chosen(book: RuleBook, wish: Wish) -> Chosen:
+    """The rules and correlations `wish` is about. NotFound and Invalid say which one is wrong, and why."""
     if wish.since >= wish.until:
         raise Invalid("since must be before until")
-    known = {rule.id: rule for rule in book.rules}
-    correlations = {one.id for one in book.correlations}
-    for rule_id in wish.rule_ids:
-        if rule_id in correlations:
-            raise Invalid(f"{rule_id} is a correlation: history is not searched for correlations yet; hunt for the rules it names")
-        if rule_id not in known:
-            raise NotFound(f"there is no rule {rule_id!r} among those that are loaded; `bongsu rules list` shows them")
-    wanted = [*(known[rule_id] for rule_id in wish.rule_ids), *_pasted(wish.text)]
+    every: list[Rule | Correlation] = [*book.rules, *book.correlations]
+    known = {one.id: one for one in every}
+    if missing := [rule_id for rule_id in wish.rule_ids if rule_id not in known]:
+        raise NotFound(f"there is no rule {missing[0]!r} among those that are loaded; `bongsu rules list` shows them")
+    pasted = _pasted(wish.text)
+    wanted = [*(known[rule_id] for rule_id in wish.rule_ids), *_asked_of(pasted)]
     if not wanted:
         raise Invalid("name at least one rule, by its id or as Sigma YAML")
     if len(wanted) > MOST_RULES:
         raise Invalid(f"a hunt has at most {MOST_RULES} rules")
-    if len({rule.id for rule in wanted}) < len(wanted):
+    if len({one.id for one in wanted}) < len(wanted):
         raise Invalid("the same rule is named twice")
-    return wanted
+    found = _chosen(book, pasted, wanted)
+    if wish.kind is Kind.BACKFILL and found.correlations:
+        raise Invalid("a backfill takes no correlations: hunt for them instead")
+    if aside := resolve(found.members).set_aside:
+        raise Invalid("; ".join(str(error) for error in aside[:5]))
+    return found
 
 
-def _pasted(text: str) -> list[Rule]:
+def _chosen(book: RuleBook, pasted: RuleBook, wanted: Sequence[Rule | Correlation]) -> Chosen:
+    rules_of = tuple(one for one in wanted if isinstance(one, Rule))
+    correlations = tuple(one for one in wanted if isinstance(one, Correlation))
+    whole = RuleBook((*book.rules, *pasted.rules), (), (*book.correlations, *pasted.correlations))
+    return Chosen(rules_of, correlations, closure(whole, correlations))
+
+
+def _pasted(text: str) -> RuleBook:
     if not text.strip():
-        return []
+        return RuleBook(())
     if len(text.encode()) > LONGEST_TEXT:
         raise Invalid(f"the rules have at most {LONGEST_TEXT >> 10} KiB of text")
     book = rules.parse(text, "pasted", strict=False)
     if book.set_aside:
         raise Invalid("; ".join(str(error) for error in book.set_aside[:5]))
-    if book.correlations:
-        raise Invalid("history is not searched for correlations yet; paste the rules it names")
-    return [rule if rule.id else replace(rule, id=f"pasted-{rule.hash}", title=rule.title or "(no title)") for rule in book.rules]
+    return RuleBook(tuple(map(_named, book.rules)), (), tuple(map(_named, book.correlations)))
+
+
+def _named(one: _Asked) -> _Asked:
+    """What has no id gets one that says what it is."""
+    return one if one.id else replace(one, id=f"pasted-{one.hash}", title=one.title or "(no title)")
+
+
+def _asked_of(pasted: RuleBook) -> list[Rule | Correlation]:
+    """What is pasted, but rules that are there only for a correlation."""
+    silent = resolve(pasted).silent
+    return [*(rule for rule in pasted.rules if rule.hash not in silent), *pasted.correlations]
 
 
 def compiled(wanted: Collection[Rule]) -> list[CompiledRule]:
@@ -114,7 +150,7 @@ def compiled(wanted: Collection[Rule]) -> list[CompiledRule]:
     return found
 
 
-def ask(session: Session, wish: Wish, wanted: Sequence[Rule], asked_by: str, *, ranges: Sequence[Place] = ()) -> Hunt:
+def ask(session: Session, wish: Wish, wanted: Sequence[Rule | Correlation], asked_by: str, *, ranges: Sequence[Place] = ()) -> Hunt:
     """Put a search into the queue. TooMany when people have filled it."""
     if wish.kind is Kind.HUNT:
         exclusive(session, "hunts")
@@ -151,24 +187,22 @@ def ask(session: Session, wish: Wish, wanted: Sequence[Rule], asked_by: str, *, 
     return row
 
 
-def resolve(book: RuleBook, hunt: Hunt) -> list[CompiledRule]:
-    """The rules of `hunt`. Conflict when they have changed or gone since it was asked.
+def as_asked(book: RuleBook, hunt: Hunt) -> Chosen:
+    """What `hunt` is about. Conflict when it has changed or gone since it was asked.
 
     A person's hunt is about the rules as they were; what the stream missed is caught up with by the rules as they are now; of what was
     asked of new rules those that changed again are left out.
     """
-    now_known = [*book.rules, *_pasted(hunt.text)]
-    if hunt.kind == Kind.BACKFILL:
-        by_id = {rule.id: rule for rule in now_known}
-        found = [by_id[about["id"]] for about in hunt.rules if about["id"] in by_id]
-    else:
-        by_hash = {rule.hash: rule for rule in now_known}
-        found = [by_hash[about["hash"]] for about in hunt.rules if about["hash"] in by_hash]
+    pasted = _pasted(hunt.text)
+    known: list[Rule | Correlation] = [*book.rules, *book.correlations, *pasted.rules, *pasted.correlations]
+    by = "id" if hunt.kind == Kind.BACKFILL else "hash"
+    named = {getattr(one, by): one for one in known}
+    found = [named[about[by]] for about in hunt.rules if about[by] in named]
     if not found or (hunt.kind == Kind.HUNT and len(found) < len(hunt.rules)):
-        kept = {rule.id for rule in found}
+        kept = {one.id for one in found}
         lost = [about["title"] for about in hunt.rules if about["id"] not in kept]
         raise Conflict(f"changed or removed since the search was asked for: {', '.join(lost[:5])}; ask again")
-    return compiled(found)
+    return _chosen(book, pasted, found)
 
 
 def listed(session: Session, scope: Scope, *, kind: str = "", after: tuple[datetime, str] | None = None, limit: int = 50) -> Sequence[Hunt]:

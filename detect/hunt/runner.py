@@ -21,12 +21,14 @@ import structlog
 
 from core import arrow, metrics, topics
 from core.bus.contract import Bus, Message
-from core.clock import Clock, from_millis
+from core.clock import Clock, from_millis, millis
 from core.database import Database
+from core.engine import Engine
 from core.errors import BusError, DomainError, QueryTooCostly, StoreError, StoreUnavailable
 from core.storage.contract import Limits, Store
-from detect.hunt import findings, requests
+from detect.hunt import correlations, findings, requests
 from detect.hunt.background import Background
+from detect.hunt.correlations import Correlating
 from detect.hunt.findings import Maker
 from detect.hunt.library import RuleLibrary
 from detect.hunt.models import Hunt
@@ -34,6 +36,7 @@ from detect.hunt.plan import plan
 from detect.hunt.queue import HELD, Outcome, Queue, slice_of
 from detect.hunt.requests import Kind
 from detect.hunt.search import Lines, Search
+from detect.hunt.slices import Slice, density
 from detect.hunt.statements import Reach
 
 MOST_KEPT: Final = 10_000
@@ -49,12 +52,18 @@ _KNOWN_LIMITS: Final = Limits(seconds=120.0, rows=1_000_000)
 _log = structlog.get_logger()
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
 class _Prepared:
-    """The rules of the search under way."""
+    """The rules and correlations of the search under way. Correlations are judged in a slice of their own, the last one."""
 
     hunt_id: str
     search: Search
+    correlations: tuple[str, ...]
+    correlating: Correlating | None
+
+    def last(self, hunt: Hunt) -> Correlating | None:
+        """What judges the slice that is next, if that is the one of correlations."""
+        return self.correlating if hunt.slices_done == len(hunt.slices or ()) - 1 else None
 
 
 class HuntRunner:
@@ -67,6 +76,7 @@ class HuntRunner:
         database: Database,
         clock: Clock,
         library: RuleLibrary,
+        engine: Engine,
         *,
         history: timedelta,
         busy: Callable[[], bool],
@@ -75,6 +85,7 @@ class HuntRunner:
         self._store = store
         self._bus = bus
         self._clock = clock
+        self._engine = engine
         self._library = library
         self._busy = busy
         self._queue = Queue(database, holder)
@@ -110,11 +121,13 @@ class HuntRunner:
             return False
         try:
             async with self._holding(hunt.id):
-                search = await self._search_of(hunt)
+                prepared = await self._prepare(hunt)
                 if hunt.slices is None:
-                    await asyncio.to_thread(self._queue.planned, hunt.id, await plan(self._store, search, reach_of(hunt)))
+                    await asyncio.to_thread(self._queue.planned, hunt.id, await self._planned(hunt, prepared))
+                elif correlating := prepared.last(hunt):
+                    await self._correlations(hunt, prepared.correlations, correlating)
                 else:
-                    await self._slice(hunt, search)
+                    await self._slice(hunt, prepared)
         except StoreUnavailable:
             raise
         except (DomainError, QueryTooCostly) as error:
@@ -137,15 +150,48 @@ class HuntRunner:
         finally:
             keeping.cancel()
 
-    async def _search_of(self, hunt: Hunt) -> Search:
+    async def _prepare(self, hunt: Hunt) -> _Prepared:
         if self._prepared is None or self._prepared.hunt_id != hunt.id:
-            book = await asyncio.to_thread(self._library.current)
-            compiled = await asyncio.to_thread(requests.resolve, book, hunt)
-            threads = 0 if hunt.kind == Kind.HUNT else 1
-            self._prepared = _Prepared(hunt.id, Search(self._store, compiled, threads=threads))
-        return self._prepared.search
+            self._prepared = await asyncio.to_thread(self._read, hunt)
+        return self._prepared
 
-    async def _slice(self, hunt: Hunt, search: Search) -> None:
+    def _read(self, hunt: Hunt) -> _Prepared:
+        found = requests.as_asked(self._library.current(), hunt)
+        threads = 0 if hunt.kind == Kind.HUNT else 1
+        search = Search(self._store, requests.compiled(found.rules), threads=threads)
+        hashes = [one.hash for one in found.correlations]
+        correlating = Correlating(self._store, self._engine, found.members, hashes, threads=threads) if hashes else None
+        return _Prepared(hunt.id, search, tuple(one.id for one in found.correlations), correlating)
+
+    async def _planned(self, hunt: Hunt, prepared: _Prepared) -> list[Slice]:
+        """The slices of the rules, and one for all correlations."""
+        reach = reach_of(hunt)
+        made = await plan(self._store, prepared.search, reach) if prepared.search.compiled else []
+        if prepared.correlating is None:
+            return made
+        rows = sum(one.rows for one in made) or (await density(self._store, reach)).total
+        return [*made, Slice(millis(reach.since), millis(reach.until), rows)]
+
+    async def _correlations(self, hunt: Hunt, ids: Sequence[str], correlating: Correlating) -> None:
+        async def alive(rows: int) -> bool:
+            return await asyncio.to_thread(self._queue.hold, hunt.id, rows)
+
+        fired = await correlating.fired(reach_of(hunt), alive)
+        if fired is None:
+            return  # cancelled
+        outcome = Outcome(correlations.tallies(fired, ids))
+        if correlating.problems:
+            why = "; ".join(f"{title}: {problem}" for title, problem in correlating.problems.items())
+            outcome.problems = dict.fromkeys(ids, why)
+        kept = pa.concat_tables([fired.filter(pc.equal(fired["rule_id"], one)).slice(0, MOST_KEPT) for one in ids])
+        for message, portion in enumerate(findings.portions(kept)):
+            offset = findings.offset(hunt.slices_done, message)
+            made = await correlations.detections(self._store, portion, maker_of(hunt), offset, self._clock.now())
+            await self._tell(hunt, made, outcome)
+        await asyncio.to_thread(self._queue.advance, hunt.id, hunt.slices_done, outcome)
+
+    async def _slice(self, hunt: Hunt, prepared: _Prepared) -> None:
+        search = prepared.search
         piece = slice_of(hunt)
         reach = reach_of(hunt).within(from_millis(piece.start), from_millis(piece.end))
         ids = [one.rule.id for one in search.compiled]
@@ -154,7 +200,7 @@ class HuntRunner:
         tallies = await search.tallies(reach, times)
         if not await asyncio.to_thread(self._queue.hold, hunt.id):
             return  # cancelled: what this slice found is not told
-        outcome = Outcome([(ids[tally.rule], tally) for tally in tallies], problems=_problems(hunt, search))
+        outcome = Outcome([(ids[tally.rule], tally) for tally in tallies], problems=_problems(hunt, prepared))
         if hunt.kind == Kind.HUNT:
             await self._produce(hunt, search, search.lines(reach, tallies, room), outcome)
         elif hunt.kind == Kind.BACKFILL:
@@ -175,8 +221,12 @@ class HuntRunner:
                     events = await self._unknown(findings.detection_ids(rule, events), events)  # noqa: PLW2901 - the rest of it
                 if events.num_rows:
                     made = findings.detections(rule, events, maker, offset, self._clock.now())
-                    await self._bus.produce(topics.DETECTIONS, [Message(arrow.encode(made), key=hunt.id)])
-                    outcome.kept[rule.id] = outcome.kept.get(rule.id, 0) + made.num_rows
+                    await self._tell(hunt, made, outcome)
+
+    async def _tell(self, hunt: Hunt, made: pa.Table, outcome: Outcome) -> None:
+        await self._bus.produce(topics.DETECTIONS, [Message(arrow.encode(made), key=hunt.id)])
+        for rule_id in made["rule_id"].to_pylist():
+            outcome.kept[rule_id] = outcome.kept.get(rule_id, 0) + 1
 
     async def _unknown(self, ids: pa.Array, events: pa.Table) -> pa.Table:
         """The events of which there is no detection under these ids but those of hunts."""
@@ -191,10 +241,11 @@ class HuntRunner:
         return events.filter(pc.invert(pc.is_in(ids, found["detection_id"].combine_chunks().cast(pa.string()))))
 
 
-def _problems(hunt: Hunt, search: Search) -> dict[str, str]:
-    ids = [one.rule.id for one in search.compiled]
-    lost = {about["id"]: "changed or removed meanwhile" for about in hunt.rules if about["id"] not in ids}
-    return lost | {ids[place]: why for place, why in search.problems.items()}
+def _problems(hunt: Hunt, prepared: _Prepared) -> dict[str, str]:
+    ids = [one.rule.id for one in prepared.search.compiled]
+    there = {*ids, *prepared.correlations}
+    lost = {about["id"]: "changed or removed meanwhile" for about in hunt.rules if about["id"] not in there}
+    return lost | {ids[place]: why for place, why in prepared.search.problems.items()}
 
 
 def reach_of(hunt: Hunt) -> Reach:

@@ -19,7 +19,6 @@ from core.clock import from_millis
 from core.errors import StoreError, StoreUnavailable
 from core.events import EVENTS
 from core.storage.contract import Limits, Store
-from core.storage.tables import in_shape
 from detect.hunt import statements
 from detect.hunt.statements import Pass, Reach
 from detect.ruleset import CompiledRule
@@ -43,19 +42,24 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """Events a rule matches (columns of EVENTS), in order of time."""
+    """Events a rule matches (the columns of EVENTS that are wanted), in order of time."""
 
     rule: int
     events: pa.Table
 
 
 class Search:
-    """A set of compiled rules over the store. `threads` 0: as many as the engine likes. `problems` says of rules why they were left out."""
+    """A set of compiled rules over the store. `problems` says of rules why they were left out.
 
-    def __init__(self, store: Store, compiled: Sequence[CompiledRule], *, threads: int = 0) -> None:
+    `threads` 0: as many as the engine likes; `columns`: those of the events that are wanted.
+    """
+
+    def __init__(self, store: Store, compiled: Sequence[CompiledRule], *, threads: int = 0, columns: Sequence[str] = EVENTS.names) -> None:
         self._store = store
         self._compiled = tuple(compiled)
         self._threads = threads
+        self._columns = tuple(columns)
+        self._shape = pa.schema([EVENTS.column(name).arrow for name in columns])
         self._passes = statements.passes(self._compiled)
         self.problems: dict[int, str] = {}
 
@@ -100,8 +104,8 @@ class Search:
             if room.get(rule, 0) <= 0:
                 continue
             places = _earliest([tally for tally in tallies if tally.rule == rule], room[rule])
-            sql, params = statements.lines(self._compiled[rule], reach, places, room[rule], self._threads)
-            yield Lines(rule, in_shape(EVENTS, await self._store.query(sql, params, _LIMITS)))
+            sql, params = statements.lines(self._compiled[rule], reach, places, self._columns, room[rule], self._threads)
+            yield Lines(rule, (await self._store.query(sql, params, _LIMITS)).cast(self._shape))
 
     async def every_line(self, reach: Reach, tallies: Sequence[Tally], at_once: int) -> AsyncIterator[Lines]:
         """All events the rules match, in portions of about `at_once`; `tallies` are those of `reach` with `at_once` instants each.

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from core.events import EVENTS, LogClass
+from core.events import LogClass
 from core.storage.event_queries import Scope, Where
 from detect import literals
 from detect.ruleset import SETTINGS, CompiledRule
@@ -23,7 +23,6 @@ ALONE: Final = 8
 _FEWEST_SCANNED: Final = 16
 _EVENT: Final = "concat(raw_epoch, '-', toString(raw_partition), '-', toString(raw_offset), '-', toString(raw_line))"
 _PLACE: Final = ("event_time", "raw_epoch", "raw_partition", "raw_offset", "raw_line")
-_COLUMNS: Final = ", ".join(f"`{name}`" for name in EVENTS.names)
 
 Place = tuple[str, int, int, int]
 """Epoch, partition, first and last offset (both included) of `logs.raw`."""
@@ -148,7 +147,9 @@ def counting(asked: Pass, reach: Reach, times: int, threads: int) -> tuple[str, 
     return sql, where.params
 
 
-def lines(one: CompiledRule, reach: Reach, places: Sequence[tuple[str, datetime]], limit: int, threads: int) -> tuple[str, dict[str, Any]]:
+def lines(
+    one: CompiledRule, reach: Reach, places: Sequence[tuple[str, datetime]], columns: Sequence[str], limit: int, threads: int
+) -> tuple[str, dict[str, Any]]:
     """The first `limit` events that `one` matches of those of these agencies and times, in order of time and position."""
     where = reach.where()
     where.add(
@@ -157,7 +158,7 @@ def lines(one: CompiledRule, reach: Reach, places: Sequence[tuple[str, datetime]
         ("Array(DateTime64(3, 'UTC'))", [at for _, at in places]),
     )
     sql = (
-        f"SELECT {_COLUMNS} FROM events WHERE {where.sql} AND {_of_classes(one.classes)} AND {one.sql} "
+        f"SELECT {', '.join(f'`{name}`' for name in columns)} FROM events WHERE {where.sql} AND {_of_classes(one.classes)} AND {one.sql} "
         f"ORDER BY {', '.join(_PLACE)} LIMIT {limit}{_settings(threads)}"
     )
     return sql, where.params

@@ -84,17 +84,18 @@ async def timed(runs: int, work: Callable[[], Awaitable[Any]]) -> tuple[float, A
     return best, given
 
 
-async def measure(case: Case, parts: tuple[EmbeddedStore, EmbeddedBus, Database], runs: int) -> dict[str, Any]:
-    store, bus, database = parts
+async def measure(case: Case, parts: tuple[EmbeddedStore, EmbeddedBus, Database, Engine], runs: int) -> dict[str, Any]:
+    store, bus, database, engine = parts
     text = f"title: {case.name}\nid: r\nlogsource: {{category: {case.category}}}\ndetection: {case.detection}\n"
     book = rules.parse(text, case.name, strict=False)
     library = RuleLibrary(lambda: book, ())
-    runner = HuntRunner(store, bus, database, SystemClock(), library, history=timedelta(days=30), busy=lambda: False, holder="bench")
+    history = timedelta(days=30)
+    runner = HuntRunner(store, bus, database, SystemClock(), library, engine, history=history, busy=lambda: False, holder="bench")
     wish = Wish(SINCE, UNTIL, None, ["r"])
 
     async def hunt() -> Any:
         with database.session() as session:
-            hunt_id = requests.ask(session, wish, requests.chosen(book, wish), "bench").id
+            hunt_id = requests.ask(session, wish, requests.chosen(book, wish).every, "bench").id
         while await runner.step():
             pass
         with database.session(readonly=True) as session:
@@ -146,7 +147,7 @@ async def bench(folder: Path, events: int, runs: int) -> list[dict[str, Any]]:
     await asyncio.to_thread(database.migrate)
     database.start()
     try:
-        return [made, *[await measure(case, (store, bus, database), runs) for case in CASES]]
+        return [made, *[await measure(case, (store, bus, database, engine), runs) for case in CASES]]
     finally:
         database.close()
         await bus.close()

