@@ -13,7 +13,7 @@ from api.auth.gate import Gate
 from api.centre import Centre
 from api.dashboard.beacons import STATIC
 from api.envelope import Envelope
-from api.routes import baselines, counters, coverage, events, health, incidents, indicators, keys, login, logs, rules, silences
+from api.routes import baselines, counters, coverage, events, health, hunts, incidents, indicators, keys, login, logs, rules, silences
 
 _ABOUT: Final = """Logs in, events and incidents out. People log in and carry a session cookie; machines carry a key.
 
@@ -37,7 +37,7 @@ def create_app(centre: Centre) -> FastAPI:
         },
     )
     problems.install(app)
-    for module in (health, login, logs, events, incidents, keys, counters, coverage, rules, silences, indicators, baselines):
+    for module in (health, login, logs, events, incidents, keys, counters, coverage, rules, silences, hunts, indicators, baselines):
         app.include_router(module.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     dashboard.install(app)

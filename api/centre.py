@@ -10,6 +10,7 @@ from core.clock import Clock
 from core.config import Settings
 from core.database import Database
 from core.storage.contract import Store
+from detect.hunt.library import RuleLibrary
 from detect.indicators.importing import Importer
 from ingest.attribution import Attribution
 from ingest.sources.http import HttpIntake
@@ -40,3 +41,4 @@ class Centre:
     attribution: Attribution
     importer: Importer
     stages: Callable[[], Sequence[StageState]]
+    rules: RuleLibrary

@@ -227,6 +227,7 @@ class DetectSettings(_Section):
     own_rules: bool = Field(default=True, description="Load the rules that come with the product")
     rule_folders: tuple[Path, ...] = Field(default=(), description="Folders of further Sigma rules, read with their subfolders")
     disabled_rules: tuple[str, ...] = Field(default=(), description="Ids of rules that do not run")
+    history_days: int = Field(default=30, ge=1, le=3650, description="How far back a new or changed rule is searched for in what is kept")
     lateness_hours: int = Field(
         default=24, ge=0, le=744, description="How late an event may come and still be joined to others by correlation rules"
     )

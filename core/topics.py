@@ -7,6 +7,7 @@
 | quarantine | one Arrow IPC stream of rows of `core.events.QUARANTINE` | normalise | store |
 | matches | one Arrow IPC stream of rows of `core.events.MATCHES`, all of one shard | detect, correlate | correlate |
 | detections | one Arrow IPC stream of rows of `core.events.DETECTIONS` | detect, correlate | store, respond |
+| evaluated | which messages of `events` were run through which rules (`detect.evaluations`) | detect | the ledger of hunts |
 
 What a stage writes for partition p of its input goes to partition p of its output, in order. So on every partition of `events`,
 `quarantine` and `detections` the raw offsets never go back except in a repeated delivery, and a reader that keeps the highest raw
@@ -28,7 +29,8 @@ EVENTS: Final = "events"
 QUARANTINE: Final = "quarantine"
 MATCHES: Final = "matches"
 DETECTIONS: Final = "detections"
-ALL: Final = (LOGS_RAW, EVENTS, QUARANTINE, MATCHES, DETECTIONS)
+EVALUATED: Final = "evaluated"
+ALL: Final = (LOGS_RAW, EVENTS, QUARANTINE, MATCHES, DETECTIONS, EVALUATED)
 
 # Headers of a logs.raw message; all optional, so that an agency's own producer may send a bare line.
 H_SOURCE: Final = "source"

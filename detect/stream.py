@@ -24,6 +24,7 @@ from core.events import DETECTIONS, EVENTS
 from core.storage.tables import in_shape
 from detect.correlation.dispatch import Dispatcher
 from detect.correlation.resolve import resolve
+from detect.evaluations import Evaluations
 from detect.indicators.findings import Finder, merged
 from detect.rules import Rule, RuleBook
 from detect.ruleset import SETTINGS, Matches, Plan, compile_rules
@@ -180,6 +181,7 @@ class DetectStage:
     def __init__(self, bus: Bus, detector: Detector) -> None:
         self._bus = bus
         self._detector = detector
+        self._evaluations = Evaluations(bus)
         self._shards = 0
 
     async def handle(self, records: Sequence[Record], generation: int) -> None:  # noqa: ARG002 - nothing is kept between batches
@@ -187,6 +189,7 @@ class DetectStage:
         decoded = [(record, batch) for record in records if (batch := _events_of(record)) is not None]
         if not decoded:
             return
+        await self._evaluations.tell_rules(self._detector.plan, decoded[0][0].partition)
         self._shards = self._shards or len(await self._bus.end_offsets(topics.MATCHES))
         found, matches = await asyncio.to_thread(self._detector.evaluate, [batch for _, batch in decoded], self._shards)
         messages = [
@@ -198,6 +201,7 @@ class DetectStage:
             await self._bus.produce(topics.DETECTIONS, messages)
         if matches:
             await self._bus.produce(topics.MATCHES, matches)
+        await self._evaluations.tell(self._detector.plan, decoded)
 
 
 def _events_of(record: Record) -> pa.Table | None:

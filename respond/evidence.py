@@ -6,6 +6,7 @@ a whole network must not become a row for each address. Everything else stays fi
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -61,11 +62,18 @@ def keep_evidence(session: Session, findings: pa.Table, incidents: Sequence[Inci
 
 def _evidence(findings: pa.Table, incident_ids: Sequence[int]) -> list[dict[str, Any]]:
     own = findings.select(list(_OWN_COLUMNS)).to_pylist()
-    positions = zip(*(findings[column.name].to_pylist() for column in POSITION), strict=True)
     return [
-        {**row, "incident_id": incident, "event_id": event_id(*position), "fields": fields}
-        for row, incident, position, fields in zip(own, incident_ids, positions, _fields(findings), strict=True)
+        {**row, "incident_id": incident, "event_id": event, "fields": fields}
+        for row, incident, event, fields in zip(own, incident_ids, _events(findings), _fields(findings), strict=True)
     ]
+
+
+def _events(findings: pa.Table) -> Iterator[str]:
+    """The id of the event each finding is about: of several the last, where its details name them; else the line it stands at."""
+    positions = zip(*(findings[column.name].to_pylist() for column in POSITION), strict=True)
+    for details, position in zip(findings["details"].to_pylist(), positions, strict=True):
+        named = json.loads(details).get("events") if details else None
+        yield str(named[-1]) if named else event_id(*position)
 
 
 def _fields(findings: pa.Table) -> list[dict[str, Any]]:

@@ -23,6 +23,7 @@ from core.engine import Engine
 from core.errors import ConfigError
 from core.storage.contract import Store
 from core.storage.embedded import EmbeddedStore
+from detect.hunt.library import RuleLibrary
 from detect.rules import RuleBook
 from detect.rules import load as load_rules
 
@@ -121,6 +122,12 @@ def rule_book(settings: DetectSettings) -> RuleBook:
 def rule_folders(settings: DetectSettings) -> list[Path]:
     """Where the rules are that the settings name."""
     return [*([OWN_RULES] if settings.own_rules else []), *settings.rule_folders]
+
+
+def rule_library(settings: DetectSettings) -> RuleLibrary:
+    """The same, read anew when files change."""
+    own = [OWN_RULES] if settings.own_rules else []
+    return RuleLibrary(lambda: rule_book(settings), [*own, *settings.rule_folders])
 
 
 def _cluster_module(name: str, key: str) -> ModuleType:

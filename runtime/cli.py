@@ -38,6 +38,7 @@ COMMANDS = {
     "rules": _Command("rules", "Try, check, explain and list Sigma rules, and see what they cover."),
     "indicators": _Command("indicators", "Feeds of known-bad things: take in, list, ask, delete."),
     "baselines": _Command("baselines", "What the detectors beside the rules have learned of each source."),
+    "hunt": _Command("hunts", "Search history with rules, on a running centre."),
     "users": _Command("accounts", "Accounts of people.", app="users"),
     "keys": _Command("accounts", "API keys of machines.", app="keys"),
     "db": _Command("database", "The schema of the store and the database."),

@@ -21,12 +21,16 @@ from api.centre import Centre, StageState
 from core import topics
 from core.clock import Clock
 from core.config import Settings
+from core.crypto import token
 from core.errors import ConfigError
 from core.events import DETECTIONS, EVENTS, QUARANTINE
 from core.stage import Handler, Stage
 from core.storage.writer import TableWriter, check_positions
 from detect.baselines.watch import Watch
 from detect.correlation.stage import CorrelateStage
+from detect.hunt.ledger import LedgerStage
+from detect.hunt.library import RuleLibrary
+from detect.hunt.runner import HuntRunner
 from detect.indicators.findings import Finder
 from detect.indicators.history import History
 from detect.indicators.importing import Importer
@@ -44,7 +48,7 @@ from ingest.sources.syslog import SyslogServer
 from ingest.stage import NormaliseStage
 from respond.audit import record
 from respond.stage import RespondStage
-from runtime.bootstrap import Need, Parts, open_parts, rule_book, rule_folders
+from runtime.bootstrap import Need, Parts, open_parts, rule_book, rule_folders, rule_library
 from runtime.privacy import announce
 from runtime.services import LagMonitor, PairService, Service, StageService, TaskService, run_until
 from runtime.web import MetricsService, WebService
@@ -74,7 +78,7 @@ _NEEDS: dict[Role, frozenset[Need]] = {
     Role.CORRELATE: frozenset({"bus", "store", "database"}),
     Role.WATCH: frozenset({"bus", "store"}),
     Role.RESPOND: frozenset({"bus", "database"}),
-    Role.API: frozenset({"bus", "store", "database"}),
+    Role.API: frozenset({"bus", "store", "database", "engine"}),
 }
 GROUPS: tuple[tuple[str, str], ...] = (
     ("normalise", topics.LOGS_RAW),
@@ -84,6 +88,7 @@ GROUPS: tuple[tuple[str, str], ...] = (
     ("detect", topics.EVENTS),
     ("correlate", topics.MATCHES),
     ("respond", topics.DETECTIONS),
+    ("evaluated", topics.EVALUATED),
 )
 """Every consumer group and the topic it reads."""
 STORED: tuple[tuple[tuple[str, str], ...], ...] = (GROUPS[:1], GROUPS[1:3])
@@ -97,7 +102,7 @@ _NORMALISE_THREADS = 4  # at most; more processes scale further
 _STORE_BYTES = 32 << 20
 _DETECT_BYTES = 16 << 20
 _CORRELATE_BYTES = 4 << 20
-_HISTORY = timedelta(days=30)  # how far back new indicators are searched for
+_LAGS_FROM = 64  # messages; searches nobody asked for wait for the stages
 
 
 @dataclass
@@ -245,6 +250,8 @@ class _Assembly:
         attribution = Attribution(settings)
         self.services.append(PairService("intake", stop=intake.close))
         if Role.API in roles:
+            rules = rule_library(settings.detect)
+            self._add_hunts(rules)
             centre = Centre(
                 settings=settings,
                 clock=parts.clock,
@@ -253,8 +260,11 @@ class _Assembly:
                 bus=parts.bus,
                 http_intake=HttpIntake(intake, settings.intake),
                 attribution=attribution,
-                importer=Importer(parts.store, parts.database, parts.clock, record, settings.data_dir, _HISTORY),
+                importer=Importer(
+                    parts.store, parts.database, parts.clock, record, settings.data_dir, timedelta(days=settings.detect.history_days)
+                ),
                 stages=self._stage_states,
+                rules=rules,
             )
             self.services.append(TaskService("indicators-history", History(parts.store, parts.database, parts.bus, parts.clock).run))
             self._web = WebService(create_app(centre), settings.api)
@@ -267,6 +277,26 @@ class _Assembly:
         if demo:
             feed = DemoFeed(intake, settings, parts.clock)
             self.services.append(TaskService("demo", feed.run))
+
+    def _add_hunts(self, rules: RuleLibrary) -> None:
+        parts = self._parts
+        self._add_stage("evaluated", topics.EVALUATED, LedgerStage(parts.database).handle)
+        runner = HuntRunner(
+            parts.store,
+            parts.bus,
+            parts.database,
+            parts.clock,
+            rules,
+            parts.engine,
+            history=timedelta(days=parts.settings.detect.history_days),
+            busy=self._stages_lag,
+            holder="here" if parts.settings.store.kind == "embedded" else token(),
+        )
+        self.services.append(TaskService("hunts", runner.run))
+
+    def _stages_lag(self) -> bool:
+        """Whether what searches history by itself should wait."""
+        return any(state.messages > _LAGS_FROM for state in self._monitor.states.values())
 
     def _stage_states(self) -> Sequence[StageState]:
         problems = {stage.name: stage.problem for stage in self._stages}

@@ -96,6 +96,7 @@ KEY_ACTIONS: Final = frozenset(
         Action.LOGS_READ,
         Action.INCIDENTS_READ,
         Action.RULES_READ,
+        Action.HUNTS_RUN,
         Action.INDICATORS_READ,
         Action.INDICATORS_WRITE,
         Action.COUNTERS_READ,

@@ -200,6 +200,8 @@ async def _per_minute(store: Store, table: Table, column: str, since: datetime, 
     where = Where()
     where.between(column, since, until)
     where.scope(scope)
+    if table is DETECTIONS:
+        where.add(lambda: "origin != 'hunt'")  # what was asked of history did not happen now
     found = await store.query(
         f"SELECT toUnixTimestamp(toStartOfMinute({column})) AS at, count() AS n FROM {table.name} WHERE {where.sql} GROUP BY at",
         where.params,

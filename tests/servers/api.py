@@ -25,6 +25,7 @@ from core.clock import FixedClock
 from core.config import Settings, validate
 from core.crypto import digest, token
 from core.database import Database
+from core.engine import Engine
 from core.events import DETECTIONS, EVENTS, QUARANTINE, Kind, Table
 from detect.indicators.importing import Importer
 from ingest.attribution import Attribution
@@ -32,7 +33,7 @@ from ingest.sources.http import HttpIntake
 from ingest.sources.intake import Intake
 from respond.audit import record as record_change
 from respond.stage import RespondStage
-from runtime.bootstrap import open_parts
+from runtime.bootstrap import open_parts, rule_library
 from tests.detections import Finding, packed, record
 
 PASSWORD = "a-long-password-for-tests"
@@ -60,6 +61,7 @@ class TestCentre:
     centre: Centre
     app: FastAPI
     clock: FixedClock
+    engine: Engine
     stages: list[StageState] = field(default_factory=list)
     messages: int = 0
 
@@ -166,8 +168,9 @@ async def running_centre(settings: Settings, clock: FixedClock) -> AsyncIterator
             attribution=Attribution(settings),
             importer=Importer(parts.store, parts.database, clock, record_change, settings.data_dir, timedelta(days=30)),
             stages=lambda: stages,
+            rules=rule_library(settings.detect),
         )
         try:
-            yield TestCentre(centre, create_app(centre), clock, stages)
+            yield TestCentre(centre, create_app(centre), clock, parts.engine, stages)
         finally:
             await intake.close()

@@ -1,0 +1,1 @@
+"""Rules over history: hunts asked by people, first matches of new rules, and what the stream missed."""

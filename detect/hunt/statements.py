@@ -1,0 +1,178 @@
+"""The SQL of a hunt: the expressions of the stream over the rows of the store.
+
+Few rules are asked one by one: the engine then reads first the columns of each rule's cheap conditions, and the others only where these
+hold. Many are asked together, by the classes of logs they are for; rows in which no witness stands are left out before any is judged.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final
+
+from core.events import LogClass
+from core.storage.event_queries import Scope, Where
+from detect import literals
+from detect.ruleset import SETTINGS, CompiledRule
+
+ALONE: Final = 8
+"""Up to as many rules are asked one by one."""
+
+_FEWEST_SCANNED: Final = 16
+_EVENT: Final = "concat(raw_epoch, '-', toString(raw_partition), '-', toString(raw_offset), '-', toString(raw_line))"
+_PLACE: Final = ("event_time", "raw_epoch", "raw_partition", "raw_offset", "raw_line")
+
+Place = tuple[str, int, int, int]
+"""Epoch, partition, first and last offset (both included) of `logs.raw`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """The rows a hunt looks at: `since` <= event_time < `until`, of `agencies`, within `ranges` if there are any."""
+
+    since: datetime
+    until: datetime
+    agencies: Scope
+    ranges: tuple[Place, ...] = ()
+    received_before: datetime | None = None
+
+    def within(self, since: datetime, until: datetime) -> Reach:
+        """The part of it between two times."""
+        return replace(self, since=since, until=until)
+
+    def where(self) -> Where:
+        where = Where()
+        where.scope(self.agencies)
+        where.between("event_time", self.since, self.until)
+        if self.received_before is not None:
+            where.add(lambda p: f"received_at < {p}", ("DateTime64(3, 'UTC')", self.received_before))
+        if self.ranges:
+            values: list[tuple[str, Any]] = []
+            for epoch, partition, first, last in self.ranges:
+                values += [("String", epoch), ("UInt16", partition), ("UInt64", first), ("UInt64", last)]
+            where.add(_any_range, *values)
+        return where
+
+
+def _any_range(*names: str) -> str:
+    each = [names[at : at + 4] for at in range(0, len(names), 4)]
+    parts = [f"(raw_epoch = {e} AND raw_partition = {p} AND raw_offset BETWEEN {a} AND {b})" for e, p, a, b in each]
+    return f"({' OR '.join(parts)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """Rules (places in a list of compiled rules) that are asked in one statement. `guard` is a condition all their matches meet."""
+
+    rules: tuple[int, ...]
+    tests: tuple[str, ...]
+    guard: str
+
+    def halves(self) -> tuple[Pass, Pass]:
+        """The same in two."""
+        half = len(self.rules) // 2
+        return replace(self, rules=self.rules[:half], tests=self.tests[:half]), replace(
+            self, rules=self.rules[half:], tests=self.tests[half:]
+        )
+
+
+def passes(compiled: Sequence[CompiledRule]) -> list[Pass]:
+    """The statements that together ask all of `compiled`."""
+    if len(compiled) <= ALONE:
+        return [Pass((place,), (one.sql,), _guard_alone(one)) for place, one in enumerate(compiled)]
+    by_classes: dict[frozenset[LogClass], list[int]] = {}
+    for place, one in enumerate(compiled):
+        by_classes.setdefault(one.classes, []).append(place)
+    found = []
+    for classes, places in by_classes.items():
+        scanned = [place for place in places if compiled[place].witnesses]
+        if len(scanned) < _FEWEST_SCANNED:
+            scanned = []
+        direct = [place for place in places if place not in set(scanned)]
+        of_class = _of_classes(classes)
+        if direct:
+            found.append(_pass(compiled, direct, of_class))
+        if scanned:
+            found.append(_pass(compiled, scanned, f"{of_class} AND {_witnessed(compiled[place] for place in scanned)}"))
+    return found
+
+
+def _pass(compiled: Sequence[CompiledRule], places: Sequence[int], guard: str) -> Pass:
+    return Pass(tuple(places), tuple(compiled[place].sql for place in places), guard)
+
+
+def _guard_alone(one: CompiledRule) -> str:
+    """Where the whole line is read only beside a literal in another column, that column is read first."""
+    of_class = _of_classes(one.classes)
+    if one.witnesses and "raw" in one.columns and all(witness.column != "raw" for witness in one.witnesses):
+        return f"{of_class} AND {_witnessed([one])}"
+    return of_class
+
+
+def _of_classes(classes: frozenset[LogClass]) -> str:
+    if classes >= frozenset(LogClass):
+        return "1"
+    return f"log_class IN ({', '.join(literals.string(word) for word in sorted(classes))})"
+
+
+def _witnessed(compiled: Iterable[CompiledRule]) -> str:
+    by_column: dict[str, set[str]] = {}
+    for one in compiled:
+        for witness in one.witnesses:
+            by_column.setdefault(witness.column, set()).add(re.escape(witness.literal))
+    tests = [
+        f"multiMatchAny(lowerUTF8(`{column}`), [{', '.join(literals.string(pattern) for pattern in sorted(patterns))}])"
+        for column, patterns in sorted(by_column.items())
+    ]
+    return f"({' OR '.join(tests)})"
+
+
+def counting(asked: Pass, reach: Reach, times: int, threads: int) -> tuple[str, dict[str, Any]]:
+    """Matches by rule (place in the pass) and agency: how many, the first one, and the times of the first `times`."""
+    where = reach.where()
+    if len(asked.tests) == 1:
+        hunted, condition = "0", f"{asked.guard} AND {asked.tests[0]}"
+    else:
+        hunted = f"arrayJoin(arrayFilter((i, hit) -> hit, range({len(asked.tests)}), [{', '.join(asked.tests)}]))"
+        condition = asked.guard
+    place = ", ".join(_PLACE)
+    sql = (
+        f"SELECT toUInt32(hunted) AS rule, agency, count() AS matches, toUnixTimestamp64Milli(min(event_time)) AS first, "
+        f"argMin({_EVENT}, ({place})) AS event, groupArraySorted({times})(toUnixTimestamp64Milli(event_time)) AS times "
+        f"FROM (SELECT agency, {place}, {hunted} AS hunted FROM events WHERE {where.sql} AND {condition}) "
+        f"GROUP BY hunted, agency ORDER BY hunted, agency{_settings(threads)}"
+    )
+    return sql, where.params
+
+
+def lines(
+    one: CompiledRule, reach: Reach, places: Sequence[tuple[str, datetime]], columns: Sequence[str], limit: int, threads: int
+) -> tuple[str, dict[str, Any]]:
+    """The first `limit` events that `one` matches of those of these agencies and times, in order of time and position."""
+    where = reach.where()
+    where.add(
+        lambda agencies, times: f"(agency, event_time) IN (SELECT p.1, p.2 FROM (SELECT arrayJoin(arrayZip({agencies}, {times})) AS p))",
+        ("Array(String)", [agency for agency, _ in places]),
+        ("Array(DateTime64(3, 'UTC'))", [at for _, at in places]),
+    )
+    sql = (
+        f"SELECT {', '.join(f'`{name}`' for name in columns)} FROM events WHERE {where.sql} AND {_of_classes(one.classes)} AND {one.sql} "
+        f"ORDER BY {', '.join(_PLACE)} LIMIT {limit}{_settings(threads)}"
+    )
+    return sql, where.params
+
+
+def size(one: CompiledRule, reach: Reach) -> tuple[str, dict[str, Any]]:
+    """The rows `one` looks at, and the bytes of the columns it reads of them, not compressed."""
+    where = reach.where()
+    columns = ", ".join(f"`{name}`" for name in sorted(one.columns | {"agency", "event_time", "log_class"}))
+    sql = f"SELECT count() AS rows, sum(byteSize({columns})) AS bytes FROM events WHERE {where.sql} AND {_of_classes(one.classes)}"
+    return sql, where.params
+
+
+def _settings(threads: int) -> str:
+    """A statement carries the settings of the rule set's own; `threads` 0 leaves their number to the engine."""
+    own = dict(SETTINGS) | ({"max_threads": threads} if threads else {})
+    return " SETTINGS " + ", ".join(f"{name} = {value!r}" for name, value in own.items())
