@@ -226,6 +226,9 @@ class DetectSettings(_Section):
     own_rules: bool = Field(default=True, description="Load the rules that come with the product")
     rule_folders: tuple[Path, ...] = Field(default=(), description="Folders of further Sigma rules, read with their subfolders")
     disabled_rules: tuple[str, ...] = Field(default=(), description="Ids of rules that do not run")
+    lateness_hours: int = Field(
+        default=24, ge=0, le=744, description="How late an event may come and still be joined to others by correlation rules"
+    )
 
 
 class RespondSettings(_Section):

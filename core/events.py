@@ -27,6 +27,7 @@ class Kind(Enum):
     UINT16 = "uint16"
     UINT32 = "uint32"
     UINT64 = "uint64"
+    FLOAT = "float"
     TIME = "time"
 
     @property
@@ -46,6 +47,7 @@ _CLICKHOUSE: Final = {
     Kind.UINT16: "UInt16",
     Kind.UINT32: "UInt32",
     Kind.UINT64: "UInt64",
+    Kind.FLOAT: "Float64",
     Kind.TIME: "DateTime64(3, 'UTC')",
 }
 _ARROW: Final = {
@@ -56,6 +58,7 @@ _ARROW: Final = {
     Kind.UINT16: pa.uint16(),
     Kind.UINT32: pa.uint32(),
     Kind.UINT64: pa.uint64(),
+    Kind.FLOAT: pa.float64(),
     Kind.TIME: pa.timestamp("ms", "UTC"),
 }
 
@@ -133,12 +136,17 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table of the columnar store, and the shape of the Arrow batches that fill it."""
+    """A table of the columnar store, and the shape of the Arrow batches that fill it.
+
+    `place` are the columns within whose values raw offsets never go back (`core.topics`). `ttl`: when the store forgets a row; '' never.
+    """
 
     name: str
     columns: tuple[Column, ...]
     order_by: str
     partition_by: str
+    place: tuple[str, ...] = ("raw_epoch", "raw_partition")
+    ttl: str = ""
 
     @property
     def schema(self) -> pa.Schema:
@@ -396,7 +404,53 @@ DETECTIONS: Final = Table(
     partition_by="toYYYYMMDD(received_at)",
 )
 
-TABLES: Final = (EVENTS, QUARANTINE, DETECTIONS)
+# A window of a month, and the longest time that a late event may take to be joined (`detect.correlation.resolve`, `detect.lateness_hours`).
+_CORRELATED: Final = "62 DAY"
+_GROUP_KEY: Final = Column(
+    "group_key", Kind.TEXT, "JSON list of texts: the agency, unless it is across agencies, and the values of group-by", set_by="detect"
+)
+
+MATCHES: Final = Table(
+    "matches",
+    (
+        Column("shard_epoch", Kind.WORD, "Which life of the topic `matches` it came on", set_by="correlate"),
+        Column("shard", Kind.UINT16, "Partition of `matches` it came on", set_by="correlate"),
+        Column("shard_offset", Kind.UINT64, "Offset of its message there", codec="Delta, ZSTD(1)", set_by="correlate"),
+        *POSITION,
+        *(c for c in EVENTS.columns if c.name in ("received_at", "agency", "event_time")),
+        Column("correlation", Kind.WORD, "Hash of the correlation it counts for", set_by="detect"),
+        Column("member", Kind.UINT8, "Place of what matched among the rules of the correlation", set_by="detect"),
+        _GROUP_KEY,
+        Column("text", Kind.TEXT, "JSON list of the values that the condition of a value_count counts", set_by="detect"),
+        Column("number", Kind.FLOAT, "The number that the condition is about", nullable=True, set_by="detect"),
+        Column("stands_for", Kind.UINT32, "How many matches of its second it stands for, itself among them", set_by="detect"),
+        Column("event", Kind.TEXT, "`event_id` that completed a correlation, where that is the match", set_by="correlate"),
+    ),
+    order_by="(correlation, group_key, event_time)",
+    partition_by="toYYYYMMDD(received_at)",
+    place=("shard", "raw_epoch", "raw_partition"),
+    ttl=f"toDateTime(received_at) + INTERVAL {_CORRELATED}",
+)
+
+FIRINGS: Final = Table(
+    "firings",
+    (
+        *POSITION,
+        *(c for c in EVENTS.columns if c.name in ("received_at", "agency", "event_time")),
+        Column("event", Kind.TEXT, "`event_id` of the event that completed it", set_by="correlate"),
+        *(c for c in DETECTIONS.columns if c.name in ("rule_id", "rule_title", "rule_level", "rule_hash", "rule_tags")),
+        _GROUP_KEY,
+        Column("bucket", Kind.TIME, "Begin of the span of time in which it fires once", set_by="correlate"),
+        Column("number", Kind.FLOAT, "The number its condition is about", nullable=True, set_by="correlate"),
+        Column("details", Kind.TEXT, "The `details` of its detection", set_by="correlate"),
+        Column("fired_at", Kind.TIME, "When it was found", set_by="correlate"),
+    ),
+    order_by="(rule_hash, group_key, bucket)",
+    partition_by="toYYYYMMDD(fired_at)",
+    ttl=f"toDateTime(fired_at) + INTERVAL {_CORRELATED}",
+)
+
+TABLES: Final = (EVENTS, QUARANTINE, DETECTIONS, MATCHES, FIRINGS)
 
 
 def event_id(epoch: str, partition: int, offset: int, line: int) -> str:

@@ -5,11 +5,15 @@
 | logs.raw | many lines of one source (`ingest.rawbatch`) | ingest.sources, agencies' own producers | normalise |
 | events | one Arrow IPC stream of rows of `core.events.EVENTS` | normalise | store, detect |
 | quarantine | one Arrow IPC stream of rows of `core.events.QUARANTINE` | normalise | store |
-| detections | one Arrow IPC stream of rows of `core.events.DETECTIONS` | detect | store, respond |
+| matches | one Arrow IPC stream of rows of `core.events.MATCHES`, all of one shard | detect, correlate | correlate |
+| detections | one Arrow IPC stream of rows of `core.events.DETECTIONS` | detect, correlate | store, respond |
 
 What a stage writes for partition p of its input goes to partition p of its output, in order. So on every partition of `events`,
 `quarantine` and `detections` the raw offsets never go back except in a repeated delivery, and a reader that keeps the highest raw
 offset it has handled per (epoch, partition) drops exactly the repeated rows. A message holds all rows of each raw offset it touches.
+
+The topic `matches` is divided by what belongs together instead: a partition, there called a shard, has all matches of its pairs of
+correlation and key. Within a shard the raw offsets of one (epoch, partition) never go back either.
 
 A detection that is not made of one line as it comes (of a correlation, a hunt, a baseline) has a place in its maker's own order instead: an
 epoch no topic has, and offsets that likewise never go back but in a repetition. The lines it is made of are named in its `details`.
@@ -22,8 +26,9 @@ from typing import Final
 LOGS_RAW: Final = "logs.raw"
 EVENTS: Final = "events"
 QUARANTINE: Final = "quarantine"
+MATCHES: Final = "matches"
 DETECTIONS: Final = "detections"
-ALL: Final = (LOGS_RAW, EVENTS, QUARANTINE, DETECTIONS)
+ALL: Final = (LOGS_RAW, EVENTS, QUARANTINE, MATCHES, DETECTIONS)
 
 # Headers of a logs.raw message; all optional, so that an agency's own producer may send a bare line.
 H_SOURCE: Final = "source"

@@ -64,7 +64,8 @@ def _kind(column: Column) -> FieldKind:
     return FieldKind.ADDRESS if column.kind is Kind.IP else FieldKind.TIME
 
 
-def _of_column(column: Column) -> Field:
+def of_column(column: Column) -> Field:
+    """The field that is a column of the events."""
     size = 2 if column.name == "raw" else int(column.kind is Kind.TEXT)
     return Field(f"`{column.name}`", _kind(column), column.name, column.nullable, size)
 
@@ -76,7 +77,7 @@ class EventFields:
         self._exact: dict[str, Field] = {}
         for column in (*PARSED, *ENRICHED, *INTAKE):
             for name in (column.name, *column.sigma):
-                self._exact.setdefault(name, _of_column(column))
+                self._exact.setdefault(name, of_column(column))
         self._folded = {name.casefold(): field for name, field in self._exact.items()}
 
     def field(self, name: str) -> Field | None:

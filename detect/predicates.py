@@ -149,6 +149,11 @@ def _exists(field: Field) -> Predicate:
     return f"isNotNull({field.sql})" if field.nullable else True
 
 
+def text(field: Field) -> str:
+    """The SQL of `field` as text, '' when absent; an IPv4 address in dotted form, a time as `YYYY-MM-DD hh:mm:ss.mmm`."""
+    return _text(field).sql
+
+
 def _text(field: Field) -> _Text:
     """The field as text, '' when absent; an IPv4 address in dotted form, a time as `YYYY-MM-DD hh:mm:ss.mmm`."""
     if field.kind is FieldKind.TEXT:

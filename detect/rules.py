@@ -149,12 +149,7 @@ def load(folders: Iterable[Path], placeholders: Placeholders | None = None, disa
             read, wrong = read_text(text, str(path), placeholders or {})
             found += read
             errors += wrong
-    book = _bound([one for one in found if one.id not in disabled], errors)
-    waiting = [
-        RuleError(one.file, "correlations are judged by `bongsu rules match --sequences` alone so far", one.line)
-        for one in book.correlations
-    ]
-    return RuleBook(book.rules, (*book.set_aside, *waiting))
+    return _bound([one for one in found if one.id not in disabled], errors)
 
 
 def parse(text: str, file: str, placeholders: Placeholders | None = None, *, strict: bool = True) -> RuleBook:
@@ -289,25 +284,24 @@ def _logsource(source: SigmaLogSource) -> LogSource:
 
 def _bound(found: Sequence[Read], errors: list[RuleError]) -> RuleBook:
     """Duplicates refused, filters laid over the rules they name."""
-    rules: dict[str, Rule] = {}
-    nameless: list[Rule] = []
-    for rule in found:
-        if not isinstance(rule, Rule):
+    first: dict[str, Rule | Correlation] = {}
+    unique: list[Rule | Correlation] = []
+    for one in found:
+        if isinstance(one, RuleFilter):
             continue
-        first = rules.get(rule.id)
-        if not rule.id:
-            nameless.append(rule)
-        elif first:
-            errors.append(RuleError(rule.file, f"its id {rule.id} is already that of the rule in {first.file}", rule.line))
-        else:
-            rules[rule.id] = rule
-    kept = [*rules.values(), *nameless]
+        if one.id in first:
+            errors.append(RuleError(one.file, f"its id {one.id} is already that of the rule in {first[one.id].file}", one.line))
+            continue
+        unique.append(one)
+        if one.id:
+            first[one.id] = one
+    kept = [one for one in unique if isinstance(one, Rule)]
     for one in found:
         if isinstance(one, RuleFilter):
             if not any(one.applies(rule) for rule in kept):
                 errors.append(RuleError(one.file, "the filter fits no rule that is loaded", one.line))
             kept = [_filtered(rule, one) if one.applies(rule) else rule for rule in kept]
-    correlations = tuple(one for one in found if isinstance(one, Correlation))
+    correlations = tuple(one for one in unique if isinstance(one, Correlation))
     return RuleBook(tuple(kept), tuple(errors), correlations)
 
 

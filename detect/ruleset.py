@@ -233,12 +233,13 @@ def _check(compiled: Sequence[CompiledRule]) -> _Question:
 def _ask(session: Session, question: _Question, part: pa.Table, settings: str = "") -> pa.Table:
     """Put `question` to the rows of `part`, with `row` the position in it; addresses take the type they have in the store."""
     numbered = part.append_column("row", pa.array(np.arange(part.num_rows, dtype=np.uint32)))
-    columns = [_as_stored(EVENTS.column(name)) for name in part.column_names]
+    columns = [as_stored(EVENTS.column(name)) for name in part.column_names]
     source = f"(SELECT row, {', '.join(columns)} FROM Python(rows))"
     return session.arrow(f"SELECT row, {question.select} FROM {source} WHERE {question.where}{settings}", numbered)
 
 
-def _as_stored(column: Column) -> str:
+def as_stored(column: Column) -> str:
+    """A column of a table given to the engine, in the type it has in the store."""
     name = f"`{column.name}`"
     return f"CAST({name}, '{column.clickhouse}') AS {name}" if column.kind is Kind.IP else name
 

@@ -1,4 +1,8 @@
-"""Detection on the stream: batches of `events` in, detections out, on the same partition and in the same order."""
+"""Detection on the stream: batches of `events` in, detections out, on the same partition and in the same order.
+
+What counts for a correlation goes to the topic `matches` (`detect.correlation.dispatch`). A rule that only serves correlations without
+`generate` gives no detections of its own (Sigma specification, correlations).
+"""
 
 from __future__ import annotations
 
@@ -18,6 +22,8 @@ from core.engine import Engine, Session
 from core.errors import BadMessage, StoreError
 from core.events import DETECTIONS, EVENTS
 from core.storage.tables import in_shape
+from detect.correlation.dispatch import Dispatcher
+from detect.correlation.resolve import resolve
 from detect.rules import Rule, RuleBook
 from detect.ruleset import SETTINGS, Matches, Plan, compile_rules
 
@@ -34,7 +40,11 @@ class Detector:
     def __init__(self, engine: Engine, book: RuleBook, clock: Clock, *, threads: int = 1) -> None:
         self._session: Session = engine.session({**SETTINGS, "max_threads": threads})
         self._clock = clock
-        self._plan: Plan = compile_rules(book.rules, self._session, book.set_aside)
+        resolved = resolve(book)
+        self._plan: Plan = compile_rules(book.rules, self._session, (*book.set_aside, *resolved.set_aside))
+        self._correlations = len(resolved.correlations)
+        self._dispatcher = Dispatcher(resolved, self._plan, engine)
+        self._loud = np.array([compiled.rule.hash not in resolved.silent for compiled in self._plan.rules], np.bool_)
         self._rule_columns = _rule_columns(self._plan)
         for error in self._plan.set_aside:
             _log.warning("detect.rule_set_aside", file=error.file, line=error.line, reason=error.reason)
@@ -51,16 +61,24 @@ class Detector:
 
     def detect_each(self, batches: Sequence[pa.Table]) -> list[pa.Table]:
         """The detections of each batch; the batches are evaluated together."""
+        return self.evaluate(batches)[0]
+
+    def evaluate(self, batches: Sequence[pa.Table], shards: int = 1) -> tuple[list[pa.Table], list[Message]]:
+        """The detections of each batch, and the messages of all of them to the `shards` partitions of the topic `matches`."""
         events = pa.concat_tables(batches)
         known = len(self._plan.set_aside)
         matches = self._plan.run(self._session, events)
         if len(self._plan.set_aside) != known:
             self._count_rules()
         metrics.EVENTS_EVALUATED.inc(events.num_rows)
-        self._count_matches(matches)
-        found = self._detections(events, matches)
-        ends = np.searchsorted(matches.rows, np.cumsum([batch.num_rows for batch in batches]))
-        return [found.slice(start, end - start) for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+        ends = np.cumsum([batch.num_rows for batch in batches])
+        messages = self._dispatcher.messages(events, matches, ends.tolist(), shards)
+        loud = self._loud[matches.rules]
+        told = Matches(matches.rules[loud], matches.rows[loud])
+        self._count_matches(told)
+        found = self._detections(events, told)
+        cuts = np.searchsorted(told.rows, ends)
+        return [found.slice(start, end - start) for start, end in zip([0, *cuts[:-1]], cuts, strict=True)], messages
 
     def _detections(self, events: pa.Table, matches: Matches) -> pa.Table:
         rows = events.take(pa.array(matches.rows))
@@ -74,7 +92,7 @@ class Detector:
         return pa.table(ordered, schema=DETECTIONS.schema)
 
     def _count_rules(self) -> None:
-        metrics.RULES_LOADED.labels("active").set(len(self._plan.active))
+        metrics.RULES_LOADED.labels("active").set(len(self._plan.active) + self._correlations)
         metrics.RULES_LOADED.labels("set_aside").set(len(self._plan.set_aside))
 
     def _count_matches(self, matches: Matches) -> None:
@@ -82,7 +100,8 @@ class Detector:
             metrics.DETECTIONS.labels(self._plan.rules[index].rule.id).inc(int(count))
 
     def close(self) -> None:
-        """Give the session back."""
+        """Give the sessions back."""
+        self._dispatcher.close()
         self._session.close()
 
 
@@ -103,18 +122,21 @@ class DetectStage:
 
     Each message with matches gives one message of all its detections on the same partition; so all rows of a raw offset stay together
     and raw offsets do not go back. A repeated batch gives the same detections again: their ids are the same, and readers drop them.
+    So do the readers of `matches`, whose messages may be cut otherwise the second time.
     """
 
     def __init__(self, bus: Bus, detector: Detector) -> None:
         self._bus = bus
         self._detector = detector
+        self._shards = 0
 
     async def handle(self, records: Sequence[Record], generation: int) -> None:  # noqa: ARG002 - nothing is kept between batches
-        """Detect in `records` and produce; on return the detections are durable. BusError and StoreError when that failed."""
+        """Detect in `records` and produce; on return the detections and matches are durable. BusError and StoreError when that failed."""
         decoded = [(record, batch) for record in records if (batch := _events_of(record)) is not None]
         if not decoded:
             return
-        found = await asyncio.to_thread(self._detector.detect_each, [batch for _, batch in decoded])
+        self._shards = self._shards or len(await self._bus.end_offsets(topics.MATCHES))
+        found, matches = await asyncio.to_thread(self._detector.evaluate, [batch for _, batch in decoded], self._shards)
         messages = [
             Message(arrow.encode(detections), partition=record.partition)
             for (record, _), detections in zip(decoded, found, strict=True)
@@ -122,6 +144,8 @@ class DetectStage:
         ]
         if messages:
             await self._bus.produce(topics.DETECTIONS, messages)
+        if matches:
+            await self._bus.produce(topics.MATCHES, matches)
 
 
 def _events_of(record: Record) -> pa.Table | None:

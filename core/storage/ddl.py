@@ -27,5 +27,6 @@ def create_table(table: Table, name: str = "") -> str:
     return (
         f"CREATE TABLE IF NOT EXISTS {name or table.name}\n(\n    {columns}\n)\n"
         f"ENGINE = {{engine}}\nPARTITION BY {table.partition_by}\nORDER BY {table.order_by}\n"
+        f"{f'TTL {table.ttl}{chr(10)}' if table.ttl else ''}"
         f"SETTINGS {', '.join(_SETTINGS)}"
     )

@@ -11,6 +11,8 @@ _ABOUT: Final = {
     "events": "A line that a parser read.",
     "quarantine": "A line that no parser could read, whole, with the reason.",
     "detections": "A rule that matched an event. The event's own columns are copied, so it stays readable by itself.",
+    "matches": "A match that counts for a correlation, kept for as long as it may complete one.",
+    "firings": "A correlation that fired for a key in a span of time. The position is that of its detection.",
 }
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Final
 
 import numpy as np
@@ -27,7 +28,7 @@ import structlog
 from core import arrow, metrics, topics
 from core.bus.contract import Bus, Record
 from core.errors import BadMessage, ConfigError, StoreError
-from core.events import TABLES, Table
+from core.events import DETECTIONS, EVENTS, QUARANTINE, Table
 from core.storage.contract import Store
 from core.storage.tables import in_shape
 
@@ -35,7 +36,9 @@ MOST_ROWS: Final = 250_000
 """Rows of one insert, about; whole raw offsets are never split."""
 
 _DAY_MS: Final = 86_400_000
-_Place = tuple[str, int]
+_Place = tuple[str | int, ...]
+"""The values of the columns `Table.place`."""
+
 _log = structlog.get_logger()
 
 
@@ -50,27 +53,31 @@ class TableWriter:
 
     async def handle(self, records: Sequence[Record], generation: int) -> None:
         """Write the rows of `records` that are not in the table yet; durable on return. Raises StoreError: give them again."""
+        await self.write(await asyncio.to_thread(lambda: [self._read(record) for record in records]), generation)
+
+    async def write(self, messages: Sequence[pa.Table], generation: int) -> None:
+        """As `handle`, of the rows of messages in their order."""
         if generation != self._generation:
             self._highest = await highest_offsets(self._store, self._table)
             self._generation = generation
-        for insert in await asyncio.to_thread(self._plan, records):
+        for insert in await asyncio.to_thread(self._plan, messages):
             await self._store.insert(self._table.name, insert.rows, insert.token)
             self._highest.update(insert.reaches)
             metrics.ROWS_STORED.labels(self._table.name).inc(insert.rows.num_rows)
 
-    def _plan(self, records: Sequence[Record]) -> list[_Insert]:
+    def _plan(self, messages: Sequence[pa.Table]) -> list[_Insert]:
         runs: dict[_Place, list[_Run]] = {}
-        for place, rows in self._new_rows(records):
+        for place, rows in self._new_rows(messages):
             for run in _runs(rows):
                 _append(runs.setdefault(place, []), run)
         return list(_inserts(self._table, runs))
 
-    def _new_rows(self, records: Sequence[Record]) -> Iterator[tuple[_Place, pa.Table]]:
+    def _new_rows(self, messages: Sequence[pa.Table]) -> Iterator[tuple[_Place, pa.Table]]:
         """The rows above the highest offset of their place, message by message."""
         seen = dict(self._highest)
         repeated = 0
-        for record in records:
-            for place, rows in _by_place(self._read(record)):
+        for message in messages:
+            for place, rows in _by_place(message, self._table.place):
                 lowest, highest = pc.min_max(rows["raw_offset"]).as_py().values()
                 known = seen.get(place, -1)
                 if highest > known:
@@ -94,11 +101,10 @@ class TableWriter:
 
 
 async def highest_offsets(store: Store, table: Table) -> dict[_Place, int]:
-    """The highest raw offset in `table` by (epoch, partition). Read from the projection `positions`, not from the rows."""
-    found = await store.query(
-        f"SELECT raw_epoch, raw_partition, max(raw_offset) AS highest FROM {table.name} GROUP BY raw_epoch, raw_partition"
-    )
-    return {(row["raw_epoch"], row["raw_partition"]): row["highest"] for row in found.to_pylist()}
+    """The highest raw offset in `table` by its `place`. Read from the projection `positions`, not from the rows."""
+    place = ", ".join(table.place)
+    found = await store.query(f"SELECT {place}, max(raw_offset) AS highest FROM {table.name} GROUP BY {place}")
+    return {tuple(row[name] for name in table.place): row["highest"] for row in found.to_pylist()}
 
 
 async def check_positions(store: Store, bus: Bus) -> None:
@@ -108,9 +114,9 @@ async def check_positions(store: Store, bus: Bus) -> None:
     """
     epoch = await bus.epoch(topics.LOGS_RAW)
     ends = await bus.end_offsets(topics.LOGS_RAW)
-    for table in TABLES:
+    for table in (EVENTS, QUARANTINE, DETECTIONS):
         for (stored_epoch, partition), offset in (await highest_offsets(store, table)).items():
-            end = ends.get(partition, 0)
+            end = ends.get(int(partition), 0)
             if stored_epoch == epoch and offset >= end:
                 raise ConfigError(
                     "bus.epoch",
@@ -139,16 +145,15 @@ class _Insert:
     reaches: dict[_Place, int]
 
 
-def _by_place(rows: pa.Table) -> Iterator[tuple[_Place, pa.Table]]:
-    """`rows` by (epoch, partition); in practice a message has one."""
-    places = rows.select(["raw_epoch", "raw_partition"]).group_by(["raw_epoch", "raw_partition"]).aggregate([]).to_pylist()
+def _by_place(rows: pa.Table, names: Sequence[str]) -> Iterator[tuple[_Place, pa.Table]]:
+    """`rows` by the values of `names`; in practice a message has one or a few."""
+    places = rows.select(names).group_by(names).aggregate([]).to_pylist()
     for place in places:
-        epoch, partition = place["raw_epoch"], place["raw_partition"]
         if len(places) == 1:
-            yield (epoch, partition), rows
+            yield tuple(place.values()), rows
         else:
-            mask = pc.and_(pc.equal(rows["raw_epoch"], epoch), pc.equal(rows["raw_partition"], partition))
-            yield (epoch, partition), rows.filter(mask)
+            masks = [pc.equal(rows[name], value) for name, value in place.items()]
+            yield tuple(place.values()), rows.filter(reduce(pc.and_, masks))
 
 
 def _runs(rows: pa.Table) -> Iterator[_Run]:
@@ -178,7 +183,7 @@ def _append(runs: list[_Run], run: _Run) -> None:
 
 def _inserts(table: Table, runs: dict[_Place, list[_Run]]) -> Iterator[_Insert]:
     """The first runs of all places that share a day go together, and so on: few inserts, and in order within each place."""
-    waiting = {place: list(reversed(of_place)) for place, of_place in sorted(runs.items())}
+    waiting = {place: list(reversed(runs[place])) for place in sorted(runs, key=str)}
     while waiting:
         day = min(of_place[-1].day for of_place in waiting.values())
         taken: dict[_Place, _Run] = {}
@@ -188,7 +193,7 @@ def _inserts(table: Table, runs: dict[_Place, list[_Run]]) -> Iterator[_Insert]:
         waiting = {place: of_place for place, of_place in waiting.items() if of_place}
         yield _Insert(
             rows=pa.concat_tables([part for run in taken.values() for part in run.parts]),
-            token="/".join([table.name, *(f"{epoch}-{partition}-{r.first}-{r.last}" for (epoch, partition), r in taken.items())]),
+            token="/".join([table.name, *(f"{'-'.join(map(str, place))}-{r.first}-{r.last}" for place, r in taken.items())]),
             reaches={place: run.last for place, run in taken.items()},
         )
 

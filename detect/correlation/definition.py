@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from math import inf, isfinite
 from typing import Any, Final
 
 from core.errors import RuleError
@@ -196,9 +197,12 @@ class _Reader:
         if isinstance(value, bool) or not isinstance(value, int | float | str):
             raise self._wrong(f"{word} must be a number")
         try:
-            return float(value)
-        except ValueError:
-            raise self._wrong(f"{word} must be a number; it is {value!r}") from None
+            number = float(value)
+        except (ValueError, OverflowError):
+            number = inf
+        if not isfinite(number):
+            raise self._wrong(f"{word} must be a number; it is {value!r}")
+        return number
 
     def _aliases(self) -> dict[str, dict[str, str]]:
         aliases = self._section.get("aliases", {})

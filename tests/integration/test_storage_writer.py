@@ -178,7 +178,7 @@ def test_a_plan_holds_every_row_once_in_order_and_within_a_day(sizes: list[tuple
     writer = TableWriter(None, EVENTS)  # type: ignore[arg-type]
     kept, writer_module.MOST_ROWS = writer_module.MOST_ROWS, most  # type: ignore[misc]
     try:
-        plan = writer._plan(delivery)
+        plan = writer._plan([arrow.decode(one.value) for one in delivery])
     finally:
         writer_module.MOST_ROWS = kept  # type: ignore[misc]
     seen: dict[int, list[tuple[int, int]]] = {}
