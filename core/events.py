@@ -139,6 +139,7 @@ class Table:
     """A table of the columnar store, and the shape of the Arrow batches that fill it.
 
     `place` are the columns within whose values raw offsets never go back (`core.topics`). `ttl`: when the store forgets a row; '' never.
+    `settings` are the engine's for this table alone.
     """
 
     name: str
@@ -147,6 +148,7 @@ class Table:
     partition_by: str
     place: tuple[str, ...] = ("raw_epoch", "raw_partition")
     ttl: str = ""
+    settings: tuple[str, ...] = ()
 
     @property
     def schema(self) -> pa.Schema:
@@ -406,6 +408,7 @@ DETECTIONS: Final = Table(
 
 # A window of a month, and the longest time that a late event may take to be joined (`detect.correlation.resolve`, `detect.lateness_hours`).
 _CORRELATED: Final = "62 DAY"
+_OF_KEYS: Final = ("index_granularity = 1024",)  # few rows of many keys are read: a quarter of the CPU time of the usual 8192
 _GROUP_KEY: Final = Column(
     "group_key", Kind.TEXT, "JSON list of texts: the agency, unless it is across agencies, and the values of group-by", set_by="detect"
 )
@@ -430,6 +433,7 @@ MATCHES: Final = Table(
     partition_by="toYYYYMMDD(received_at)",
     place=("shard", "raw_epoch", "raw_partition"),
     ttl=f"toDateTime(received_at) + INTERVAL {_CORRELATED}",
+    settings=_OF_KEYS,
 )
 
 FIRINGS: Final = Table(
@@ -448,6 +452,7 @@ FIRINGS: Final = Table(
     order_by="(rule_hash, group_key, bucket)",
     partition_by="toYYYYMMDD(fired_at)",
     ttl=f"toDateTime(fired_at) + INTERVAL {_CORRELATED}",
+    settings=_OF_KEYS,
 )
 
 TABLES: Final = (EVENTS, QUARANTINE, DETECTIONS, MATCHES, FIRINGS)

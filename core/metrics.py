@@ -33,6 +33,9 @@ ROWS_REPEATED = Counter("bongsu_repeated_rows_total", "Rows of a repeated delive
 # Detect
 EVENTS_EVALUATED = Counter("bongsu_evaluated_events_total", "Events run through the rule set")
 DETECTIONS = Counter("bongsu_detections_total", "Detections raised", ["rule"])
+CORRELATIONS_NOT_JUDGED = Counter(
+    "bongsu_correlations_not_judged_total", "Times a key of a correlation had more matches within reach than can be looked at", ["rule"]
+)
 RULES_LOADED = Gauge("bongsu_rules", "Rules by state", ["state"])
 
 # Respond

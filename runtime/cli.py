@@ -45,6 +45,7 @@ COMMANDS = {
     "normalise": _Command("processes", "Parse raw lines into events.", _CLUSTER),
     "store": _Command("processes", "Write events, quarantine and detections to the store.", _CLUSTER),
     "detect": _Command("processes", "Run the rules over events.", _CLUSTER),
+    "correlate": _Command("processes", "Find what correlation rules find in their matches.", _CLUSTER),
     "respond": _Command("processes", "Turn detections into incidents.", _CLUSTER),
     "api": _Command("processes", "Serve the REST API and the dashboard, and take lines in by HTTP.", _CLUSTER),
 }

@@ -11,6 +11,7 @@ import os
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 
 import structlog
@@ -24,6 +25,7 @@ from core.errors import ConfigError
 from core.events import DETECTIONS, EVENTS, QUARANTINE
 from core.stage import Handler, Stage
 from core.storage.writer import TableWriter, check_positions
+from detect.correlation.stage import CorrelateStage
 from detect.stream import Detector, DetectStage
 from ingest.attribution import Attribution
 from ingest.compile import ParserSet
@@ -50,6 +52,7 @@ class Role(StrEnum):
     NORMALISE = "normalise"
     STORE = "store"
     DETECT = "detect"
+    CORRELATE = "correlate"
     RESPOND = "respond"
     API = "api"
 
@@ -60,6 +63,7 @@ _NEEDS: dict[Role, frozenset[Need]] = {
     Role.NORMALISE: frozenset({"bus", "engine"}),
     Role.STORE: frozenset({"bus", "store"}),
     Role.DETECT: frozenset({"bus", "engine"}),
+    Role.CORRELATE: frozenset({"bus", "store"}),
     Role.RESPOND: frozenset({"bus", "database"}),
     Role.API: frozenset({"bus", "store", "database"}),
 }
@@ -69,6 +73,7 @@ GROUPS: tuple[tuple[str, str], ...] = (
     ("store-quarantine", topics.QUARANTINE),
     ("store-detections", topics.DETECTIONS),
     ("detect", topics.EVENTS),
+    ("correlate", topics.MATCHES),
     ("respond", topics.DETECTIONS),
 )
 """Every consumer group and the topic it reads."""
@@ -80,6 +85,7 @@ _NORMALISE_MESSAGES = 4096  # many small sources send messages of a line or two
 _NORMALISE_THREADS = 4  # at most; more processes scale further
 _STORE_BYTES = 32 << 20
 _DETECT_BYTES = 16 << 20
+_CORRELATE_BYTES = 4 << 20
 
 
 @dataclass
@@ -151,6 +157,8 @@ class _Assembly:
         self = cls(parts)
         if Role.RESPOND in roles:
             self._add_stage("respond", topics.DETECTIONS, RespondStage(parts.database, parts.settings, parts.clock).handle)
+        if Role.CORRELATE in roles:
+            self._add_correlate()
         if Role.DETECT in roles:
             self._add_detect()
         if Role.STORE in roles:
@@ -182,6 +190,12 @@ class _Assembly:
         parts = self._parts
         detector = Detector(parts.engine, rule_book(parts.settings.detect), parts.clock)
         self._add_stage("detect", topics.EVENTS, DetectStage(parts.bus, detector).handle, _DETECT_BYTES)
+
+    def _add_correlate(self) -> None:
+        parts = self._parts
+        detect = parts.settings.detect
+        stage = CorrelateStage(parts.bus, parts.store, rule_book(detect), parts.clock, timedelta(hours=detect.lateness_hours))
+        self._add_stage("correlate", topics.MATCHES, stage.handle, _CORRELATE_BYTES)
 
     async def _add_normalise(self) -> None:
         parts = self._parts

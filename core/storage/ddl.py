@@ -28,5 +28,5 @@ def create_table(table: Table, name: str = "") -> str:
         f"CREATE TABLE IF NOT EXISTS {name or table.name}\n(\n    {columns}\n)\n"
         f"ENGINE = {{engine}}\nPARTITION BY {table.partition_by}\nORDER BY {table.order_by}\n"
         f"{f'TTL {table.ttl}{chr(10)}' if table.ttl else ''}"
-        f"SETTINGS {', '.join(_SETTINGS)}"
+        f"SETTINGS {', '.join((*table.settings, *_SETTINGS))}"
     )

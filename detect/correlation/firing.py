@@ -44,11 +44,15 @@ def bucket_of(at_ms: int, span_ms: int) -> int:
     return at_ms // span_ms * span_ms
 
 
-def firings(correlation: Correlation, rows: pa.Table, fired: Collection[Bucket] = ()) -> pa.Table:
+def firings(
+    correlation: Correlation, rows: pa.Table, fired: Collection[Bucket] = (), within: Mapping[str, tuple[int, int]] | None = None
+) -> pa.Table:
     """The firings of `correlation` over its matches `rows` (columns of ROWS) but those in buckets of `fired`; columns of FIRED.
 
-    In order of key and time. A match that lacks the value the condition is about must not be among `rows`.
+    `within` gives for each key the times from and up to which matches may complete; None: any. In order of key and time. A match that
+    lacks the value the condition is about must not be among `rows`.
     """
+    rows = rows.combine_chunks()
     arrived = _arrival(rows)
     at = rows["event_time"].cast(pa.int64())
     columns = [rows["member"], rows["group_key"], at, pa.array(arrived, pa.uint64()), rows["text"], rows["number"]]
@@ -56,12 +60,20 @@ def firings(correlation: Correlation, rows: pa.Table, fired: Collection[Bucket] 
     windows = _Windows(correlation.span_ms, rows, at.to_numpy(), arrived)
     said = []
     values = dict(zip(found.rows.tolist(), found.values.tolist(), strict=True))
-    for place in windows.firsts(found.rows):
+    for place in windows.firsts(found.rows if within is None else found.rows[_within(rows, found.rows, within)]):
         last = windows.newest(place)[-1]
         begin = bucket_of(millis(last["event_time"]), correlation.span_ms)
         if (last["group_key"], begin) not in fired:
             said.append(_said(correlation, windows, place, begin, values[int(windows.order[place])]))
     return pa.Table.from_pylist(said, schema=FIRED)
+
+
+def _within(rows: pa.Table, some: Ints, ranges: Mapping[str, tuple[int, int]]) -> npt.NDArray[np.bool_]:
+    """Which of `some` happened within the range of their key."""
+    keys = rows["group_key"].combine_chunks().take(pa.array(some)).dictionary_encode()
+    at = rows["event_time"].cast(pa.int64()).to_numpy()[some]
+    limits = np.array([ranges[key] for key in keys.dictionary.to_pylist()], np.int64).reshape(-1, 2)[keys.indices.to_numpy()]
+    return (limits[:, 0] <= at) & (at <= limits[:, 1])  # type: ignore[no-any-return]
 
 
 def _arrival(rows: pa.Table) -> Ints:

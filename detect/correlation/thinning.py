@@ -49,7 +49,8 @@ def _of_correlation(correlation: Correlation, rows: pa.Table) -> pa.Table:
     size = np.repeat(sizes, sizes)
     kept = (rank < few) | (rank >= size - few)
     stands_for = np.where(rank == size - 1, 1 + np.maximum(size - 2 * few, 0), 1)
-    counted = rows.set_column(rows.column_names.index("stands_for"), "stands_for", pa.array(_back(stands_for, order), pa.uint32()))
+    place = rows.schema.get_field_index("stands_for")
+    counted = rows.set_column(place, rows.schema.field(place), pa.array(_back(stands_for, order), pa.uint32()))
     return counted.filter(pa.array(_back(kept, order)))
 
 

@@ -24,7 +24,7 @@ ENGINE = {engine}
 PARTITION BY toYYYYMMDD(received_at)
 ORDER BY (correlation, group_key, event_time)
 TTL toDateTime(received_at) + INTERVAL 62 DAY
-SETTINGS non_replicated_deduplication_window = 10000, min_bytes_for_wide_part = 536870912, fsync_after_insert = 1, fsync_part_directory = 1;
+SETTINGS index_granularity = 1024, non_replicated_deduplication_window = 10000, min_bytes_for_wide_part = 536870912, fsync_after_insert = 1, fsync_part_directory = 1;
 
 CREATE TABLE IF NOT EXISTS firings
 (
@@ -51,7 +51,7 @@ ENGINE = {engine}
 PARTITION BY toYYYYMMDD(fired_at)
 ORDER BY (rule_hash, group_key, bucket)
 TTL toDateTime(fired_at) + INTERVAL 62 DAY
-SETTINGS non_replicated_deduplication_window = 10000, min_bytes_for_wide_part = 536870912, fsync_after_insert = 1, fsync_part_directory = 1;
+SETTINGS index_granularity = 1024, non_replicated_deduplication_window = 10000, min_bytes_for_wide_part = 536870912, fsync_after_insert = 1, fsync_part_directory = 1;
 
 -- Per part the highest offset of each order of arrival, where the stage resumes.
 ALTER TABLE matches

@@ -1,0 +1,118 @@
+"""Questions of the correlate stage: what of some keys matched and fired, and the events behind it.
+
+Times are milliseconds since 1970, both ends included. Pairs are a correlation's hash and a key; a question names few thousand at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import pyarrow as pa
+
+from core.clock import from_millis
+from core.events import EVENTS, FIRINGS, MATCHES, POSITION, parse_event_id
+from core.storage.contract import Limits, Store
+from core.storage.event_queries import Where
+
+Pair = tuple[str, str]
+
+_TIME: Final = "DateTime64(3, 'UTC')"
+_EARLIEST: Final = -2_208_988_800_000  # the years 1900 to 2299: what a DateTime64 can hold
+_LATEST: Final = 10_413_791_999_999
+_SLOW: Final = 60.0
+_EVENTS_AT_ONCE: Final = 500
+_READ: Final = ", ".join(f"`{name}`" for name in MATCHES.names if not name.startswith("shard"))
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Which matches are looked at: those received since `since_ms`, and of the life `epoch` of the topic up to an offset per shard."""
+
+    since_ms: int
+    epoch: str
+    reach: Mapping[int, int]
+
+
+async def matches(store: Store, pairs: Collection[Pair], low: int, high: int, seen: Seen, most: int) -> pa.Table:
+    """The matches of `pairs` that happened from `low` to `high`. QueryTooCostly when they are more than `most`."""
+    where = _of_pairs("correlation", pairs)
+    _between(where, "event_time", low, high)
+    _seen(where, seen)
+    return await store.query(f"SELECT {_READ} FROM {MATCHES.name} WHERE {where.sql}", where.params, Limits(_SLOW, most))
+
+
+async def pairs_with_matches(store: Store, pairs: Collection[Pair], low: int, high: int, seen: Seen) -> set[Pair]:
+    """Those of `pairs` of which anything matched from `low` to `high`."""
+    where = _of_pairs("correlation", pairs)
+    _between(where, "event_time", low, high)
+    _seen(where, seen)
+    found = await store.query(f"SELECT DISTINCT correlation, group_key FROM {MATCHES.name} WHERE {where.sql}", where.params, Limits(_SLOW))
+    return set(zip(found["correlation"].to_pylist(), found["group_key"].to_pylist(), strict=True)) & set(pairs)
+
+
+async def fired(store: Store, pairs: Collection[Pair], low: int, high: int) -> set[tuple[Pair, int]]:
+    """The buckets from `low` to `high` in which `pairs` have fired: their begins."""
+    where = _of_pairs("rule_hash", pairs)
+    _between(where, "bucket", low, high)
+    found = await store.query(
+        f"SELECT DISTINCT rule_hash, group_key, bucket FROM {FIRINGS.name} WHERE {where.sql}", where.params, Limits(_SLOW, 10_000_000)
+    )
+    columns = found["rule_hash"].to_pylist(), found["group_key"].to_pylist(), found["bucket"].cast(pa.int64()).to_pylist()
+    return {((correlation, key), bucket) for correlation, key, bucket in zip(*columns, strict=True)}
+
+
+async def firings_at(store: Store, epoch: str, partition: int, first: int, last: int) -> pa.Table:
+    """The firings whose position is on this partition of `epoch`, from offset `first` to `last`, in order; columns of FIRINGS."""
+    where = Where()
+    where.add(lambda p: f"raw_epoch = {p}", ("String", epoch))
+    where.add(lambda p: f"raw_partition = {p}", ("UInt16", partition))
+    where.add(lambda a, b: f"raw_offset BETWEEN {a} AND {b}", ("UInt64", first), ("UInt64", last))
+    columns = ", ".join(f"`{name}`" for name in FIRINGS.names)
+    sql = f"SELECT {columns} FROM {FIRINGS.name} WHERE {where.sql} ORDER BY raw_offset, raw_line"
+    return await store.query(sql, where.params, Limits(_SLOW, 10_000_000))
+
+
+async def events(store: Store, wanted: Sequence[tuple[str, int, str]]) -> pa.Table:
+    """The events of (agency, time, event id) that are stored; columns of EVENTS, in no order, maybe with others beside them."""
+    parts = [EVENTS.schema.empty_table()]
+    for start in range(0, len(wanted), _EVENTS_AT_ONCE):
+        part = wanted[start : start + _EVENTS_AT_ONCE]
+        where = Where()
+        where.add(lambda p: f"agency IN {p}", ("Array(String)", sorted({agency for agency, _, _ in part})))
+        where.add(lambda p: f"event_time IN {p}", (f"Array({_TIME})", [from_millis(at) for at in sorted({at for _, at, _ in part})]))
+        positions = [parse_event_id(event) for _, _, event in part]
+        for column, values in zip(POSITION, zip(*positions, strict=True), strict=True):
+            kind = "String" if column.kind.is_text else column.clickhouse
+            where.add(lambda p, name=column.name: f"{name} IN {p}", (f"Array({kind})", sorted(set(values))))
+        names = ", ".join(f"`{name}`" for name in EVENTS.names)
+        parts.append(await store.query(f"SELECT {names} FROM {EVENTS.name} WHERE {where.sql}", where.params, Limits(_SLOW)))
+    return pa.concat_tables([part.cast(EVENTS.schema) for part in parts])
+
+
+def _of_pairs(correlation: str, pairs: Collection[Pair]) -> Where:
+    where = Where()
+    hashes, keys = zip(*sorted(pairs), strict=True)
+    where.add(
+        lambda h, k: f"({correlation}, group_key) IN (SELECT arrayJoin(arrayZip({h}, {k})))",
+        ("Array(String)", list(hashes)),
+        ("Array(String)", list(keys)),
+    )
+    return where
+
+
+def _between(where: Where, column: str, low: int, high: int) -> None:
+    times = (from_millis(min(max(at, _EARLIEST), _LATEST)) for at in (low, high))
+    where.add(lambda a, b: f"{column} BETWEEN {a} AND {b}", *((_TIME, at) for at in times))
+
+
+def _seen(where: Where, seen: Seen) -> None:
+    where.add(lambda p: f"received_at >= {p}", (_TIME, from_millis(max(seen.since_ms, _EARLIEST))))
+    for shard, offset in seen.reach.items():
+        where.add(
+            lambda e, s, o: f"NOT (shard_epoch = {e} AND shard = {s} AND shard_offset > {o})",
+            ("String", seen.epoch),
+            ("UInt16", shard),
+            ("UInt64", offset),
+        )

@@ -1,0 +1,141 @@
+"""What fires through new matches, by what the store knows of their keys.
+
+Invariants:
+- What is read at once is bounded, however many keys the new matches have: a few thousand pairs of correlation and key, and MOST_ROWS
+  rows. Pairs are read together where their timespans and times are alike.
+- A pair whose buckets have all fired is not read again, so a key that goes on and on costs a look-up.
+- A pair that alone has more than MOST_ROWS matches within reach is not judged: that is logged and counted, and holds up nobody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import structlog
+
+from core import metrics
+from core.errors import QueryTooCostly
+from core.storage import correlation_queries as queries
+from core.storage.contract import Store
+from core.storage.correlation_queries import Pair, Seen
+from detect.correlation.definition import Correlation
+from detect.correlation.firing import FIRED, bucket_of, firings
+from detect.correlation.members import ROWS
+
+MOST_PAIRS: Final = 2_000
+MOST_ROWS: Final = 500_000
+
+_SLOTS: Final = 4  # into which the time of new matches is cut at most: each is a question to the store
+_SPANS: Final = 8  # a slot is at least so many timespans long
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Touched:
+    """A pair of which new matches have come, and from when to when they happened."""
+
+    correlation: Correlation
+    key: str
+    low: int
+    high: int
+
+    @property
+    def pair(self) -> Pair:
+        return self.correlation.hash, self.key
+
+    @property
+    def buckets(self) -> range:
+        """The begins of the buckets that the new matches fall into."""
+        span = self.correlation.span_ms
+        return range(bucket_of(self.low, span), self.high + 1, span)
+
+    @property
+    def after(self) -> int:
+        """The begin of the bucket that follows: matches of it that came before these may yet be completed by them."""
+        return self.buckets[-1] + self.correlation.span_ms
+
+
+class Judge:
+    """Asks `store`. `correlations` are by hash; what counts for none of them is kept and not judged."""
+
+    def __init__(self, store: Store, correlations: Mapping[str, Correlation]) -> None:
+        self._store = store
+        self._correlations = correlations
+
+    async def fired(self, rows: pa.Table, seen: Seen) -> pa.Table:
+        """What fires through `rows` (columns of ROWS), which are stored; columns of FIRED. Raises StoreError."""
+        found = [FIRED.empty_table()]
+        for touched in _alike(self._touched(rows)):
+            found.append(await self._of(touched, seen))
+        return pa.concat_tables(found)
+
+    def _touched(self, rows: pa.Table) -> list[_Touched]:
+        times = rows.select(["correlation", "group_key"]).append_column("at", rows["event_time"].cast(pa.int64()))
+        ranges = times.group_by(["correlation", "group_key"]).aggregate([("at", "min"), ("at", "max")])
+        known = ranges.filter(pc.is_in(ranges["correlation"], pa.array(list(self._correlations), pa.string())))
+        columns = (known[name].to_pylist() for name in ("correlation", "group_key", "at_min", "at_max"))
+        return [_Touched(self._correlations[one], key, low, high) for one, key, low, high in zip(*columns, strict=True)]
+
+    async def _of(self, touched: Sequence[_Touched], seen: Seen) -> pa.Table:
+        span = touched[0].correlation.span_ms
+        low, high = min(one.low for one in touched), max(one.high for one in touched)
+        pairs = [one.pair for one in touched]
+        fired = await queries.fired(self._store, pairs, low - span, high + span)
+        quiet = [one for one in touched if any((one.pair, begin) not in fired for begin in one.buckets)]
+        rest = [one for one in touched if all((one.pair, begin) in fired for begin in one.buckets) and (one.pair, one.after) not in fired]
+        if rest:
+            late = await queries.pairs_with_matches(
+                self._store, [one.pair for one in rest], min(one.after for one in rest), high + span, seen
+            )
+            quiet += [one for one in rest if one.pair in late]
+        return await self._read(quiet, fired, seen)
+
+    async def _read(self, touched: Sequence[_Touched], fired: set[tuple[Pair, int]], seen: Seen) -> pa.Table:
+        if not touched:
+            return FIRED.empty_table()
+        span = touched[0].correlation.span_ms
+        low, high = min(one.low for one in touched) - span, max(one.high for one in touched) + span
+        try:
+            rows = await queries.matches(self._store, [one.pair for one in touched], low, high, seen, MOST_ROWS)
+        except QueryTooCostly as error:
+            if len(touched) == 1:
+                metrics.CORRELATIONS_NOT_JUDGED.labels(touched[0].correlation.id).inc()
+                _log.error("correlate.too_many_matches", rule=touched[0].correlation.id, group=touched[0].key, error=str(error))
+                return FIRED.empty_table()
+            half = len(touched) // 2
+            return pa.concat_tables([await self._read(part, fired, seen) for part in (touched[:half], touched[half:])])
+        return await asyncio.to_thread(_judged, rows.cast(ROWS), touched, fired)
+
+
+def _judged(rows: pa.Table, touched: Sequence[_Touched], fired: set[tuple[Pair, int]]) -> pa.Table:
+    by_correlation: dict[str, list[_Touched]] = {}
+    for one in touched:
+        by_correlation.setdefault(one.correlation.hash, []).append(one)
+    found = []
+    for name, ones in by_correlation.items():
+        within = {one.key: (one.low, one.high + one.correlation.span_ms) for one in ones}
+        known = {(key, begin) for (correlation, key), begin in fired if correlation == name}
+        found.append(firings(ones[0].correlation, rows.filter(pc.equal(rows["correlation"], name)), known, within))
+    return pa.concat_tables(found)
+
+
+def _alike(touched: Sequence[_Touched]) -> Iterator[list[_Touched]]:
+    """Pairs of the same timespan whose new matches happened near each other, so that none is read over the time of another."""
+    by_span: dict[int, list[_Touched]] = {}
+    for one in touched:
+        by_span.setdefault(one.correlation.span_ms, []).append(one)
+    for span, ones in by_span.items():
+        ones.sort(key=lambda one: one.low)
+        width = max(_SPANS * span, (ones[-1].low - ones[0].low) // _SLOTS + 1)
+        part: list[_Touched] = []
+        for one in ones:
+            if part and (len(part) == MOST_PAIRS or one.low - part[0].low > width):
+                yield part
+                part = []
+            part.append(one)
+        yield part
