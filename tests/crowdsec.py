@@ -2,7 +2,7 @@
 
 Every folder of `shared/samples/telemetry/crowdsec` holds the log of an attack and what must come of it (its README.md). Its lines run
 through the real parsers and the real rules: plain rules as the detector runs them, correlations by `detect.correlation.history.fires`.
-An attacker counts as found when one of its detections names the address: as source, or as what a correlation groups by.
+An attacker counts as found when a detection names the address: as source of its event or of one of its events, or as what it groups by.
 """
 
 from __future__ import annotations
@@ -144,7 +144,8 @@ class Judge:
             group = json.loads(row["details"])["group"]
             if AGENCY not in group:  # it is about several agencies, which here are several attacks
                 continue
-            for value in {*group.values(), sources[parse_event_id(row["event"])[2]]}:
+            named = {sources[parse_event_id(event)[2]] for event in json.loads(row["details"])["events"]}
+            for value in named.union(group.values()):
                 found[row["agency"]].by[_address(value)].add(row["rule_title"])
 
 
