@@ -13,11 +13,12 @@ import typer
 from core import config
 from core.engine import Engine
 from core.errors import NotFound
+from detect.correlation.definition import Correlation
 from detect.rules import Rule
 from detect.ruleset import SETTINGS, compile_rules
 from ingest import parser
 from ingest.compile import ParserSet
-from runtime import logs, rule_samples
+from runtime import logs, rule_samples, rule_sequences
 from runtime.bootstrap import rule_book
 from runtime.commands.options import AsJson, Config
 
@@ -33,14 +34,17 @@ def try_samples(
     own = settings.intake.parsers_folder
     parsers = ParserSet.load(parser.FOLDER, own) if own else ParserSet.load()
     book = rule_book(settings.detect)
-    files = _by_file(book.rules, names or ())
+    files = _by_file([*book.rules, *book.correlations], names or ())
     with_samples = {rule_samples.file_of(file): rules for file, rules in files.items() if rule_samples.file_of(file).exists()}
+    correlations = [one for some in with_samples.values() for one in some if isinstance(one, Correlation)]
+    rules = {file: [one for one in some if isinstance(one, Rule)] for file, some in with_samples.items()}
     without = [str(file) for file in files if rule_samples.file_of(file) not in with_samples]
     engine = Engine()
     try:
         with closing(engine.session(SETTINGS)) as session, rule_samples.normaliser(engine, parsers, settings.intake) as reader:
             plan = compile_rules(book.rules, session, book.set_aside)
-            wrong = list(rule_samples.differences(reader, session, plan, with_samples))
+            wrong = list(rule_samples.differences(reader, session, plan, {file: some for file, some in rules.items() if some}))
+            wrong += rule_sequences.differences(reader, engine, book, correlations)
     finally:
         engine.close()
     aside = [error for error in plan.set_aside if not names or _is_of(error.file, names)]
@@ -57,19 +61,19 @@ def try_samples(
         raise typer.Exit(1)
 
 
-def _by_file(rules: Sequence[Rule], names: Collection[str]) -> dict[Path, list[Rule]]:
+def _by_file(rules: Sequence[Rule | Correlation], names: Collection[str]) -> dict[Path, list[Rule | Correlation]]:
     """The rules that are named, by their files; NotFound when a name is of none."""
     for name in names:
         if not any(_is_named(rule, name) for rule in rules):
             raise NotFound(f"no rule that loads has the id, title or file {name!r}: `bongsu rules list` shows them")
-    found: dict[Path, list[Rule]] = {}
+    found: dict[Path, list[Rule | Correlation]] = {}
     for rule in rules:
         if not names or any(_is_named(rule, name) for name in names):
             found.setdefault(Path(rule.file), []).append(rule)
     return found
 
 
-def _is_named(rule: Rule, name: str) -> bool:
+def _is_named(rule: Rule | Correlation, name: str) -> bool:
     return name in (rule.id, rule.title, rule.name) or _is_of(rule.file, [name])
 
 

@@ -1,4 +1,7 @@
-"""Every rule of ours matches its matching raw lines and none of the others, through the real parsers and the real rule set."""
+"""Every rule of ours matches its matching raw lines and none of the others, through the real parsers and the real rule set.
+
+Every correlation fires on the sequences that it should, for the groups that it should.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,12 @@ import pytest
 
 from core.config import IntakeSettings
 from core.engine import Engine
+from detect.correlation.definition import Correlation
+from detect.correlation.resolve import resolve
 from detect.rules import OWN_RULES, Rule, load
 from detect.ruleset import SETTINGS, compile_rules
 from ingest.compile import ParserSet
-from runtime import rule_samples
+from runtime import rule_samples, rule_sequences
 from runtime.rule_samples import Difference
 
 BOOK = load([OWN_RULES])
@@ -26,17 +31,21 @@ def judged() -> Iterator[tuple[list[Difference], list[str]]]:
     engine = Engine()
     with closing(engine.session(SETTINGS)) as session, rule_samples.normaliser(engine, ParserSet.load(), IntakeSettings()) as reader:
         plan = compile_rules(BOOK.rules, session, BOOK.set_aside)
-        yield list(rule_samples.differences(reader, session, plan, FILES)), list(map(str, plan.set_aside))
+        wrong = list(rule_samples.differences(reader, session, plan, FILES))
+        wrong += rule_sequences.differences(reader, engine, BOOK, BOOK.correlations)
+        yield wrong, list(map(str, plan.set_aside))
     engine.close()
 
 
 def test_every_rule_of_ours_loads_and_compiles(judged: tuple[list[Difference], list[str]]) -> None:
     assert judged[1] == []
-    assert len(BOOK.rules) >= 10
+    assert len(BOOK.rules) >= 120
+    assert resolve(BOOK).set_aside == ()
+    assert len(resolve(BOOK).correlations) >= 40
 
 
-@pytest.mark.parametrize("rule", BOOK.rules, ids=lambda rule: Path(rule.file).stem)
-def test_a_rule_tells_the_analyst_what_to_do(rule: Rule) -> None:
+@pytest.mark.parametrize("rule", [*BOOK.rules, *BOOK.correlations], ids=lambda rule: Path(rule.file).stem)
+def test_a_rule_tells_the_analyst_what_to_do(rule: Rule | Correlation) -> None:
     assert {"title_ko", "response_ko", "response_en"} <= set(rule.custom["custom"])
     assert any(tag.startswith("attack.t") for tag in rule.tags), rule.tags
     assert not BOOK.set_aside
@@ -49,4 +58,11 @@ def test_a_rule_matches_its_lines_alone(rule: Rule, judged: tuple[list[Differenc
     assert any(one.wanted for one in samples), "a rule needs lines it matches"
     assert not all(one.wanted for one in samples), "a rule needs lines it does not match"
     assert all(one.parser for one in samples), "each names the parser that must read it"
+    assert [str(one) for one in judged[0] if one.file == file] == []
+
+
+@pytest.mark.parametrize("correlation", BOOK.correlations, ids=lambda correlation: Path(correlation.file).stem)
+def test_a_correlation_fires_on_its_sequences_alone(correlation: Correlation, judged: tuple[list[Difference], list[str]]) -> None:
+    file = rule_samples.file_of(Path(correlation.file))
+    assert {bool(one["fires"]) for one in rule_sequences.sequences_of(file)} == {True, False}, "it needs sequences it fires on, and others"
     assert [str(one) for one in judged[0] if one.file == file] == []
