@@ -1,7 +1,7 @@
 """Witnesses: literals at least one of which stands in every event a rule matches.
 
 All witnesses of a column are searched in one scan, and only rows where one stands are checked with the rules they belong to. A witness
-set may let too many rows through, never too few. Only ASCII runs are used, in lower case, searched in the lower-cased column.
+set may let too many rows through, never too few. Only ASCII and characters without case are used, in lower case, searched in the lower-cased column.
 
 A rule has several witness sets when all of its parts must hold. The best is the one that stands in the fewest rows: of a sample where
 there is one (`Counts`), else the one whose shortest literal is longest.
@@ -14,17 +14,18 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
+from detect import predicates
 from detect.fields import Field, FieldKind, Fields
-from detect.tree import AllOf, AnyOf, Item, Negation, Node, Number, Pattern
+from detect.tree import AllOf, AnyOf, Item, Node, Number, Pattern, Test
 
 _SHORTEST: Final = 4  # a shorter literal stands in too many rows to be worth a scan, unless a sample says otherwise
 _SHORTEST_COUNTED: Final = 2
-_MOST: Final = 4096  # literals of one rule
+_MOST: Final = 16_384  # literals of one rule
 
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """`literal`, ASCII in lower case, stands in the lower-cased text column `column`."""
+    """`literal`, in lower case, stands in the lower-cased text column `column`."""
 
     column: str
     literal: str
@@ -37,7 +38,7 @@ Counts = Callable[[Witness], int]
 def witnesses(tree: Node, fields: Fields, counts: Counts | None = None) -> frozenset[Witness]:
     """The witness set of `tree`; empty when it has none, and its rule must be checked on every row."""
     found = _Chooser(fields, counts).of(tree)
-    return found if len(found) <= _MOST else frozenset()
+    return found if found and len(found) <= _MOST else frozenset()
 
 
 class _Chooser:
@@ -46,23 +47,28 @@ class _Chooser:
         self._counts = counts
         self._shortest = _SHORTEST_COUNTED if counts else _SHORTEST
 
-    def of(self, node: Node) -> frozenset[Witness]:
+    def of(self, node: Node) -> frozenset[Witness] | None:
+        """None for what can hold in no event, whose witnesses nobody need look for."""
         match node:
-            case Item(name, Pattern(parts)):
-                return self._one(name, _literal(parts))
-            case Item(name, Number(value)) if name is not None:
-                return self._one(name, str(value))
+            case Item(name, test):
+                field = self._fields.line() if name is None else self._fields.field(name)
+                if field is None:
+                    return frozenset() if predicates.absent(test, blank=self._fields.absent_is_blank) else None
+                return self._item(field, test)
             case AllOf(nodes):
-                return max((self.of(child) for child in nodes), key=self._worth)
-            case AnyOf(nodes):
                 each = [self.of(child) for child in nodes]
-                return frozenset().union(*each) if all(each) else frozenset()
+                return None if None in each else max((one for one in each if one is not None), key=self._worth)
+            case AnyOf(nodes):
+                possible = [found for child in nodes if (found := self.of(child)) is not None]
+                if not possible:
+                    return None
+                return frozenset().union(*possible) if all(possible) else frozenset()
             case _:
                 return frozenset()
 
-    def _one(self, name: str | None, literal: str) -> frozenset[Witness]:
-        field = self._fields.line() if name is None else self._fields.field(name)
-        if field is None or len(literal) < self._shortest:
+    def _item(self, field: Field, test: Test) -> frozenset[Witness]:
+        literal = _literal(test.parts) if isinstance(test, Pattern) else str(test.value) if isinstance(test, Number) else ""
+        if len(literal) < self._shortest:
             return frozenset()
         if field.encoded:
             return frozenset({Witness(field.column, field.encoded(literal))})
@@ -88,4 +94,7 @@ def _literal(parts: Iterable[object]) -> str:
 
 
 def _is_plain(character: str) -> bool:
-    return " " <= character <= "~"
+    """What lower-casing leaves as it is, in the engine and here, or is a letter of ASCII."""
+    if character.isascii():
+        return character.isprintable()
+    return character == character.lower() == character.upper() and not "\ud800" <= character <= "\udfff"
