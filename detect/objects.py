@@ -12,8 +12,7 @@ a field and one within it, is judged by the rules' expressions over all values o
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import islice
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -101,15 +100,34 @@ class ObjectRules:
 
     def _matches(self, names: frozenset[str], part: pa.Table, rows: Any) -> Any:
         plan, own = self._plan(names, part.column("line"))
-        found = plan.run(self._session, part)
+        found = plan.run(self._session, self._extracted(names, part))
         return np.stack((rows[found.rows], np.asarray(own, np.int64)[found.rules]), axis=1)
 
-    def _plan(self, names: frozenset[str], lines: Iterable[Any]) -> tuple[Plan, list[int]]:
+    def _extracted(self, names: frozenset[str], part: pa.Table) -> pa.Table:
+        """The columns of `_FlatFields(names)`.
+
+        A statement of its own, so that the rules' statements read them as they are: they would extract and fold again for each test.
+        """
+        listed = sorted(names)
+        if not listed:
+            return part
+        quoted = (name.replace("\\", "\\\\").replace("`", "\\`") for name in listed)
+        wanted = literals.string(f"Tuple({', '.join(f'`{name}` Nullable(String)' for name in quoted)})")
+        values = []
+        for number in range(len(listed)):
+            value = f"extracted.{number + 1}"
+            values.append(f"ifNull({value}, '') AS f{number}, isNotNull({value}) AS has_f{number}, lowerUTF8(f{number}) AS low_f{number}")
+        extracted = f"(SELECT JSONExtract(line, {wanted}) AS extracted FROM Python(rows))"
+        made = self._session.arrow(f"SELECT {', '.join(values)} FROM {extracted}", part)
+        return made.append_column(_LINES.field("line"), part.column("line"))
+
+    def _plan(self, names: frozenset[str], lines: pa.ChunkedArray) -> tuple[Plan, list[int]]:
         key = (names, False)
         if key not in self._plans:
-            source = _FlatFields(sorted(names))
-            counts = _counts(source, [event for line in islice(lines, _SAMPLED) if (event := _object(line.as_py()))])
-            self._plans[key] = self._compiled(source, source, pa.table({"line": ["{}"]}, schema=_LINES), counts)
+            fields = _FlatFields(sorted(names))
+            counts = _counts(fields, [event for line in lines.slice(0, _SAMPLED).to_pylist() if (event := _object(line))])
+            blank = self._extracted(names, pa.table({"line": ["{}"]}, schema=_LINES))
+            self._plans[key] = self._compiled(fields, _Columns("has_", "low_"), blank, counts)
         return self._plans[key]
 
     def _compiled(
@@ -155,14 +173,14 @@ class ObjectRules:
         columns = match.columns_of(events, names)
         if key not in self._plans:
             blank = match.columns_of([{}], names)
-            self._plans[key] = self._compiled(ObjectFields(names), _AsGiven(), blank, None)
+            self._plans[key] = self._compiled(ObjectFields(names), _Columns("there_"), blank, None)
         plan, own = self._plans[key]
         found = plan.run(self._session, columns)
         return np.stack((rows[found.rows], np.asarray(own, np.int64)[found.rules]), axis=1)
 
 
 class _FlatFields:
-    """The fields `names` of flat JSON objects in the column `line`: columns f0, f1, ..., and has_f0, ... that tell what is there."""
+    """The fields `names` of flat JSON objects in the column `line`: f0, f1, ..., has_f0, ... that tell what is there, low_f0, ... in lower case."""
 
     absent_is_blank = False
 
@@ -173,35 +191,36 @@ class _FlatFields:
         column = self.names.get(name)
         if column is None:
             return None
-        there = f"JSONHas(line, {literals.string(name)})"
-        return Field(f"`{column}`", FieldKind.TEXT, column, size=1, there=there, present=f"`has_{column}`")
+        return Field(
+            f"`{column}`",
+            FieldKind.TEXT,
+            column,
+            size=1,
+            there=f"JSONHas(line, {literals.string(name)})",
+            present=f"`has_{column}`",
+            folded=f"`low_{column}`",
+        )
 
     def line(self) -> Field:
         values = "arrayMap(pair -> pair.2, JSONExtractKeysAndValues(line, 'String'))"
         return Field(values, FieldKind.VALUES, "line", encoded=_encoded)
 
-    def needed(self, columns: Sequence[str]) -> Sequence[str]:  # noqa: ARG002 - all of them are within the line
-        return ("line",)
 
-    def columns(self, given: Sequence[str]) -> list[str]:
-        quoted = (name.replace("\\", "\\\\").replace("`", "\\`") for name in self.names)
-        wanted = ", ".join(f"`{name}` Nullable(String)" for name in quoted)
-        if not wanted:
-            return list(given)
-        values = [f"JSONExtract(line, {literals.string(f'Tuple({wanted})')}) AS extracted"]
-        for position, column in enumerate(self.names.values(), 1):
-            values.append(f"ifNull(extracted.{position}, '') AS `{column}`, isNotNull(extracted.{position}) AS `has_{column}`")
-        return [*given, *values]
+class _Columns:
+    """A table whose columns are read as they are; a field is two of them or three."""
 
-
-class _AsGiven:
-    """A table whose columns are read as they are."""
+    def __init__(self, *beside: str) -> None:
+        self._beside = beside
 
     def needed(self, columns: Sequence[str]) -> Sequence[str]:
-        return [*columns, *(f"there_{column}" for column in columns if column != LINE)]
+        fields = [column for column in columns if column != LINE]
+        return [*columns, *(prefix + column for column in fields for prefix in self._beside)]
 
     def columns(self, given: Sequence[str]) -> list[str]:
         return [f"`{name}`" for name in given]
+
+    def lowered(self, column: str) -> str:
+        return f"lower(`{column}`)" if column == LINE else f"`low_{column}`"
 
 
 def _encoded(text: str) -> str:

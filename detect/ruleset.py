@@ -104,6 +104,10 @@ class Source(Protocol):
         """What to select of a table that has the columns `given`, those of masks among them."""
         ...
 
+    def lowered(self, column: str) -> str:
+        """The text column `column` in lower case, as far as it is ASCII at least."""
+        ...
+
 
 class Plan:
     """Compiled rules, ready to run on batches of events."""
@@ -144,7 +148,7 @@ class Plan:
             for index, compiled in enumerate(self.rules):
                 if index not in self._broken:
                     by_classes.setdefault(frozenset(compiled.classes), []).append(index)
-            self._grouped = [_Group(classes, self.rules, mine) for classes, mine in by_classes.items()]
+            self._grouped = [_Group(classes, self.rules, mine, self._source) for classes, mine in by_classes.items()]
         return self._grouped
 
     def _group_matches(self, session: Session, group: _Group, part: pa.Table) -> Ints:
@@ -224,7 +228,7 @@ class Plan:
 class _Group:
     """What runs on events of `classes`: rules checked on every row, and the scans that find the rows of the others."""
 
-    def __init__(self, classes: frozenset[str], compiled: Sequence[CompiledRule], mine: Sequence[int]) -> None:
+    def __init__(self, classes: frozenset[str], compiled: Sequence[CompiledRule], mine: Sequence[int], source: Source) -> None:
         self.classes = classes
         self.scanned = [i for i in mine if compiled[i].witnesses]
         if len(self.scanned) < _FEWEST_SCANNED:
@@ -234,9 +238,9 @@ class _Group:
         self.columns = sorted(frozenset().union(*(compiled[i].columns for i in mine)))
         self.owners: dict[str, _Owners] = {}
         self.scans: list[str] = []
-        self._scan({i: compiled[i].witnesses for i in self.scanned})
+        self._scan({i: compiled[i].witnesses for i in self.scanned}, source)
 
-    def _scan(self, wanted: Mapping[int, Iterable[Witness]]) -> None:
+    def _scan(self, wanted: Mapping[int, Iterable[Witness]], source: Source) -> None:
         """For each column which witnesses stand in it; `owners` then says whose they are, in the order of the patterns."""
         by_column: dict[str, dict[str, list[int]]] = {}
         for index, found in wanted.items():
@@ -249,7 +253,7 @@ class _Group:
                 some = patterns[first : first + _MOST_SCANNED]
                 listed = ", ".join(literals.string(re.escape(literal)) for literal, _ in some)
                 name = f"in_{column}_{first}"
-                self.scans.append(f"multiMatchAllIndices(lower(`{column}`), [{listed}]) AS `{name}`")
+                self.scans.append(f"multiMatchAllIndices({source.lowered(column)}, [{listed}]) AS `{name}`")
                 self.owners[name] = _Owners([owners for _, owners in some])
 
 
@@ -308,6 +312,9 @@ class EventColumns:
 
     def columns(self, given: Sequence[str]) -> list[str]:
         return [_as_stored(EVENTS.column(name)) if name in EVENTS.names else name for name in given]
+
+    def lowered(self, column: str) -> str:
+        return f"lower(`{column}`)"
 
 
 def _as_stored(column: Column) -> str:
