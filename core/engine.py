@@ -76,6 +76,10 @@ class Session:
             finally:
                 result.cancel()
 
+    def stream(self, sql: str, schema: pa.Schema) -> Stream:
+        """`sql` kept open for tables of `schema`, on a session of its own with these settings; close it."""
+        return Stream(Session(self._where, {**self._settings, "max_threads": 1}), sql, schema)
+
     def configure(self, settings: Settings) -> None:
         """Set `settings` for what follows on this session."""
         self._settings.update(settings)

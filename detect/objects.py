@@ -73,6 +73,11 @@ class ObjectRules:
         ordered = together[np.lexsort((together[:, 1], together[:, 0]))]
         return Matches(rules=ordered[:, 1], rows=ordered[:, 0])
 
+    def close(self) -> None:
+        """Give back what the engine keeps open."""
+        for plan, _ in self._plans.values():
+            plan.close()
+
     def _by_fields(self, lines: pa.Array, shape: Any, rows: Any) -> dict[frozenset[str] | None, Any]:
         """Rows by the fields rules ask for; None are rows without any name, which may be no objects."""
         found: dict[frozenset[str] | None, list[Any]] = {}

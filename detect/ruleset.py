@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import structlog
 
-from core.engine import Session
+from core.engine import Session, Stream
 from core.errors import RuleError, StoreError, StoreUnavailable
 from core.events import EVENTS, Column, Kind, LogClass
 from detect import literals, logsources, predicates
@@ -153,7 +153,9 @@ class Plan:
 
     def _group_matches(self, session: Session, group: _Group, part: pa.Table) -> Ints:
         """(row, rule) pairs of one group."""
-        found = [self._checked(session, group.direct, part)]
+        if not part.num_rows:
+            return np.empty((0, 2), np.int64)
+        found = [self._direct(session, group, part)]
         if group.scans:
             rows, rules = self._candidates(session, group, part)
             if len(rows):
@@ -167,23 +169,38 @@ class Plan:
                 found.append(np.stack((some[within[:, 0]], within[:, 1]), axis=1))
         return np.concatenate(found)
 
+    def _direct(self, session: Session, group: _Group, part: pa.Table) -> Ints:
+        """(row, rule) pairs of the rules that are checked on every row."""
+        if not group.direct:
+            return np.empty((0, 2), np.int64)
+        tests = [self.rules[i].sql for i in group.direct]
+        try:
+            hits = group.statement("direct", session, [f"{_holding(tests)} AS rules"], self._source, part.schema).run(part)
+        except StoreUnavailable:
+            raise
+        except StoreError:
+            group.close()
+            return self._checked(session, group.direct, part)
+        found = hits.column("rules").combine_chunks()
+        rules = np.asarray(group.direct, np.int64)[found.flatten().to_numpy()]
+        return np.stack((pc.list_parent_indices(found).to_numpy().astype(np.int64), rules), axis=1)
+
     def _candidates(self, session: Session, group: _Group, part: pa.Table) -> tuple[Ints, Ints]:
         """Pairs of a row and a rule one of whose witnesses stands in it."""
-        question = _Question(", ".join(group.scans), " OR ".join(f"notEmpty(`{name}`)" for name in group.owners))
         try:
-            hits = _ask(session, self._source, question, part)
+            hits = group.statement("scan", session, group.scans, self._source, part.schema).run(part)
         except StoreUnavailable:
             raise
         except StoreError as error:
+            group.close()
             _log.error("detect.scan_failed", error=str(error))
             every = np.asarray(group.scanned, np.int64)
             return np.repeat(np.arange(part.num_rows), len(every)), np.tile(every, part.num_rows)
-        row = hits.column("row").to_numpy().astype(np.int64)
         pairs = [np.empty(0, np.int64)]
         for column, owners in group.owners.items():
             found = hits.column(column).combine_chunks()
-            at = row[pc.list_parent_indices(found).to_numpy()]
-            pairs.append(owners.of(at * len(self.rules), found.flatten().to_numpy().astype(np.int64) - 1))
+            row = pc.list_parent_indices(found).to_numpy().astype(np.int64)
+            pairs.append(owners.of(row * len(self.rules), found.flatten().to_numpy().astype(np.int64) - 1))
         distinct = np.unique(np.concatenate(pairs))
         rows, rules = np.divmod(distinct, len(self.rules))
         return rows, rules
@@ -194,7 +211,7 @@ class Plan:
         When the statement fails, the rule that makes it fail is found and set aside.
         """
         rules = [i for i in rules if i not in self._broken]
-        if not rules or not part.num_rows:
+        if not rules:
             return np.empty((0, 2), np.int64)
         tests = [f"({masks[i]} AND {self.rules[i].sql})" if masks else self.rules[i].sql for i in rules]
         try:
@@ -215,9 +232,15 @@ class Plan:
     def _break(self, index: int, reason: str) -> None:
         rule = self.rules[index].rule
         self._broken.add(index)
-        self._grouped = None
+        self.close()
         self.set_aside.append(RuleError(rule.file, f"the engine refuses it: {reason}", rule.line))
         _log.error("detect.rule_failed", rule=rule.id, title=rule.title, error=reason)
+
+    def close(self) -> None:
+        """Give back what the engine keeps open for the plan, which opens it again when it runs."""
+        for group in self._grouped or ():
+            group.close()
+        self._grouped = None
 
     @property
     def active(self) -> tuple[Rule, ...]:
@@ -238,6 +261,7 @@ class _Group:
         self.columns = sorted(frozenset().union(*(compiled[i].columns for i in mine)))
         self.owners: dict[str, _Owners] = {}
         self.scans: list[str] = []
+        self._open: dict[str, tuple[pa.Schema, Stream]] = {}
         self._scan({i: compiled[i].witnesses for i in self.scanned}, source)
 
     def _scan(self, wanted: Mapping[int, Iterable[Witness]], source: Source) -> None:
@@ -255,6 +279,24 @@ class _Group:
                 name = f"in_{column}_{first}"
                 self.scans.append(f"multiMatchAllIndices({source.lowered(column)}, [{listed}]) AS `{name}`")
                 self.owners[name] = _Owners([owners for _, owners in some])
+
+
+    def statement(self, name: str, session: Session, select: Sequence[str], source: Source, schema: pa.Schema) -> Stream:
+        """What `select` gives for each row of tables of `schema`, analysed once and kept open: that costs a millisecond and more a rule."""
+        known, stream = self._open.get(name, (None, None))
+        if stream is None or known != schema:
+            if stream is not None:
+                stream.close()
+            rows = f"(SELECT {', '.join(source.columns(schema.names))} FROM Python(rows))"
+            stream = session.stream(f"SELECT {', '.join(select)} FROM {rows}", schema)
+            self._open[name] = (schema, stream)
+        return stream
+
+    def close(self) -> None:
+        """End the statements kept open."""
+        for _, stream in self._open.values():
+            stream.close()
+        self._open.clear()
 
 
 class _Owners:
@@ -294,7 +336,12 @@ def _check(tests: Sequence[str]) -> _Question:
 
     A WHERE over the same tests would be analysed a second time, which for most batches costs more than it spares.
     """
-    return _Question(f"arrayJoin(arrayFilter((i, hit) -> hit, range({len(tests)}), [{', '.join(tests)}])) AS rule", "1")
+    return _Question(f"arrayJoin({_holding(tests)}) AS rule", "1")
+
+
+def _holding(tests: Sequence[str]) -> str:
+    """The positions of those of `tests` that hold."""
+    return f"arrayFilter((i, hit) -> hit, range({len(tests)}), [{', '.join(tests)}])"
 
 
 def _ask(session: Session, source: Source, question: _Question, part: pa.Table, settings: str = "") -> pa.Table:

@@ -83,6 +83,7 @@ class Detector:
 
     def close(self) -> None:
         """Give the session back."""
+        self._plan.close()
         self._session.close()
 
 
