@@ -34,8 +34,8 @@ class Field:
     """A field's SQL. `column` is the column it reads; `size` ranks how long its texts are (0 a word, 1 a text, 2 the whole line).
 
     `there` tells in SQL whether the field is there at all, where that is not the same as having a value; `present` whether a TEXT has a
-    value, where '' is one; `folded` is then the SQL of its lower-cased text. `encoded` tells how text of the field's values is written in the text column `column`, where that holds them
-    in an encoding.
+    value, where '' is one; `folded` is then the SQL of its lower-cased text. `encoded` tells how text of the field's values is written in
+    the text column `column`, where that holds them in an encoding.
     """
 
     sql: str

