@@ -38,6 +38,7 @@ class Session:
     def __init__(self, where: str, settings: Settings) -> None:
         self._where = where
         self._settings = dict(settings)
+        self._streams: weakref.WeakSet[Stream] = weakref.WeakSet()
         self._connect()
 
     def arrow(self, sql: str, rows: pa.Table | None = None, params: Params = None) -> pa.Table:  # noqa: ARG002 - see the class
@@ -76,6 +77,12 @@ class Session:
             finally:
                 result.cancel()
 
+    def stream(self, sql: str, schema: pa.Schema) -> Stream:
+        """`sql` kept open for tables of `schema`, on a session of its own with these settings; it ends with this session at the latest."""
+        stream = Stream(Session(self._where, {**self._settings, "max_threads": 1}), sql, schema)
+        self._streams.add(stream)
+        return stream
+
     def configure(self, settings: Settings) -> None:
         """Set `settings` for what follows on this session."""
         self._settings.update(settings)
@@ -109,7 +116,9 @@ class Session:
             self._connection.query(f"SET {values}", "Null")
 
     def close(self) -> None:
-        """Release the connection; waits for the query under way."""
+        """Release the connection and end its streams; waits for the query under way."""
+        for stream in list(self._streams):
+            stream.close()
         self._connection.close()
 
 

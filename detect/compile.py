@@ -75,7 +75,7 @@ class _Writer:
             return self._patterns(item.field, [pattern])
         field = self._field(item.field)
         if field is None:
-            return predicates.absent(item.test)
+            return predicates.absent(item.test, blank=self._fields.absent_is_blank)
         if isinstance(item.test, Reference):
             other = self._field(item.test.field)
             return predicates.reference(field, other, item.test) if other else False
@@ -84,7 +84,7 @@ class _Writer:
     def _patterns(self, name: str | None, wanted: Sequence[Pattern]) -> Predicate:
         field = self._field(name)
         if field is None:
-            return predicates.any_of([predicates.absent(pattern) for pattern in wanted])
+            return predicates.any_of([predicates.absent(pattern, blank=self._fields.absent_is_blank) for pattern in wanted])
         return predicates.patterns(field, [_anywhere(pattern) for pattern in wanted] if name is None else wanted)
 
     def _field(self, name: str | None) -> Field | None:

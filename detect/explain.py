@@ -81,7 +81,7 @@ def of_event(session: Session, rule: Rule, events: pa.Table) -> Part:
 def of_object(session: Session, rule: Rule, event: Mapping[str, Any]) -> Part:
     """The condition on an object whose fields are used as they are named (`detect.match`); the log source is not looked at."""
     names = sorted(fields_of(rule.tree))
-    judge = _Judge(session, "Python(rows)", match.rows_of(names, [event]), ObjectFields(names), lambda name: _of_object(event, name))
+    judge = _Judge(session, "Python(rows)", match.columns_of([event], names), ObjectFields(names), lambda name: _of_object(event, name))
     return judge.part(rule.tree, _names(rule))
 
 

@@ -11,7 +11,7 @@ compiler says so) while a rule that merely excludes by it goes on without the ex
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Protocol
@@ -33,7 +33,9 @@ class FieldKind(Enum):
 class Field:
     """A field's SQL. `column` is the column it reads; `size` ranks how long its texts are (0 a word, 1 a text, 2 the whole line).
 
-    `there` tells in SQL whether the field is there at all, where that is not the same as having a value.
+    `there` tells in SQL whether the field is there at all, where that is not the same as having a value; `present` whether a TEXT has a
+    value, where '' is one; `folded` is then the SQL of its lower-cased text. `encoded` tells how text of the field's values is written in
+    the text column `column`, where that holds them in an encoding.
     """
 
     sql: str
@@ -42,10 +44,15 @@ class Field:
     nullable: bool = False
     size: int = 0
     there: str = ""
+    present: str = ""
+    folded: str = ""
+    encoded: Callable[[str], str] | None = None
 
 
 class Fields(Protocol):
-    """Where the compiler gets its fields."""
+    """Where the compiler gets its fields. `absent_is_blank`: whether an absent field passes a test for the empty text."""
+
+    absent_is_blank: bool
 
     def field(self, name: str) -> Field | None:
         """The field called `name`; None when no event has one."""
@@ -73,6 +80,8 @@ def of_column(column: Column) -> Field:
 class EventFields:
     """The fields of a row of `core.events.EVENTS`, in the types of the store."""
 
+    absent_is_blank = True
+
     def __init__(self) -> None:
         self._exact: dict[str, Field] = {}
         for column in (*PARSED, *ENRICHED, *INTAKE):
@@ -96,11 +105,15 @@ class ObjectFields:
     `f0`, `f1`, ... are Array(String); `there_f0`, ... tell whether the object has the field, be it null (Sigma modifiers, `exists`).
     """
 
+    absent_is_blank = False
+
     def __init__(self, names: Sequence[str]) -> None:
         self._columns = {name: f"f{position}" for position, name in enumerate(names)}
 
-    def field(self, name: str) -> Field:
-        column = self._columns[name]
+    def field(self, name: str) -> Field | None:
+        column = self._columns.get(name)
+        if column is None:
+            return None
         return Field(f"`{column}`", FieldKind.VALUES, column, there=f"`there_{column}`")
 
     def line(self) -> Field:

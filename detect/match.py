@@ -93,20 +93,25 @@ def hits(session: Session, tree: Node, events: Sequence[Mapping[str, Any]]) -> l
     """Whether `tree` holds for each of `events`."""
     names = sorted(fields_of(tree))
     compiled = expression(tree, ObjectFields(names))
-    found = session.arrow(f"SELECT position FROM Python(rows) WHERE {compiled.sql}", rows_of(names, events))
+    columns = columns_of(events, names).append_column("position", pa.array(range(len(events)), pa.uint32()))
+    found = session.arrow(f"SELECT position FROM Python(rows) WHERE {compiled.sql}", columns)
     positions = set(found.column("position").to_pylist())
     return [position in positions for position in range(len(events))]
 
 
-def rows_of(names: Sequence[str], events: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """Events as the columns that `ObjectFields(names)` reads, and `position`."""
+def columns_of(events: Sequence[Mapping[str, Any]], names: Sequence[str]) -> pa.Table:
+    """The columns that `ObjectFields(names)` tells of."""
     columns = {}
     for position, name in enumerate(names):
         columns[f"f{position}"] = pa.array([values_of(event, name) for event in events], _VALUES)
-        columns[f"there_f{position}"] = pa.array([any(True for _ in _reached(event, name)) for event in events], pa.bool_())
+        columns[f"there_f{position}"] = pa.array([reaches(event, name) for event in events], pa.bool_())
     columns[LINE] = pa.array([list(_leaves(event)) for event in events], _VALUES)
-    columns["position"] = pa.array(range(len(events)), pa.uint32())
     return pa.table(columns)
+
+
+def reaches(event: Mapping[str, Any], name: str) -> bool:
+    """Whether the dotted `name` leads anywhere, be it to null."""
+    return any(True for _ in _reached(event, name))
 
 
 def values_of(event: Any, name: str) -> list[str]:

@@ -78,7 +78,7 @@ def columns(tree: Node, fields: Fields) -> Sets:
         case Item():
             return _item(tree, fields)
         case Negation(inner):
-            return _present(inner.field, fields) if isinstance(inner, Item) and predicates.absent(inner.test) else _NOTHING
+            return _present(inner.field, fields) if isinstance(inner, Item) and predicates.absent(inner.test, blank=True) else _NOTHING
         case AllOf(nodes):
             found = _NOTHING
             for node in nodes:
@@ -89,7 +89,7 @@ def columns(tree: Node, fields: Fields) -> Sets:
 
 
 def _item(item: Item, fields: Fields) -> Sets:
-    if predicates.absent(item.test):
+    if predicates.absent(item.test, blank=True):
         return _NOTHING
     own = _present(item.field, fields)
     if not isinstance(item.test, Reference):

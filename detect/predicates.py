@@ -56,10 +56,15 @@ def negation(predicate: Predicate) -> Predicate:
 
 @dataclass(frozen=True, slots=True)
 class _Text:
-    """SQL of a String. `present` says when there is a value at all: a column's '' is none, an element of a list always is."""
+    """SQL of a String. `present` says when there is a value at all: a column's '' is none, an element of a list always is.
+
+    `blank` says when it passes a test for the empty text; `folded` is the text in lower case.
+    """
 
     sql: str
     present: Predicate
+    blank: str
+    folded: str
 
 
 def test(field: Field, wanted: Test) -> Predicate:
@@ -75,11 +80,11 @@ def test(field: Field, wanted: Test) -> Predicate:
     return _TESTS[field.kind](field, wanted)
 
 
-def absent(wanted: Test) -> bool:
-    """Whether a field that is in no event passes `wanted`."""
+def absent(wanted: Test, *, blank: bool) -> bool:
+    """Whether a field that is in no event passes `wanted`; `blank` tells it of the empty text."""
     match wanted:
         case Pattern(parts):
-            return not parts
+            return blank and not parts
         case Exists(there):
             return not there
     return isinstance(wanted, Null)
@@ -124,7 +129,7 @@ def reference(field: Field, other: Field, wanted: Reference) -> Predicate:
 
 
 def _related(left: _Text, right: _Text, wanted: Reference) -> Predicate:
-    whole, part = (left.sql, right.sql) if wanted.cased else (f"lowerUTF8({left.sql})", f"lowerUTF8({right.sql})")
+    whole, part = (left.sql, right.sql) if wanted.cased else (left.folded, right.folded)
     relation = f"{whole} = {part}"
     if wanted.begins and wanted.ends:
         relation = f"position({whole}, {part}) > 0"
@@ -145,7 +150,7 @@ def _exists(field: Field) -> Predicate:
     if field.kind is FieldKind.VALUES:
         return f"notEmpty({field.sql})"
     if field.kind is FieldKind.TEXT:
-        return f"({field.sql} != '')"
+        return field.present or f"({field.sql} != '')"
     return f"isNotNull({field.sql})" if field.nullable else True
 
 
@@ -156,13 +161,19 @@ def text(field: Field) -> str:
 
 def _text(field: Field) -> _Text:
     """The field as text, '' when absent; an IPv4 address in dotted form, a time as `YYYY-MM-DD hh:mm:ss.mmm`."""
+    if field.present:
+        return _Text(field.sql, field.present, f"({field.present} AND {field.sql} = '')", field.folded)
     if field.kind is FieldKind.TEXT:
         sql = field.sql
     elif field.kind is FieldKind.ADDRESS:
         sql = f"replaceRegexpOne({_or_empty(f'IPv6NumToString({field.sql})', field.nullable)}, '^::ffff:', '')"
     else:
         sql = _or_empty(f"toString({field.sql})", field.nullable)
-    return _Text(sql, f"({sql} != '')")
+    return _plain(sql, f"({sql} != '')")
+
+
+def _plain(sql: str, present: Predicate) -> _Text:
+    return _Text(sql, present, f"({sql} = '')", f"lowerUTF8({sql})")
 
 
 def _or_empty(sql: str, nullable: bool) -> str:
@@ -173,7 +184,7 @@ def _each(field: Field, predicate: Callable[[_Text], Predicate], variable: str =
     """`predicate` on the field's text, or on at least one of its values."""
     if field.kind is not FieldKind.VALUES:
         return predicate(_text(field))
-    inner = predicate(_Text(variable, True))
+    inner = predicate(_plain(variable, True))
     if isinstance(inner, bool):
         return f"notEmpty({field.sql})" if inner else False
     return f"arrayExists({variable} -> {inner}, {field.sql})"
@@ -187,10 +198,10 @@ def _fits(text: _Text, wanted: Sequence[Pattern]) -> Predicate:
     fold = any(_has_case(pattern) for pattern in wanted)
     for pattern in wanted:
         folded = fold and not pattern.cased and not _has_bytes(pattern)
-        sql, literal = (f"lowerUTF8({text.sql})", _folded) if folded else (text.sql, literals.string)
+        sql, literal = (text.folded, _folded) if folded else (text.sql, literals.string)
         match pattern.parts:
             case ():
-                found.append(f"({text.sql} = '')")
+                found.append(text.blank)
             case (Wild.MANY,):
                 found.append(text.present)
             case (str(whole),):
@@ -260,7 +271,7 @@ def _text_test(field: Field, wanted: Test) -> Predicate:
 def _one_text(text: _Text, wanted: Test) -> Predicate:
     match wanted:
         case Boolean(value):
-            return f"(lowerUTF8({text.sql}) = '{str(value).lower()}')"
+            return f"({text.folded} = '{str(value).lower()}')"
         case Regex():
             return _matches(text, wanted)
         case Compare(relation, value):

@@ -9,9 +9,9 @@ Invariants:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import structlog
 
-from core.engine import Session
+from core.engine import Session, Stream
 from core.errors import RuleError, StoreError, StoreUnavailable
 from core.events import EVENTS, Column, Kind, LogClass
 from detect import literals, logsources, predicates
@@ -42,6 +42,10 @@ SETTINGS: Final[Mapping[str, int | str]] = {
     "short_circuit_function_evaluation": "force_enable",  # also spares comparisons: a list of networks costs more than a port
 }
 _FEWEST_SCANNED: Final = 16  # below this, checking every row costs less than a scan and a second statement
+_MOST_SCANNED: Final = 4096  # patterns of one search: the time to build one grows faster than their number
+_WORD: Final = 64
+# The only characters beyond ASCII whose lower case has a letter of ASCII: what has one may have any witness.
+_FOLDING_TO_ASCII: Final = ("\u212a", "\u0130")
 _PROBED_AT_ONCE: Final = 64
 _EVERYWHERE: Final = frozenset(LogClass)
 _log = structlog.get_logger()
@@ -89,11 +93,28 @@ def compile_rule(rule: Rule, fields: EventFields) -> CompiledRule:
     return CompiledRule(rule, route.classes, str(sql), columns, witnesses(rule.tree, fields), compiled.unknown)
 
 
+class Source(Protocol):
+    """Where the columns of the rules' expressions come from."""
+
+    def needed(self, columns: Sequence[str]) -> Sequence[str]:
+        """The columns of the table of events that give `columns`."""
+        ...
+
+    def columns(self, given: Sequence[str]) -> list[str]:
+        """What to select of a table that has the columns `given`, those of masks among them."""
+        ...
+
+    def lowered(self, column: str) -> str:
+        """The text column `column` in lower case, as far as it is ASCII at least."""
+        ...
+
+
 class Plan:
     """Compiled rules, ready to run on batches of events."""
 
-    def __init__(self, rules: Sequence[CompiledRule], set_aside: Sequence[RuleError]) -> None:
+    def __init__(self, rules: Sequence[CompiledRule], set_aside: Sequence[RuleError], source: Source | None = None) -> None:
         self.rules = tuple(rules)
+        self._source: Source = source or EventColumns()
         self.set_aside = list(set_aside)
         self._broken: set[int] = set()
         self._grouped: list[_Group] | None = None
@@ -103,16 +124,18 @@ class Plan:
 
         StoreError when the engine itself fails; a rule that fails is set aside and reported in `set_aside`.
         """
-        log_class = events.column("log_class")
-        present = set(pc.unique(log_class).to_pylist())
+        routed = any(group.classes < _EVERYWHERE for group in self._groups())
+        log_class = events.column("log_class") if routed else None
+        present = set(pc.unique(log_class).to_pylist()) if routed else set()
         pairs = [np.empty((0, 2), np.int64)]
         for group in self._groups():
-            if group.classes >= _EVERYWHERE or present <= group.classes:
-                pairs.append(self._group_matches(session, group, events.select(group.columns)))
+            part = events.select(self._source.needed(group.columns))
+            if present <= group.classes:
+                pairs.append(self._group_matches(session, group, part))
             elif present & group.classes:
                 mask = pc.is_in(log_class, pa.array(sorted(group.classes)))
                 rows = np.flatnonzero(mask.to_numpy())
-                found = self._group_matches(session, group, events.select(group.columns).filter(mask))
+                found = self._group_matches(session, group, part.filter(mask))
                 pairs.append(np.stack((rows[found[:, 0]], found[:, 1]), axis=1))
         together = np.concatenate(pairs)
         ordered = together[np.lexsort((together[:, 1], together[:, 0]))]
@@ -125,41 +148,74 @@ class Plan:
             for index, compiled in enumerate(self.rules):
                 if index not in self._broken:
                     by_classes.setdefault(frozenset(compiled.classes), []).append(index)
-            self._grouped = [_Group(classes, self.rules, mine) for classes, mine in by_classes.items()]
+            self._grouped = [_Group(classes, self.rules, mine, self._source) for classes, mine in by_classes.items()]
         return self._grouped
 
     def _group_matches(self, session: Session, group: _Group, part: pa.Table) -> Ints:
         """(row, rule) pairs of one group."""
-        found = [self._checked(session, group.direct, part)]
-        if group.scan:
-            rows, rules = self._candidates(session, group, group.scan, part)
+        if not part.num_rows:
+            return np.empty((0, 2), np.int64)
+        found = [self._direct(session, group, part)]
+        if group.scans:
+            rows, rules = self._candidates(session, group, part)
             if len(rows):
-                within = self._checked(session, rules, part.take(pa.array(rows)))
-                found.append(np.stack((rows[within[:, 0]], within[:, 1]), axis=1))
+                some, at = np.unique(rows, return_inverse=True)
+                wanted, which = np.unique(rules, return_inverse=True)
+                narrowed = part.take(pa.array(some))
+                for number, word in enumerate(_words(at, which, len(some), len(wanted))):
+                    narrowed = narrowed.append_column(f"word{number}", pa.array(word))
+                masks = {rule: f"bitTest(word{n // _WORD}, {n % _WORD})" for n, rule in enumerate(wanted.tolist())}
+                within = self._checked(session, list(masks), narrowed, masks)
+                found.append(np.stack((some[within[:, 0]], within[:, 1]), axis=1))
         return np.concatenate(found)
 
-    def _candidates(self, session: Session, group: _Group, scan: _Question, part: pa.Table) -> tuple[Ints, list[int]]:
-        """The rows where a witness stands, and the rules whose witnesses stand somewhere."""
+    def _direct(self, session: Session, group: _Group, part: pa.Table) -> Ints:
+        """(row, rule) pairs of the rules that are checked on every row."""
+        if not group.direct:
+            return np.empty((0, 2), np.int64)
+        tests = [self.rules[i].sql for i in group.direct]
         try:
-            hits = _ask(session, scan, part)
+            hits = group.statement("direct", session, [f"{_holding(tests)} AS rules"], self._source, part.schema).run(part)
+        except StoreUnavailable:
+            raise
+        except StoreError:
+            group.close()
+            return self._checked(session, group.direct, part)
+        found = hits.column("rules").combine_chunks()
+        rules = np.asarray(group.direct, np.int64)[found.flatten().to_numpy()]
+        return np.stack((pc.list_parent_indices(found).to_numpy().astype(np.int64), rules), axis=1)
+
+    def _candidates(self, session: Session, group: _Group, part: pa.Table) -> tuple[Ints, Ints]:
+        """Pairs of a row and a rule one of whose witnesses stands in it."""
+        try:
+            hits = group.statement("scan", session, group.scans, self._source, part.schema).run(part)
         except StoreUnavailable:
             raise
         except StoreError as error:
+            group.close()
             _log.error("detect.scan_failed", error=str(error))
-            return np.arange(part.num_rows), group.scanned
-        rules: set[int] = set()
+            every = np.asarray(group.scanned, np.int64)
+            return np.repeat(np.arange(part.num_rows), len(every)), np.tile(every, part.num_rows)
+        pairs = [np.empty(0, np.int64)]
         for column, owners in group.owners.items():
-            for index in pc.unique(hits.column(column).combine_chunks().flatten()).to_pylist():
-                rules.update(owners[index - 1])
-        return np.sort(hits.column("row").to_numpy()).astype(np.int64), sorted(rules - self._broken)
+            found = hits.column(column).combine_chunks()
+            row = pc.list_parent_indices(found).to_numpy().astype(np.int64)
+            pairs.append(owners.of(row * len(self.rules), found.flatten().to_numpy().astype(np.int64) - 1))
+        distinct = np.unique(np.concatenate(pairs))
+        rows, rules = np.divmod(distinct, len(self.rules))
+        return rows, rules
 
-    def _checked(self, session: Session, rules: Sequence[int], part: pa.Table) -> Ints:
-        """(row, rule) pairs by the exact expressions. When the statement fails, the rule that makes it fail is found and set aside."""
+    def _checked(self, session: Session, rules: Sequence[int], part: pa.Table, masks: Mapping[int, str] | None = None) -> Ints:
+        """(row, rule) pairs by the exact expressions, each tested where its mask holds.
+
+        When the statement fails, the rule that makes it fail is found and set aside.
+        """
         rules = [i for i in rules if i not in self._broken]
-        if not rules or not part.num_rows:
+        if not rules:
             return np.empty((0, 2), np.int64)
+        tests = [f"({masks[i]} AND {self.rules[i].sql})" if masks else self.rules[i].sql for i in rules]
         try:
-            hits = _ask(session, _check([self.rules[i] for i in rules]), part)
+            hits = _ask(session, self._source, _check(tests), part)
         except StoreUnavailable:
             raise
         except StoreError as error:
@@ -168,16 +224,23 @@ class Plan:
                 self._break(rules[0], str(error))
                 return np.empty((0, 2), np.int64)
             half = len(rules) // 2
-            return np.concatenate((self._checked(session, rules[:half], part), self._checked(session, rules[half:], part)))
+            parts = [self._checked(session, some, part, masks) for some in (rules[:half], rules[half:])]
+            return np.concatenate(parts)
         own = np.asarray(rules, np.int64)[hits.column("rule").to_numpy()]
         return np.stack((hits.column("row").to_numpy().astype(np.int64), own), axis=1)
 
     def _break(self, index: int, reason: str) -> None:
         rule = self.rules[index].rule
         self._broken.add(index)
-        self._grouped = None
+        self.close()
         self.set_aside.append(RuleError(rule.file, f"the engine refuses it: {reason}", rule.line))
         _log.error("detect.rule_failed", rule=rule.id, title=rule.title, error=reason)
+
+    def close(self) -> None:
+        """End the statements kept open; the plan opens them again when it runs. Closing the session ends them too."""
+        for group in self._grouped or ():
+            group.close()
+        self._grouped = None
 
     @property
     def active(self) -> tuple[Rule, ...]:
@@ -186,31 +249,69 @@ class Plan:
 
 
 class _Group:
-    """What runs on events of `classes`: rules checked on every row, and the scan that finds the rows of the others."""
+    """What runs on events of `classes`: rules checked on every row, and the scans that find the rows of the others."""
 
-    def __init__(self, classes: frozenset[str], compiled: Sequence[CompiledRule], mine: Sequence[int]) -> None:
+    def __init__(self, classes: frozenset[str], compiled: Sequence[CompiledRule], mine: Sequence[int], source: Source) -> None:
         self.classes = classes
         self.scanned = [i for i in mine if compiled[i].witnesses]
         if len(self.scanned) < _FEWEST_SCANNED:
             self.scanned = []
-        self.direct = [i for i in mine if i not in set(self.scanned)]
+        scanned = set(self.scanned)
+        self.direct = [i for i in mine if i not in scanned]
         self.columns = sorted(frozenset().union(*(compiled[i].columns for i in mine)))
-        self.owners: dict[str, list[list[int]]] = {}
-        self.scan = self._scan({i: compiled[i].witnesses for i in self.scanned}) if self.scanned else None
+        self.owners: dict[str, _Owners] = {}
+        self.scans: list[str] = []
+        self._open: dict[str, tuple[pa.Schema, Stream]] = {}
+        self._scan({i: compiled[i].witnesses for i in self.scanned}, source)
 
-    def _scan(self, wanted: Mapping[int, Iterable[Witness]]) -> _Question:
-        """Rows with any witness, and for each column which; `owners` then says whose they are, in the order of the patterns."""
+    def _scan(self, wanted: Mapping[int, Iterable[Witness]], source: Source) -> None:
+        """For each column which witnesses stand in it; `owners` then says whose they are, in the order of the patterns."""
         by_column: dict[str, dict[str, list[int]]] = {}
         for index, found in wanted.items():
             for witness in found:
                 by_column.setdefault(witness.column, {}).setdefault(witness.literal, []).append(index)
-        scans = []
         for column, literal_owners in sorted(by_column.items()):
-            patterns = ", ".join(literals.string(re.escape(literal)) for literal in literal_owners)
-            scans.append(f"multiMatchAllIndices(lowerUTF8(`{column}`), [{patterns}]) AS `in_{column}`")
-            self.owners[f"in_{column}"] = list(literal_owners.values())
-        somewhere = " OR ".join(f"notEmpty(`{name}`)" for name in self.owners)
-        return _Question(", ".join(scans), somewhere)
+            everyone = sorted({index for owners in literal_owners.values() for index in owners})
+            patterns = [*literal_owners.items(), *((character, everyone) for character in _FOLDING_TO_ASCII)]
+            for first in range(0, len(patterns), _MOST_SCANNED):
+                some = patterns[first : first + _MOST_SCANNED]
+                listed = ", ".join(literals.string(re.escape(literal)) for literal, _ in some)
+                name = f"in_{column}_{first}"
+                self.scans.append(f"multiMatchAllIndices({source.lowered(column)}, [{listed}]) AS `{name}`")
+                self.owners[name] = _Owners([owners for _, owners in some])
+
+    def statement(self, name: str, session: Session, select: Sequence[str], source: Source, schema: pa.Schema) -> Stream:
+        """What `select` gives for each row of tables of `schema`, analysed once and kept open: that costs a millisecond and more a rule."""
+        known, stream = self._open.get(name, (None, None))
+        if stream is None or known != schema:
+            if stream is not None:
+                stream.close()
+            rows = f"(SELECT {', '.join(source.columns(schema.names))} FROM Python(rows))"
+            stream = session.stream(f"SELECT {', '.join(select)} FROM {rows}", schema)
+            self._open[name] = (schema, stream)
+        return stream
+
+    def close(self) -> None:
+        """End the statements kept open."""
+        for _, stream in self._open.values():
+            stream.close()
+        self._open.clear()
+
+
+class _Owners:
+    """Whose each of a list of patterns is; one may be of many rules."""
+
+    def __init__(self, owners: Sequence[Sequence[int]]) -> None:
+        self._counts = np.asarray([len(some) for some in owners], np.int64)
+        self._starts = np.cumsum(self._counts) - self._counts
+        self._rules = np.asarray([rule for some in owners for rule in some], np.int64)
+
+    def of(self, base: Ints, patterns: Ints) -> Ints:
+        """For each of `patterns` its rules, with the `base` beside it added."""
+        counts = self._counts[patterns]
+        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        pairs: Ints = np.repeat(base, counts) + self._rules[np.repeat(self._starts[patterns], counts) + within]
+        return pairs
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,21 +322,46 @@ class _Question:
     where: str
 
 
-def _check(compiled: Sequence[CompiledRule]) -> _Question:
-    """Rows with the position in `compiled` of each rule that holds; rows of none are left out by `arrayJoin`.
+def _words(rows: Ints, bits: Ints, row_count: int, bit_count: int) -> Iterator[npt.NDArray[np.uint64]]:
+    """The pairs as bits of one number a row and 64 bits."""
+    for first in range(0, bit_count, _WORD):
+        word = np.zeros(row_count, np.uint64)
+        mine = (bits >= first) & (bits < first + _WORD)
+        np.bitwise_or.at(word, rows[mine], np.uint64(1) << (bits[mine] - first).astype(np.uint64))
+        yield word
+
+
+def _check(tests: Sequence[str]) -> _Question:
+    """Rows with the position in `tests` of each that holds; rows of none are left out by `arrayJoin`.
 
     A WHERE over the same tests would be analysed a second time, which for most batches costs more than it spares.
     """
-    tests = ", ".join(one.sql for one in compiled)
-    return _Question(f"arrayJoin(arrayFilter((i, hit) -> hit, range({len(compiled)}), [{tests}])) AS rule", "1")
+    return _Question(f"arrayJoin({_holding(tests)}) AS rule", "1")
 
 
-def _ask(session: Session, question: _Question, part: pa.Table, settings: str = "") -> pa.Table:
-    """Put `question` to the rows of `part`, with `row` the position in it; addresses take the type they have in the store."""
+def _holding(tests: Sequence[str]) -> str:
+    """The positions of those of `tests` that hold."""
+    return f"arrayFilter((i, hit) -> hit, range({len(tests)}), [{', '.join(tests)}])"
+
+
+def _ask(session: Session, source: Source, question: _Question, part: pa.Table, settings: str = "") -> pa.Table:
+    """Put `question` to the rows of `part`, with `row` the position in it."""
     numbered = part.append_column("row", pa.array(np.arange(part.num_rows, dtype=np.uint32)))
-    columns = [as_stored(EVENTS.column(name)) for name in part.column_names]
-    source = f"(SELECT row, {', '.join(columns)} FROM Python(rows))"
-    return session.arrow(f"SELECT row, {question.select} FROM {source} WHERE {question.where}{settings}", numbered)
+    rows = f"(SELECT row, {', '.join(source.columns(part.column_names))} FROM Python(rows))"
+    return session.arrow(f"SELECT row, {question.select} FROM {rows} WHERE {question.where}{settings}", numbered)
+
+
+class EventColumns:
+    """A table of columns of `EVENTS`; addresses take the type they have in the store."""
+
+    def needed(self, columns: Sequence[str]) -> Sequence[str]:
+        return columns
+
+    def columns(self, given: Sequence[str]) -> list[str]:
+        return [as_stored(EVENTS.column(name)) if name in EVENTS.names else name for name in given]
+
+    def lowered(self, column: str) -> str:
+        return f"lower(`{column}`)"
 
 
 def as_stored(column: Column) -> str:
@@ -254,17 +380,24 @@ def compile_rules(rules: Iterable[Rule], session: Session, set_aside: Iterable[R
             compiled.append(compile_rule(rule, fields))
         except RuleError as error:
             errors.append(error)
-    accepted: list[CompiledRule] = []
-    for at in range(0, len(compiled), _PROBED_AT_ONCE):
-        accepted += _accepted(session, compiled[at : at + _PROBED_AT_ONCE], errors)
-    return Plan(accepted, errors)
+    return Plan(accepted(session, compiled, errors, EventColumns(), _BLANK), errors)
 
 
-def _accepted(session: Session, compiled: Sequence[CompiledRule], errors: list[RuleError]) -> list[CompiledRule]:
+def accepted(
+    session: Session, compiled: Sequence[CompiledRule], errors: list[RuleError], source: Source, blank: pa.Table
+) -> list[CompiledRule]:
+    """Those of `compiled` the engine runs on `blank`, one row with nothing in it; the others join `errors`."""
+    parts = (compiled[at : at + _PROBED_AT_ONCE] for at in range(0, len(compiled), _PROBED_AT_ONCE))
+    return [one for part in parts for one in _accepted(session, part, errors, source, blank)]
+
+
+def _accepted(
+    session: Session, compiled: Sequence[CompiledRule], errors: list[RuleError], source: Source, blank: pa.Table
+) -> list[CompiledRule]:
     """Those the engine runs on one blank row, every part of them (a pattern RE2 cannot read fails only when it is used)."""
     try:
         tests = _Question(f"[{', '.join(one.sql for one in compiled)}] AS tests", "1")
-        _ask(session, tests, _BLANK, " SETTINGS short_circuit_function_evaluation = 'disable'")
+        _ask(session, source, tests, blank, " SETTINGS short_circuit_function_evaluation = 'disable'")
     except StoreUnavailable:
         raise
     except StoreError as error:
@@ -274,7 +407,7 @@ def _accepted(session: Session, compiled: Sequence[CompiledRule], errors: list[R
             errors.append(RuleError(rule.file, f"the engine refuses it: {error}", rule.line))
             return []
         half = len(compiled) // 2
-        return [*_accepted(session, compiled[:half], errors), *_accepted(session, compiled[half:], errors)]
+        return [one for part in (compiled[:half], compiled[half:]) for one in _accepted(session, part, errors, source, blank)]
     return list(compiled)
 
 

@@ -1,8 +1,9 @@
 """Samples of correlations: timed sequences of raw lines, and the groups that the correlation must fire for.
 
-`<rule file>.samples.yml` holds `sequences`, a list of {because, begins, lines, fires}. A sequence begins on 4 May 2026 at `begins` (10:00, Korean time). Each step has a `line`, which comes `after` the one before (0s), and may be
-repeated `repeat` times; `agency` is whose it is (gu). In a line stand for its time `{date}` `{time}` `{bsd}` `{clf}` (Korean time),
-`{epoch}` (seconds) and `{utc}`, and `{n}` and `{hex}` for the number of the repetition, from 1.
+`<rule file>.samples.yml` holds `sequences`, a list of {because, begins, lines, fires}. A sequence begins on 4 May 2026 at `begins` (10:00,
+Korean time). Each step has a `line`, which comes `after` the one before (0s), and may be repeated `repeat` times; `agency` is whose it is
+(gu). In a line stand for its time `{date}` `{time}` `{bsd}` `{clf}` (Korean time), `{epoch}` (seconds) and `{utc}`, and `{n}` and `{hex}`
+for the number of the repetition, from 1. `docs/adding-a-rule.md` explains it to people who write rules.
 """
 
 from __future__ import annotations
