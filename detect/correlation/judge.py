@@ -27,6 +27,9 @@ from detect.correlation.definition import Correlation
 from detect.correlation.firing import FIRED, bucket_of, firings
 from detect.correlation.members import ROWS
 
+Fired = set[tuple[Pair, int]]
+"""Pairs, and begins of buckets in which they have fired."""
+
 MOST_PAIRS: Final = 2_000
 MOST_ROWS: Final = 500_000
 
@@ -69,9 +72,11 @@ class Judge:
 
     async def fired(self, rows: pa.Table, seen: Seen) -> pa.Table:
         """What fires through `rows` (columns of ROWS), which are stored; columns of FIRED. Raises StoreError."""
+        touched = self._touched(rows)
+        fired = await self._fired_before(touched)
         found = [FIRED.empty_table()]
-        for touched in _alike(self._touched(rows)):
-            found.append(await self._of(touched, seen))
+        for alike in _alike(touched):
+            found.append(await self._of(alike, fired, seen))
         return pa.concat_tables(found)
 
     def _touched(self, rows: pa.Table) -> list[_Touched]:
@@ -81,21 +86,25 @@ class Judge:
         columns = (known[name].to_pylist() for name in ("correlation", "group_key", "at_min", "at_max"))
         return [_Touched(self._correlations[one], key, low, high) for one, key, low, high in zip(*columns, strict=True)]
 
-    async def _of(self, touched: Sequence[_Touched], seen: Seen) -> pa.Table:
-        span = touched[0].correlation.span_ms
-        low, high = min(one.low for one in touched), max(one.high for one in touched)
-        pairs = [one.pair for one in touched]
-        fired = await queries.fired(self._store, pairs, low - span, high + span)
+    async def _fired_before(self, touched: Sequence[_Touched]) -> Fired:
+        """The buckets within reach of the new matches in which their pairs have fired."""
+        fired: Fired = set()
+        for start in range(0, len(touched), MOST_PAIRS):
+            part = touched[start : start + MOST_PAIRS]
+            low, high = min(one.buckets[0] for one in part), max(one.after for one in part)
+            fired |= await queries.fired(self._store, [one.pair for one in part], low, high)
+        return fired
+
+    async def _of(self, touched: Sequence[_Touched], fired: Fired, seen: Seen) -> pa.Table:
         quiet = [one for one in touched if any((one.pair, begin) not in fired for begin in one.buckets)]
         rest = [one for one in touched if all((one.pair, begin) in fired for begin in one.buckets) and (one.pair, one.after) not in fired]
         if rest:
-            late = await queries.pairs_with_matches(
-                self._store, [one.pair for one in rest], min(one.after for one in rest), high + span, seen
-            )
+            low, high = min(one.after for one in rest), max(one.high + one.correlation.span_ms for one in rest)
+            late = await queries.pairs_with_matches(self._store, [one.pair for one in rest], low, high, seen)
             quiet += [one for one in rest if one.pair in late]
         return await self._read(quiet, fired, seen)
 
-    async def _read(self, touched: Sequence[_Touched], fired: set[tuple[Pair, int]], seen: Seen) -> pa.Table:
+    async def _read(self, touched: Sequence[_Touched], fired: Fired, seen: Seen) -> pa.Table:
         if not touched:
             return FIRED.empty_table()
         span = touched[0].correlation.span_ms
@@ -112,7 +121,7 @@ class Judge:
         return await asyncio.to_thread(_judged, rows.cast(ROWS), touched, fired)
 
 
-def _judged(rows: pa.Table, touched: Sequence[_Touched], fired: set[tuple[Pair, int]]) -> pa.Table:
+def _judged(rows: pa.Table, touched: Sequence[_Touched], fired: Fired) -> pa.Table:
     by_correlation: dict[str, list[_Touched]] = {}
     for one in touched:
         by_correlation.setdefault(one.correlation.hash, []).append(one)
