@@ -219,7 +219,7 @@ def test_public_sequences_fire_on_the_stream_where_they_must(runner: asyncio.Run
             }
             for number, step in enumerate(sequence["steps"])
         ]
-        told = runner.run(streamed(centre, rule, steps, [1], 1))
+        told = runner.run(streamed(centre, rule, steps, [2], 2))
         loud = {one.title for one in rule.correlations if one.hash not in resolved.silent}
         spans = {one.title: one.span_ms for one in rule.correlations}
         wanted = first_of_buckets(spans, sequence, [one for one in answer["fires"] if one["correlation"] in loud])

@@ -89,6 +89,28 @@ async def test_agencies_are_apart_unless_the_rule_says_otherwise(centre: Centre)
     assert told(await centre.detections()) == [("Everywhere", "192.0.2.1", "line 3")]
 
 
+async def test_a_correlation_that_groups_by_nothing(centre: Centre) -> None:
+    alone = correlation(
+        12, "All", "type: event_count, rules: [a], timespan: 1m, condition: {gte: 4}", more="bongsu_across_agencies: true\n"
+    )
+    rule = book(BASES[0], alone)
+    await centre.detect(rule, [[event(n, n, agency=f"gu{n}") for n in range(4)]])
+    await centre.correlate(centre.stage(rule))
+    assert told(await centre.detections()) == [("All", "", "line 3")]
+
+
+async def test_many_firings_of_one_second_find_their_own_events(centre: Centre) -> None:
+    """More events than are asked for at once, of the same agency, time and lines of their messages."""
+    rule = book(*BASES, COUNT.replace("gte: 3", "gte: 1").replace("[src_ip]", "[user]"))
+    events = [event(n // 40, 0, user=f"u{n}", raw=f"line {n}", raw_line=n % 40) for n in range(700)]
+    await centre.detect(rule, [events])
+    await centre.correlate(centre.stage(rule))
+    found = await centre.detections()
+    assert sorted(zip(found["user"].to_pylist(), found["raw"].to_pylist(), strict=True)) == sorted(
+        (f"u{n}", f"line {n}") for n in range(700)
+    )
+
+
 async def test_an_event_without_a_value_that_is_grouped_by_does_not_count(centre: Centre) -> None:
     rule = book(*BASES, COUNT.replace("[src_ip]", "[src_ip, user]"))
     await centre.detect(rule, [[event(n, n, user="" if n % 2 else "kim") for n in range(6)]])
