@@ -127,9 +127,8 @@ async def opened(folder: Path) -> AsyncIterator[Centre]:
     await store.start()
     await store.migrate()
     try:
-        yield Centre(
-            bus, store, engine, await bus.consumer("correlate", [topics.MATCHES]), await bus.consumer("reader", [topics.DETECTIONS])
-        )
+        matches, found = await bus.consumer("correlate", [topics.MATCHES]), await bus.consumer("reader", [topics.DETECTIONS])
+        yield Centre(bus, store, engine, matches, found)
     finally:
         await bus.close()
         await store.close()

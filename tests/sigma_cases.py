@@ -240,6 +240,7 @@ FILTERS = (
 )
 
 
+OTHER = "title: C\nid: 5b0f6f0e-1d3c-4f43-9d5e-0a4a5f7c0002\n"
 CORRELATION = "type: event_count, rules: [{id}], timespan: 5m, condition: {gte: 3}"
 
 
@@ -250,7 +251,20 @@ def faulty(feature: str, old: str, new: str, reason: str) -> RefusedCase:
 
 
 REFUSED = (
-    RefusedCase("a correlation, on the stream", f"correlation: {{{CORRELATION}}}", "so far", whole=True),
+    faulty("a correlation of a rule that is not there", "{id}", "gone", "no rule 'gone'"),
+    RefusedCase("a correlation of itself", f"correlation: {{{CORRELATION}}}", "refers to itself", whole=True),
+    RefusedCase(
+        "a correlation over more than 31 days",
+        f"detection: {{s: {{url: x}}, condition: s}}\n---\n{OTHER}correlation: {{{CORRELATION.replace('5m', '2M')}}}",
+        "longer than 31 days",
+        whole=True,
+    ),
+    RefusedCase(
+        "a correlation by a field that no event has",
+        f"detection: {{s: {{url: x}}, condition: s}}\n---\n{OTHER}correlation: {{{CORRELATION}, group-by: [no_such_field]}}",
+        "no_such_field",
+        whole=True,
+    ),
     RefusedCase("a rule that needs a field no event has", "no_such_field: x", "no_such_field"),
     RefusedCase("an unknown modifier", "a|near: b", "unknown modifier"),
     RefusedCase("`contains: null`", "a|contains: null", "type of 'null'"),

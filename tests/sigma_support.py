@@ -16,6 +16,7 @@ from typing import Final
 
 from core.engine import Engine, Session
 from detect import rules
+from detect.correlation.resolve import resolve
 from detect.correlation.sequences import match_sequences
 from detect.match import match_cases
 from detect.ruleset import SETTINGS, compile_rules
@@ -101,7 +102,7 @@ def _reasons(text: str, session: Session) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "rule.yml").write_text(text, "utf-8")
         book = rules.load([Path(folder)], PLACEHOLDERS)
-    plan = compile_rules(book.rules, session, book.set_aside)
+    plan = compile_rules(book.rules, session, (*book.set_aside, *resolve(book).set_aside))
     return [error.reason for error in plan.set_aside]
 
 
@@ -143,7 +144,8 @@ must not; of refusals a document that must be set aside, with the reason.
 Beside these, `tests/sigma_oracle.py` reads Sigma a second time, and 10,000 random pairs of rule and event must be judged alike.
 """
 _SAID: Final = {
-    "Correlations": "As `bongsu rules match --sequences` judges them. The detector does not run them on the stream yet.\n\n",
+    "Correlations": "As `bongsu rules match --sequences` judges them: it tells of every match that completes one. On the stream a\n"
+    "correlation fires at the first of them in each timespan (docs/correlation.md).\n\n",
     "Refused at load": "The document is set aside alone, with file, line and reason in the log; nothing is read as something else.\n\n",
 }
 

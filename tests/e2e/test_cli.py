@@ -59,7 +59,8 @@ def centre(tmp_path: Path) -> Iterator[RunningCentre]:
 
 def test_help_names_every_command() -> None:
     shown = bongsu("--help").stdout
-    for command in ("up", "receive", "normalise", "store", "detect", "respond", "api", "replay", "parse", "rules", "db", "doctor", "bench"):
+    stages = ("receive", "normalise", "store", "detect", "correlate", "respond", "api")
+    for command in ("up", *stages, "replay", "parse", "rules", "db", "doctor", "bench"):
         assert command in shown
 
 

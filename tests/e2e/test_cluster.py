@@ -32,7 +32,19 @@ from tests.servers.postgres import PostgresServer
 READY_SECONDS = 180.0  # each process imports the whole product
 HANDLED_SECONDS = 90.0
 RELAY = "relay.transport.city.example"  # a source of settings.cluster.yaml
-PROCESSES = ("receive", "normalise", "store", "detect", "respond", "api")
+CORRELATION_ID = "00000000-0000-4000-8000-000000000002"
+CORRELATED = """title: Denied
+id: 00000000-0000-4000-8000-000000000001
+name: denied
+logsource: {category: firewall}
+detection: {selection: {disposition: deny}, condition: selection}
+---
+title: Many addresses denied to one
+id: 00000000-0000-4000-8000-000000000002
+level: high
+correlation: {type: value_count, rules: [denied], group-by: [dst_ip], timespan: 1m, condition: {field: src_ip, gte: 200}}
+"""
+PROCESSES = ("receive", "normalise", "store", "detect", "correlate", "respond", "api")
 ATTACK = (
     '{"timestamp":"2026-03-02T10:15:00.000000+0900","flow_id":7,"event_type":"alert","src_ip":"203.0.113.66","src_port":51514,'
     '"dest_ip":"10.20.30.40","dest_port":8080,"proto":"TCP","alert":{"action":"allowed","gid":1,"signature_id":2034647,"rev":1,'
@@ -135,9 +147,12 @@ def doors(tmp_path: Path) -> tuple[dict[str, str], int, int, ssl.SSLContext]:
 
 @pytest.fixture
 def cluster(tmp_path: Path, engines: dict[str, str], doors: tuple[dict[str, str], int, int, ssl.SSLContext]) -> Iterator[Cluster]:
-    folder = tmp_path / "processes"
+    folder, rules = tmp_path / "processes", tmp_path / "rules"
     folder.mkdir()
-    made = Cluster(folder, {ENV_PREFIX + name: value for name, value in (engines | doors[0]).items()})
+    rules.mkdir()
+    (rules / "correlated.yml").write_text(CORRELATED, encoding="utf-8")
+    environment = engines | doors[0] | {"DETECT__RULE_FOLDERS": json.dumps([str(rules)])}
+    made = Cluster(folder, {ENV_PREFIX + name: value for name, value in environment.items()})
     yield made
     made.close()
 
@@ -177,9 +192,15 @@ def test_every_line_goes_through_all_the_processes_once_and_the_attack_is_an_inc
         assert lead.post("/v1/login", json={"name": "lead", "password": PASSWORD}).status_code == 200
         assert lead.get("/v1/incidents").status_code == 200
         deadline = time.monotonic() + HANDLED_SECONDS
-        while not (incidents := [one for one in lead.get("/v1/incidents").json()["items"] if "203.0.113.66" in json.dumps(one)]):
+        while True:
+            seen = lead.get("/v1/incidents").json()["items"]
+            incidents = [one for one in seen if "203.0.113.66" in json.dumps(one)]
+            correlated = [one for one in seen if CORRELATION_ID in one["rule_ids"]]
+            if incidents and correlated:
+                break
             assert time.monotonic() < deadline, cluster.said()
             time.sleep(0.2)
+    assert [one["detections"] for one in correlated] == [1]
     assert {one["agency"] for one in incidents} == {"transport"}
     findings = Counter((*one["rule_ids"], one["entity_kind"], one["entity_value"]) for one in incidents)
     assert set(findings.values()) == {1}, incidents
