@@ -72,8 +72,15 @@ def _events(findings: pa.Table) -> Iterator[str]:
     """The id of the event each finding is about: of several the last, where its details name them; else the line it stands at."""
     positions = zip(*(findings[column.name].to_pylist() for column in POSITION), strict=True)
     for details, position in zip(findings["details"].to_pylist(), positions, strict=True):
-        named = json.loads(details).get("events") if details else None
-        yield str(named[-1]) if named else event_id(*position)
+        yield _named(details) or event_id(*position)
+
+
+def _named(details: str) -> str:
+    """The last event that details name; '' when they name none."""
+    try:
+        return str(json.loads(details)["events"][-1])
+    except (ValueError, LookupError, TypeError):
+        return ""
 
 
 def _fields(findings: pa.Table) -> list[dict[str, Any]]:

@@ -140,11 +140,8 @@ class FirstKnowable(BaseModel):
 async def ask(wanted: Wanted, caller: Hunter, centre: TheCentre, response: Response) -> Hunt | Estimate:
     """Put a search into the queue, or with `dry_run` say what it would cost."""
     wish = Wish(wanted.since, wanted.until, _agencies(caller, wanted.agencies), wanted.rule_ids, wanted.rules, Kind(wanted.kind))
-    if wish.kind is Kind.BACKFILL:
-        if not caller.may(Action.INCIDENTS_WRITE):
-            raise Forbidden(f"a backfill opens incidents: this identity may not do {Action.INCIDENTS_WRITE}")
-        if wish.text:
-            raise Invalid("a backfill takes saved rules: those the stream runs")
+    if wish.kind is Kind.BACKFILL and wish.text:
+        raise Invalid("a backfill takes saved rules: those the stream runs")
     book = await asyncio.to_thread(centre.rules.current)
     chosen = await asyncio.to_thread(requests.chosen, book, wish)
     compiled = await asyncio.to_thread(requests.compiled, [*chosen.rules, *chosen.members.rules])

@@ -90,7 +90,7 @@ def backfill(
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Stay until it is done.")] = True,
     as_json: AsJson = False,
 ) -> None:
-    """Run rules over what the stream missed, and open incidents of what it has not found yet. Needs incidents:write too."""
+    """Run rules over what the stream missed, and open incidents of what it has not found yet."""
     centre = _Centre(to, key)
     wish = {**_span(since, until), "rule_ids": rule, "agencies": agency or None, "kind": "backfill"}
     _follow(centre, centre.ask("POST", "", json=wish), wait=wait, as_json=as_json)
