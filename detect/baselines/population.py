@@ -1,8 +1,8 @@
 """Which events a detector looks at, and what of them it names: the SQL that the detectors share.
 
 Inside is what the line says or the asset inventory told (`direction`), else by address: private, shared, link-local, loopback, multicast
-and reserved ranges (RFC 1918, 6598, 3927, 1122, 5771, 4193, 4291; of IPv6 all from fc00:: on) are inside, everything else is outside. Replayed old logs say nothing
-about today and are left out of all of them.
+and reserved ranges (RFC 1918, 6598, 3927, 1122, 5771, 4193, 4291; of IPv6 all from fc00:: on) are inside, everything else is outside.
+Replayed old logs say nothing about today and are left out of all of them.
 """
 
 from __future__ import annotations
