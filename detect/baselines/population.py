@@ -54,6 +54,11 @@ class Agencies:
     names: frozenset[str]
     all_but: bool
 
+    @property
+    def marks(self) -> list[str]:
+        """Agencies to which what holds for all of these is put down: themselves, or '' when they are not named."""
+        return [""] if self.all_but else sorted(self.names)
+
     def add_to(self, where: Where) -> None:
         if self.names or not self.all_but:
             negated = "NOT " if self.all_but else ""
