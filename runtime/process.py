@@ -91,7 +91,10 @@ GROUPS: tuple[tuple[str, str], ...] = (
     ("evaluated", topics.EVALUATED),
 )
 """Every consumer group and the topic it reads."""
-STORED: tuple[tuple[tuple[str, str], ...], ...] = (GROUPS[:1], GROUPS[1:3])
+STORED: tuple[tuple[tuple[str, str], ...], ...] = (
+    (("normalise", topics.LOGS_RAW),),
+    (("store-events", topics.EVENTS), ("store-quarantine", topics.QUARANTINE)),
+)
 """The way of a line into the store, leg by leg."""
 
 # What one poll takes, compressed as on the bus. A statement has a fixed cost of tens of milliseconds, so a stage that is behind takes

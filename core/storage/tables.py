@@ -18,6 +18,7 @@ BASELINE_MEMORY: Final = Table(
         Column("agency", Kind.WORD, "Agency of the subject"),
         Column("subject", Kind.TEXT, "What was seen or told; '' says that the tick is done"),
         Column("at", Kind.TIME, "When it was seen, by the time of receipt"),
+        Column("amount", Kind.UINT64, "How much of it, where that is counted"),
     ),
     order_by="(detector, agency, subject, tick)",
     partition_by="detector",

@@ -98,10 +98,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a tick found, and what is to be remembered of it."""
+    """What a tick found, and what is to be remembered of it: what was seen, and amounts to be added up later (`Memory.sums`)."""
 
     findings: Sequence[Finding] = ()
     seen: Sequence[Seen] = ()
+    sums: Sequence[Seen] = ()
 
 
 class Detector(Protocol):

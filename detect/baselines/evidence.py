@@ -21,7 +21,7 @@ from core.storage.contract import Store
 from core.storage.event_queries import Where
 from detect.baselines.detector import LIMITS, About, Finding, Window
 from detect.baselines.memory import Subject
-from detect.baselines.population import Agencies
+from detect.baselines.population import Agencies, Population
 
 MOST_EVENTS: Final = 20
 _EVERYONE: Final = Agencies(frozenset(), all_but=True)
@@ -64,7 +64,7 @@ def _row(
     events = known.get((finding.agency, finding.subject), {})
     newest = {name: value for name, value in events.get("newest", {}).items() if name in _KEPT}
     details = {
-        **({"title_ko": f"{about.title_ko}: {finding.title_ko}" if finding.title_ko else about.title_ko}),
+        "title_ko": f"{about.title_ko}: {finding.title_ko}" if finding.title_ko else about.title_ko,
         "window": {"since": _text(finding.since), "until": _text(finding.until)},
         **finding.details,
         "events": events.get("ids", []),
@@ -103,9 +103,9 @@ def _text(at: datetime) -> str:
 
 async def _events_of(store: Store, findings: Sequence[Finding]) -> dict[Subject, dict[str, Any]]:
     """By agency and subject: how many events, the ids of the first of them, and the newest one's columns."""
-    alike: dict[Any, list[Finding]] = defaultdict(list)
+    alike: dict[tuple[Population, datetime, datetime], list[Finding]] = defaultdict(list)
     for finding in findings:
-        alike[finding.population].append(finding)
+        alike[finding.population, finding.since, finding.until].append(finding)
     known: dict[Subject, dict[str, Any]] = {}
     for same in alike.values():
         known |= await _counted(store, same)
@@ -114,8 +114,9 @@ async def _events_of(store: Store, findings: Sequence[Finding]) -> dict[Subject,
 
 
 async def _counted(store: Store, findings: Sequence[Finding]) -> dict[Subject, dict[str, Any]]:
+    """The same without the newest one's columns, of findings about the same events and time."""
     population = findings[0].population
-    where = population.where(_EVERYONE, min(one.since for one in findings), max(one.until for one in findings))
+    where = population.where(_EVERYONE, findings[0].since, findings[0].until)
     where.add(
         lambda agencies, subjects: (
             f"(agency, {population.subject}) IN (SELECT pair.1, pair.2 FROM (SELECT arrayJoin(arrayZip({agencies}, {subjects})) AS pair))"

@@ -3,6 +3,7 @@
 Method: every five minutes the values of each term (`core.baseline_settings.Term`) are looked up among those remembered; one that was not
 seen for `history_days` (30) is told, once an agency's values of the term were watched for `learn_days` (7). What was seen is
 remembered once a day. When a term is new, or the product is, the values of the kept history are learned at once, and nothing is told.
+Of many new values of a term at an agency in one tick the first 50 are told, and how many there were.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from detect.baselines.memory import SLOT, Seen
 from detect.baselines.population import SEPARATOR, of_term, values_of
 
 _REMEMBER_EVERY: Final = timedelta(days=1)
-_MOST_VALUES: Final = 10_000  # of a term in one tick; the rest are taken when they come again
+_MOST_TOLD: Final = 50
+_MOST_OF_AGENCY: Final = 2000  # of a term in one tick; the rest are taken when they come again
+_MOST_VALUES: Final = 20_000  # and of all agencies
 _MOST_LEARNED: Final = 100_000  # of a term from history
 _NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME: Final = "DateTime64(3, 'UTC')"
@@ -57,12 +60,14 @@ async def _of_term(asked: Asked, term: Term, watched_since: Mapping[str, datetim
     if not watched_since:
         return Outcome(seen=await _learn(asked, term, timedelta(days=settings.history_days)))
     latest = asked.window.start - timedelta(days=settings.learn_days)
-    findings, seen = [], []
+    seen: list[Seen] = []
+    new: dict[str, list[str]] = {}
     for agency, subject, last, at in await _unremembered(asked, term, timedelta(days=settings.history_days)):
         seen.append(Seen(agency, subject, at))
         if last == _NEVER and agency in watched_since and watched_since[agency] <= latest:
-            findings.append(_finding(asked, term, agency, subject))
-    return Outcome(findings, seen)
+            new.setdefault(agency, []).append(subject)
+    told = [(agency, subject) for agency, subjects in new.items() for subject in subjects[:_MOST_TOLD]]
+    return Outcome([_finding(asked, term, agency, subject, len(new[agency])) for agency, subject in told], seen)
 
 
 def _remembered(asked: Asked, params: dict[str, Any]) -> Where:
@@ -103,7 +108,7 @@ async def _unremembered(asked: Asked, term: Term, history: timedelta) -> list[tu
     memory = f"SELECT agency, subject, max(at) AS last FROM baseline_memory WHERE {known.sql} GROUP BY agency, subject"
     found = await asked.store.query(
         f"SELECT agency, subject, last, first FROM ({values}) AS recent LEFT JOIN ({memory}) AS known USING (agency, subject) "
-        f"WHERE {stale.sql} ORDER BY agency, subject LIMIT {_MOST_VALUES} SETTINGS join_use_nulls = 0",
+        f"WHERE {stale.sql} ORDER BY agency, subject LIMIT {_MOST_OF_AGENCY} BY agency LIMIT {_MOST_VALUES} SETTINGS join_use_nulls = 0",
         recent.params,
         LIMITS,
     )
@@ -111,7 +116,7 @@ async def _unremembered(asked: Asked, term: Term, history: timedelta) -> list[tu
 
 
 async def _learn(asked: Asked, term: Term, history: timedelta) -> list[Seen]:
-    """The values of the kept history, when each was seen first and when last."""
+    """The values of the kept history, when each was seen first and when last; and that the term was learned, be there values or not."""
     population = of_term(term)
     where = population.where(asked.agencies, asked.window.start - history, asked.window.end)
     found = await asked.store.query(
@@ -121,10 +126,11 @@ async def _learn(asked: Asked, term: Term, history: timedelta) -> list[Seen]:
         LIMITS,
     )
     rows = found.to_pylist()
-    return [Seen(row["agency"], row["subject"], row[end].astimezone(UTC)) for row in rows for end in ("first", "last")]
+    learned = [Seen(agency, term.name + SEPARATOR, asked.window.end) for agency in asked.agencies.marks]
+    return [*learned, *(Seen(row["agency"], row["subject"], row[end].astimezone(UTC)) for row in rows for end in ("first", "last"))]
 
 
-def _finding(asked: Asked, term: Term, agency: str, subject: str) -> Finding:
+def _finding(asked: Asked, term: Term, agency: str, subject: str, new: int) -> Finding:
     values = values_of(term, subject)
     return Finding(
         agency=agency,
@@ -138,6 +144,7 @@ def _finding(asked: Asked, term: Term, agency: str, subject: str) -> Finding:
             "observed": 1,
             "expected": 0,
             "threshold": 1,
+            "new_values": new,
             "unit": f"values not seen for {asked.settings.first_seen.history_days} days",
         },
         title=term.title,

@@ -133,7 +133,7 @@ def _state(source: Source, settings: BaselineSettings, until: datetime, told: da
 
 
 async def _terms(store: Store, settings: BaselineSettings, agencies: Agencies) -> list[TermState]:
-    where = Where(["detector = 'firstseen'", "subject != ''"])
+    where = Where(["detector = 'firstseen'", "subject != ''", f"NOT endsWith(subject, '{SEPARATOR}')"])
     agencies.add_to(where)
     found = await store.query(
         f"SELECT agency, substringIndex(subject, '{SEPARATOR}', 1) AS term, uniqExact(subject) AS known, min(at) AS since "

@@ -9,7 +9,7 @@ in which nobody was there to receive.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -25,17 +25,19 @@ SLOT: Final = timedelta(minutes=5)
 
 _LIMITS: Final = Limits(seconds=60.0, rows=1_000_000)
 _TIME: Final = "DateTime64(3, 'UTC')"
+_SUMS: Final = "sums"
 Subject = tuple[str, str]
 """An agency and what in it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A subject of an agency and when it was seen, UTC."""
+    """A subject of an agency, when it was seen, UTC, and how much of it where that is counted."""
 
     agency: str
     subject: str
     at: datetime
+    amount: int = 0
 
 
 class Memory:
@@ -64,12 +66,47 @@ class Memory:
         )
         return {(row["agency"], row["subject"]): row["last"].astimezone(UTC) for row in found.to_pylist()}
 
+    async def sums(self, detector: str, before: int, since: datetime, until: datetime) -> Mapping[Subject, int]:
+        """The amounts a detector counted in [since, until) in ticks earlier than `before`, added up by subject."""
+        where = _counted(detector, before, since, until)
+        found = await self._store.query(
+            f"SELECT agency, subject, sum(amount) AS total FROM baseline_memory WHERE {where.sql} GROUP BY agency, subject",
+            where.params,
+            _LIMITS,
+        )
+        return {(row["agency"], row["subject"]): row["total"] for row in found.to_pylist()}
+
+    async def stretches(
+        self, detector: str, before: int, since: datetime, until: datetime, length: timedelta, subjects: Collection[Subject]
+    ) -> Mapping[Subject, list[float]]:
+        """The same of each stretch of `length`, counted back from `until`, that has any."""
+        where = _counted(detector, before, since, until)
+        where.add(lambda p: f"agency IN {p}", ("Array(String)", sorted({agency for agency, _ in subjects})))
+        where.add(lambda p: f"subject IN {p}", ("Array(String)", sorted({subject for _, subject in subjects})))
+        stretch = Where([], where.params)
+        stretch.add(
+            lambda end, seconds: f"intDiv({end} - toUnixTimestamp(at) - 1, {seconds})",
+            ("Int64", int(until.timestamp())),
+            ("Int64", int(length.total_seconds())),
+        )
+        found = await self._store.query(
+            "SELECT agency, subject, groupArray(toFloat64(total)) AS totals FROM (SELECT agency, subject, sum(amount) AS total "
+            f"FROM baseline_memory WHERE {where.sql} GROUP BY agency, subject, {stretch.sql}) GROUP BY agency, subject",
+            where.params,
+            _LIMITS,
+        )
+        return {(row["agency"], row["subject"]): row["totals"] for row in found.to_pylist()}
+
     async def watched(self, since: datetime, until: datetime) -> Sequence[datetime]:
         """The slots between `since` and `until` through which the watch ran, by their start."""
         where = Where(["detector = 'watch'"])
         where.between("at", since, until)
         found = await self._store.query(f"SELECT DISTINCT at FROM baseline_memory WHERE {where.sql} ORDER BY at", where.params, _LIMITS)
         return [at.astimezone(UTC) for at in found["at"].to_pylist()]
+
+    async def write_sums(self, detector: str, tick: int, sums: Iterable[Seen], done_at: datetime) -> None:
+        """Remember amounts of a tick; before the tick is written as done."""
+        await self.write(detector + _SUMS, tick, sums, done_at)
 
     async def write(self, detector: str, tick: int, seen: Iterable[Seen], done_at: datetime) -> None:
         """Remember that a tick is done and what it saw. Durable on return; the same tick is written once."""
@@ -81,7 +118,16 @@ class Memory:
                 [row.agency for row in rows],
                 [row.subject for row in rows],
                 [row.at for row in rows],
+                [row.amount for row in rows],
             ],
             schema=BASELINE_MEMORY.schema,
         )
         await self._store.insert(BASELINE_MEMORY.name, table, f"{BASELINE_MEMORY.name}/{detector}/{tick}")
+
+
+def _counted(detector: str, before: int, since: datetime, until: datetime) -> Where:
+    where = Where(["subject != ''"])
+    where.add(lambda p: f"detector = {p}", ("String", detector + _SUMS))
+    where.add(lambda p: f"tick < {p}", ("UInt64", before))
+    where.between("at", since, until)
+    return where

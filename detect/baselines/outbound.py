@@ -7,32 +7,30 @@ when they are above all of
   days, and one and a half times the highest of them but for 2 %, so that a nightly copy is known; of whole days, the seven days before. It
   needs 24 such hours, or three such days;
 - its peers: the median and as many deviations of the agency's other hosts in the same time. It needs `min_peers` (5).
-Where there is neither history nor peers, nothing is told. Told of a host once a day for hours and once for days.
+Where there is neither history nor peers, nothing is told. Told of a host once a day for hours and once for days. What each host sent in an
+hour is remembered, so that only the hour just past is read from the events.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from math import ceil
 from typing import Any, Final
 
 from core.baseline_settings import BaselineSettings
-from core.storage.event_queries import Where
-from core.storage.rows import address_text
 from detect.baselines.detector import LIMITS, About, Asked, Finding, Outcome
+from detect.baselines.memory import Seen, Subject
 from detect.baselines.population import OUTBOUND, SEPARATOR, Population, text
 from detect.baselines.seasons import Usual
 
 _HOUR: Final = timedelta(hours=1)
 _DAY: Final = timedelta(days=1)
-_HISTORY_DAYS: Final = 7
+_HISTORY: Final = timedelta(days=7)
 _HIGHEST: Final = 0.98
 _MORE: Final = 1.5
 _MEGABYTE: Final = 1_000_000
-_START: Final = "toStartOfHour(received_at)"
-_HOST: Final = f"if({OUTBOUND}, src_ip, NULL)"  # as in the projection `hosts`
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,26 +78,28 @@ class Outbound:
         return settings.outbound.enabled
 
     async def evaluate(self, asked: Asked) -> Outcome:
-        """The hosts that sent too much in the hour, and in the day."""
-        settings = asked.settings.outbound
-        floors = {HOUR: settings.hour_mb * _MEGABYTE, DAY: settings.day_mb * _MEGABYTE}
-        return Outcome([finding for scale, floor in floors.items() for finding in await _at_scale(asked, scale, floor)])
+        """The hosts that sent too much in the hour, and in the day; what all of them sent in the hour is to be remembered."""
+        settings, window = asked.settings.outbound, asked.window
+        hour = await _sent(asked)
+        earlier = await asked.memory.sums(self.about.word, window.tick, window.end - _DAY, window.start)
+        day = {host: hour.get(host, 0) + earlier.get(host, 0) for host in {**hour, **earlier}}
+        findings = await _at_scale(asked, HOUR, hour, settings.hour_mb) + await _at_scale(asked, DAY, day, settings.day_mb)
+        return Outcome(findings, sums=[Seen(*host, window.start, count) for host, count in sorted(hour.items())])
 
 
-async def _at_scale(asked: Asked, scale: Scale, floor: int) -> list[Finding]:
-    settings, end = asked.settings.outbound, asked.window.end
-    sent = await _sent(asked, end - scale.length, end)
-    large = {key for key, count in sent.items() if count > floor}
+async def _at_scale(asked: Asked, scale: Scale, sent: Mapping[Subject, int], floor_mb: int) -> list[Finding]:
+    settings, floor = asked.settings.outbound, floor_mb * _MEGABYTE
+    large = sorted(host for host, count in sent.items() if count > floor)
     if not large:
         return []
-    history = await _history(asked, scale, {address for _, address in large})
+    end = asked.window.end - scale.length
+    history = await asked.memory.stretches(Outbound.about.word, asked.window.tick, end - _HISTORY, end, scale.length, large)
     findings = []
-    for agency, address in sorted(large):
-        peers = [count for (of, other), count in sent.items() if of == agency and other != address]
-        own = history.get((agency, address), [])
-        threshold = threshold_of(own, peers, floor, settings.deviations, scale.least_history, settings.min_peers)
-        if threshold and sent[agency, address] > threshold.bytes:
-            findings.append(_finding(asked, scale, agency, address_text(address), sent[agency, address], threshold))
+    for host in large:
+        peers = [count for other, count in sent.items() if other[0] == host[0] and other != host]
+        threshold = threshold_of(history.get(host, []), peers, floor, settings.deviations, scale.least_history, settings.min_peers)
+        if threshold and sent[host] > threshold.bytes:
+            findings.append(_finding(asked, scale, *host, sent[host], threshold))
     return findings
 
 
@@ -121,40 +121,16 @@ def threshold_of(
     return Threshold(max(floor, of_own or 0.0, of_peers or 0.0), expected, of_own, of_peers)
 
 
-async def _sent(asked: Asked, since: datetime, until: datetime) -> Mapping[tuple[str, bytes], int]:
-    """Bytes by agency and host."""
-    where = _hours(asked, since, until)
+async def _sent(asked: Asked) -> dict[Subject, int]:
+    """What each host sent outside in the window, in bytes, by agency and address."""
+    where = Population(OUTBOUND, "").where(asked.agencies, asked.window.start, asked.window.end)
     found = await asked.store.query(
-        f"SELECT agency, {_HOST} AS host, sum(bytes_src) AS sent FROM events WHERE {where.sql} AND isNotNull(host) "
-        "GROUP BY agency, host HAVING sent > 0",
+        f"SELECT agency, {text('src_ip')} AS host, sum(bytes_src) AS sent FROM events WHERE {where.sql} "
+        "GROUP BY agency, src_ip HAVING sent > 0",
         where.params,
         LIMITS,
     )
     return {(row["agency"], row["host"]): row["sent"] for row in found.to_pylist()}
-
-
-async def _history(asked: Asked, scale: Scale, hosts: Iterable[bytes]) -> Mapping[tuple[str, bytes], list[float]]:
-    """Bytes of each earlier stretch of that length in which a host sent something, by agency and host."""
-    end = asked.window.end - scale.length
-    where = _hours(asked, end - _HISTORY_DAYS * _DAY, end)
-    where.add(lambda p: f"host IN {p}", ("Array(IPv6)", [address_text(host) for host in sorted(hosts)]))
-    where.params["length"] = int(scale.length.total_seconds())
-    where.params["end"] = int(end.timestamp())
-    stretches = f"intDiv({{end:Int64}} - toUnixTimestamp({_START}) - 1, {{length:Int64}})"
-    found = await asked.store.query(
-        f"SELECT agency, host, groupArray(toFloat64(sent)) AS history FROM (SELECT agency, {_HOST} AS host, {stretches} AS stretch, "
-        f"sum(bytes_src) AS sent FROM events WHERE {where.sql} GROUP BY agency, host, stretch HAVING sent > 0) GROUP BY agency, host",
-        where.params,
-        LIMITS,
-    )
-    return {(row["agency"], row["host"]): row["history"] for row in found.to_pylist()}
-
-
-def _hours(asked: Asked, since: datetime, until: datetime) -> Where:
-    where = Where()
-    asked.agencies.add_to(where)
-    where.between(_START, since, until)
-    return where
 
 
 def _finding(asked: Asked, scale: Scale, agency: str, host: str, sent: int, threshold: Threshold) -> Finding:

@@ -1,8 +1,8 @@
 """Which events a detector looks at, and what of them it names: the SQL that the detectors share.
 
 Inside is what the line says or the asset inventory told (`direction`), else by address: private, shared, link-local, loopback, multicast
-and reserved ranges (RFC 1918, 6598, 3927, 1122, 5771, 4193, 4291) are inside, everything else is outside. Replayed old logs say nothing
-about today and are left out of all of them.
+and reserved ranges (RFC 1918, 6598, 3927, 1122, 5771, 4193, 4291; of IPv6 all from fc00:: on) are inside, everything else is outside.
+Replayed old logs say nothing about today and are left out of all of them.
 """
 
 from __future__ import annotations
@@ -29,9 +29,7 @@ _RANGES: Final = (
     ("::ffff:192.168.0.0", "::ffff:192.168.255.255"),
     ("::ffff:224.0.0.0", "::ffff:255.255.255.255"),
     ("::", "::1"),
-    ("fc00::", "fdff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
-    ("fe80::", "febf:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
-    ("ff00::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
+    ("fc00::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
 )
 
 LIVE: Final = f"bitAnd(intake_flags, {IntakeFlag.REPLAY.value}) = 0"
@@ -46,7 +44,7 @@ OUTBOUND: Final = (
     f"({LIVE} AND isNotNull(src_ip) AND isNotNull(dst_ip) AND (direction = 'outbound'"
     f" OR (direction = '' AND {internal('src_ip')} AND NOT {internal('dst_ip')})))"
 )
-"""From a host of the agency to the outside. Migration 0007 has this very text in the projection `hosts`."""
+"""From a host of the agency to the outside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +53,11 @@ class Agencies:
 
     names: frozenset[str]
     all_but: bool
+
+    @property
+    def marks(self) -> list[str]:
+        """Agencies to which what holds for all of these is put down: themselves, or '' when they are not named."""
+        return [""] if self.all_but else sorted(self.names)
 
     def add_to(self, where: Where) -> None:
         if self.names or not self.all_but:

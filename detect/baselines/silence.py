@@ -37,7 +37,7 @@ class Silence:
         title="Log source has fallen silent",
         title_ko="로그 수집원이 침묵함",
         level="medium",
-        tags=("attack.defense-evasion", "attack.t1562.008"),
+        tags=("attack.defense-evasion", "attack.t1562.006"),
         every=SLOT,
     )
 
@@ -82,10 +82,10 @@ def _finding(source: Source, end: datetime, missed: float, threshold: float) -> 
         subject=source.name,
         population=BY_SOURCE,
         since=source.last,
-        until=end,
+        until=source.last + SLOT,
         details={
             "source": source.name,
-            "last_heard": source.last.isoformat(),
+            "silent_minutes": (end - source.last) // timedelta(minutes=1),
             "observed": 0,
             "expected": round(missed, 2),
             "threshold": threshold,
@@ -93,10 +93,10 @@ def _finding(source: Source, end: datetime, missed: float, threshold: float) -> 
         },
         title=source.name,
         title_ko=source.name,
-        columns={**about_source(source.name, end)},
+        columns=about_source(source.name, end),
     )
 
 
 def about_source(name: str, at: datetime) -> dict[str, object]:
-    """Columns of a finding that is about a source and none of its events: no addresses or people, and the time it was noticed."""
-    return {**_NOBODYS, "source": name, "event_time": at, "raw": ""}
+    """Columns of a finding that is about a source and none of its events: it stands for the device, and `at` is when it was noticed."""
+    return {**_NOBODYS, "source": name, "device": name, "event_time": at, "raw": ""}

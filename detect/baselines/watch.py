@@ -111,33 +111,37 @@ class Watch:
     async def _do(self, detector: Detector, window: Window) -> None:
         about = detector.about
         try:
-            found, seen = await self._evaluate(detector, window)
+            found, seen, sums = await self._evaluate(detector, window)
         except QueryTooCostly as error:
             metrics.BASELINE_TICKS.labels(about.word, "given_up").inc()
             _log.error("baselines.given_up", detector=about.word, window=str(window.end), error=str(error))
-            found, seen = [], []
+            found, seen, sums = [], [], []
         else:
             metrics.BASELINE_TICKS.labels(about.word, "done").inc()
         if found:
             rows = await detections(self._store, about, window, found, self._clock.now())
             await self._bus.produce(topics.DETECTIONS, [Message(arrow.encode(rows), partition=0)])
             metrics.DETECTIONS.labels(about.rule_id).inc(rows.num_rows)
+        if sums:
+            await self._memory.write_sums(about.word, window.tick, sums, window.end)
         await self._memory.write(about.word, window.tick, seen, window.end)
 
-    async def _evaluate(self, detector: Detector, window: Window) -> tuple[list[_Found], list[Seen]]:
+    async def _evaluate(self, detector: Detector, window: Window) -> tuple[list[_Found], list[Seen], list[Seen]]:
         found: list[_Found] = []
         seen: list[Seen] = []
+        sums: list[Seen] = []
         for agencies, settings in self._groups():
             if detector.enabled(settings):
                 outcome = await detector.evaluate(Asked(self._store, self._memory, window, agencies, settings))
                 found += [(finding, settings) for finding in outcome.findings]
                 seen += outcome.seen
+                sums += outcome.sums
         if detector.about.repeat is not None:
             found = await self._not_told(detector.about, window, detector.about.repeat, found)
             seen += [Seen(finding.agency, finding.subject, window.end) for finding, _ in found]
         if len(found) > MOST_FINDINGS:
             _log.warning("baselines.left_out", detector=detector.about.word, window=str(window.end), found=len(found), kept=MOST_FINDINGS)
-        return found[:MOST_FINDINGS], seen
+        return found[:MOST_FINDINGS], seen, sums
 
     async def _not_told(self, about: About, window: Window, repeat: timedelta, found: list[_Found]) -> list[_Found]:
         if not found:

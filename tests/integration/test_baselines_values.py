@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 
 from core.baseline_settings import FIRST_SEEN_TERMS
+from detect.baselines.detector import Window
 from detect.baselines.first_seen import FirstSeen
+from detect.baselines.memory import Memory
+from detect.baselines.population import Agencies
 from detect.baselines.rare import Rare
-from tests.baselines import NOON, Lab, ago, open_lab
+from tests.baselines import EVERYONE, NOON, Lab, ago, open_lab
 
 FIVE = timedelta(minutes=5)
 USERS: dict[str, Any] = {
@@ -78,6 +81,24 @@ async def test_an_agency_whose_values_are_young_is_not_judged(lab: Lab) -> None:
     watch = lab.watch("first_seen", first_seen=only(USERS))
     await lab.run(watch, NOON + 2 * FIVE)
     assert [row["agency"] for row in await lab.told()] == ["gangnam"]
+
+
+async def test_many_new_values_at_once_are_told_of_in_part_and_learned_whole(lab: Lab) -> None:
+    await vpn(lab, -60 * 24 * 20, "kim", "KR")
+    await lab.ask_and_remember(FirstSeen(), NOON, {"first_seen": only(USERS)})
+    await lab.events(NOON, 1, 200, log_class="'vpn'", user="concat('guess', toString(number))", src_country="'US'")
+    outcome = await lab.ask(FirstSeen(), NOON + FIVE, {"first_seen": only(USERS)})
+    assert (len(outcome.findings), len(outcome.seen), outcome.findings[0].details["new_values"]) == (50, 200, 200)
+
+
+@pytest.mark.parametrize("agencies", [EVERYONE, Agencies(frozenset({"mapo", "jongno"}), all_but=False)], ids=["all", "some"])
+async def test_a_term_without_values_is_learned_once(lab: Lab, agencies: Agencies) -> None:
+    """Learning reads the kept history: not again every five minutes."""
+    settings = {"first_seen": only(USERS)}
+    first = await lab.ask(FirstSeen(), NOON, settings, agencies)
+    assert [one.subject for one in first.seen] == ["vpn_country\x1f"] * len(agencies.names or {""})
+    await Memory(lab.store).write("firstseen", Window(NOON, NOON).tick, first.seen, NOON)
+    assert (await lab.ask(FirstSeen(), NOON + FIVE, settings, agencies)).seen == []
 
 
 async def test_a_value_of_one_agency_is_new_at_another(lab: Lab) -> None:

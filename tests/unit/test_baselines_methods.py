@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from core import config
 from core.baseline_settings import FIRST_SEEN_TERMS, RARE_TERMS, BaselineSettings, FallingSettings
 from core.engine import Engine
 from detect.baselines.beacon import regularity
@@ -192,6 +196,19 @@ def test_terms_of_ones_own_stand_beside_ours_or_take_their_place() -> None:
         RARE_TERMS[2].name: RARE_TERMS[2].title,
         "app_proto": "t",
     }
+
+
+def test_the_example_of_the_page_is_valid() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "baselines.md").read_text("utf-8")
+    (example,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    agencies = [{"id": "jongno-gu", "name_ko": "종로구청"}]
+    chosen = config.validate({"agencies": agencies, **yaml.safe_load(example)}).detect.baselines
+    assert "camera_user" in {term.name for term in chosen.first_seen.watched}
+    assert not chosen.of("jongno-gu").rare.enabled
+    for name, value in (("slots", 3), ("learn_hours", 24)):
+        assert f"`{name}` ({value})" in page
+        assert getattr(BaselineSettings().silence, name) == value
+    assert all(f"`{term.name}`" in page for term in (*FIRST_SEEN_TERMS, *RARE_TERMS))
 
 
 def test_detectors_are_told_apart_and_described() -> None:
