@@ -1,8 +1,8 @@
 """Timed sequences of raw lines, as samples of correlations write them (docs/adding-a-rule.md), and what fires on them.
 
-A sequence begins on 4 May 2026 at `begins` (10:00, Korean time). Each step has a `line`, which comes `after` the one before (0s), and may be
-repeated `repeat` times; `agency` is whose it is (gu). In a line stand for its time `{date}` `{time}` `{bsd}` `{clf}` (Korean time),
-`{epoch}` (seconds) and `{utc}`, and `{n}` and `{hex}` for the number of the repetition, from 1.
+A sequence begins on 4 May 2026 at `begins` (10:00, Korean time). Each step has a `line`, which comes `after` the one before (0s) and may
+come `repeat` times; `agency` is whose it is (gu). In a line stand for its time `{date}` `{time}` `{bsd}` `{clf}` (Korean time), `{epoch}`
+(seconds) and `{utc}`, and `{n}` and `{hex}` for the number of the repetition, from 1.
 """
 
 from __future__ import annotations
