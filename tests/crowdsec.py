@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
+import structlog
 from mmdb_writer import MMDBWriter
 from netaddr import IPSet
 
@@ -206,6 +207,7 @@ def _row(one: Found) -> str:
 
 
 def main() -> None:
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     with judge() as judging:
         found = judging.folders(all_folders())
     sys.stdout.write("\n".join(page(found)) + "\n")
