@@ -10,8 +10,8 @@ from core.clock import Clock
 from core.config import Settings
 from core.database import Database
 from core.storage.contract import Store
-from detect.hunt.library import RuleLibrary
 from detect.indicators.importing import Importer
+from detect.rule_files import RuleLibrary
 from ingest.attribution import Attribution
 from ingest.sources.http import HttpIntake
 

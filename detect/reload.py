@@ -12,8 +12,7 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
-from collections.abc import Callable, Iterable
-from pathlib import Path
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -25,29 +24,14 @@ from core.errors import BongsuError
 from detect import published, tuning
 from detect.correlation.stage import CorrelateStage
 from detect.published import Snapshot
-from detect.rules import RuleBook, rule_files
+from detect.rule_files import RuleFiles, fingerprint
+from detect.rules import RuleBook
 from detect.ruleset import SETTINGS
 from detect.stream import Detector, Prepared
 
 EVERY_SECONDS: Final = 5.0
 _SEEN_EVERY: Final = 6  # looks
 _log = structlog.get_logger()
-
-Fingerprint = frozenset[tuple[str, int, int]]
-
-
-class RuleFiles:
-    """The rules of folders as they were when `fingerprint` was taken; `load` reads them."""
-
-    def __init__(self, folders: Iterable[Path], load: Callable[[], RuleBook]) -> None:
-        self.folders = tuple(folders)
-        self.fingerprint = fingerprint(self.folders)  # before reading: what changes meanwhile is seen at the next look
-        self.book = load()
-        self._load = load
-
-    def again(self) -> RuleFiles:
-        """The rules as they are now."""
-        return RuleFiles(self.folders, self._load)
 
 
 class FileWatcher:
@@ -150,16 +134,3 @@ class RuleWatcher:
 
     def _snapshot(self) -> Snapshot:
         return Snapshot(self._prepared.plan.active, self._prepared.correlations, tuple(self._prepared.plan.set_aside))
-
-
-def fingerprint(folders: Iterable[Path]) -> Fingerprint:
-    """What tells whether a file of rules was added, changed or taken away: path, time of change (ns) and size of each."""
-    found = set()
-    for folder in folders:
-        for path in rule_files(folder):
-            try:
-                told = path.stat()
-            except FileNotFoundError:
-                continue
-            found.add((str(path), told.st_mtime_ns, told.st_size))
-    return frozenset(found)

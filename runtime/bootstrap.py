@@ -23,7 +23,7 @@ from core.engine import Engine
 from core.errors import ConfigError
 from core.storage.contract import Store
 from core.storage.embedded import EmbeddedStore
-from detect.hunt.library import RuleLibrary
+from detect.rule_files import RuleFiles
 from detect.rules import RuleBook
 from detect.rules import load as load_rules
 
@@ -124,10 +124,9 @@ def rule_folders(settings: DetectSettings) -> list[Path]:
     return [*([OWN_RULES] if settings.own_rules else []), *settings.rule_folders]
 
 
-def rule_library(settings: DetectSettings) -> RuleLibrary:
-    """The same, read anew when files change."""
-    own = [OWN_RULES] if settings.own_rules else []
-    return RuleLibrary(lambda: rule_book(settings), [*own, *settings.rule_folders])
+def rule_files(settings: DetectSettings) -> RuleFiles:
+    """The same, with what is needed to see that they change."""
+    return RuleFiles(rule_folders(settings), lambda: rule_book(settings))
 
 
 def _cluster_module(name: str, key: str) -> ModuleType:

@@ -29,13 +29,13 @@ from core.storage.writer import TableWriter, check_positions
 from detect.baselines.watch import Watch
 from detect.correlation.stage import CorrelateStage
 from detect.hunt.ledger import LedgerStage
-from detect.hunt.library import RuleLibrary
 from detect.hunt.runner import HuntRunner
 from detect.indicators.findings import Finder
 from detect.indicators.history import History
 from detect.indicators.importing import Importer
 from detect.indicators.library import Library
-from detect.reload import CorrelationWatcher, RuleFiles, RuleWatcher, look_for_ever
+from detect.reload import CorrelationWatcher, RuleWatcher, look_for_ever
+from detect.rule_files import RuleLibrary
 from detect.stream import Detector, DetectStage
 from ingest.attribution import Attribution
 from ingest.compile import ParserSet
@@ -48,7 +48,7 @@ from ingest.sources.syslog import SyslogServer
 from ingest.stage import NormaliseStage
 from respond.audit import record
 from respond.stage import RespondStage
-from runtime.bootstrap import Need, Parts, open_parts, rule_book, rule_folders, rule_library
+from runtime.bootstrap import Need, Parts, open_parts, rule_files
 from runtime.privacy import announce
 from runtime.services import LagMonitor, PairService, Service, StageService, TaskService, run_until
 from runtime.web import MetricsService, WebService
@@ -211,8 +211,7 @@ class _Assembly:
 
     async def _add_detect(self) -> None:
         parts = self._parts
-        wanted = parts.settings.detect
-        rules = RuleFiles(rule_folders(wanted), lambda: rule_book(wanted))
+        rules = rule_files(parts.settings.detect)
         library = Library(parts.store, parts.clock)
         await library.look()
         self.services.append(TaskService("indicators", library.run))
@@ -225,7 +224,7 @@ class _Assembly:
     async def _add_correlate(self) -> None:
         parts = self._parts
         detect = parts.settings.detect
-        rules = RuleFiles(rule_folders(detect), lambda: rule_book(detect))
+        rules = rule_files(detect)
         stage = CorrelateStage(parts.bus, parts.store, rules.book, parts.clock, timedelta(hours=detect.lateness_hours))
         # Sooner than the detectors look, so that their matches of a new correlation find it known.
         watcher = CorrelationWatcher(stage, parts.database, rules)
@@ -253,7 +252,7 @@ class _Assembly:
         attribution = Attribution(settings)
         self.services.append(PairService("intake", stop=intake.close))
         if Role.API in roles:
-            rules = rule_library(settings.detect)
+            rules = RuleLibrary(rule_files(settings.detect))
             self._add_hunts(rules)
             centre = Centre(
                 settings=settings,

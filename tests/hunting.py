@@ -23,10 +23,10 @@ from core.storage.embedded import EmbeddedStore
 from core.storage.writer import TableWriter
 from detect import rules
 from detect.hunt import requests
-from detect.hunt.library import RuleLibrary
 from detect.hunt.models import Hunt
 from detect.hunt.requests import Kind, Wish
 from detect.hunt.runner import HuntRunner
+from detect.rule_files import RuleFiles, RuleLibrary
 from tests.event_rows import table
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
@@ -137,7 +137,7 @@ class Always(RuleLibrary):
     """The rules of a ground as they are now."""
 
     def __init__(self, ground: Ground) -> None:
-        super().__init__(lambda: ground.book, ())
+        super().__init__(RuleFiles((), lambda: ground.book))
         self._ground = ground
 
     def current(self) -> rules.RuleBook:

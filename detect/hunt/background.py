@@ -22,10 +22,10 @@ from detect.correlation.resolve import resolve
 from detect.fields import EventFields
 from detect.hunt import ledger, requests
 from detect.hunt.ledger import Gap, Repair
-from detect.hunt.library import RuleLibrary
 from detect.hunt.models import FirstKnowable, Hunt
 from detect.hunt.requests import Kind, Wish
 from detect.hunt.statements import Place, Reach
+from detect.rule_files import RuleLibrary
 from detect.rules import Rule, RuleBook
 from detect.ruleset import compile_rule
 

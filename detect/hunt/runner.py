@@ -30,7 +30,6 @@ from detect.hunt import correlations, findings, requests
 from detect.hunt.background import Background
 from detect.hunt.correlations import Correlating
 from detect.hunt.findings import Maker
-from detect.hunt.library import RuleLibrary
 from detect.hunt.models import Hunt
 from detect.hunt.plan import plan
 from detect.hunt.queue import HELD, Outcome, Queue, slice_of
@@ -38,6 +37,7 @@ from detect.hunt.requests import Kind
 from detect.hunt.search import Lines, Search
 from detect.hunt.slices import Slice, density
 from detect.hunt.statements import Reach
+from detect.rule_files import RuleLibrary
 
 MOST_KEPT: Final = 10_000
 """Detections a hunt makes of one rule, the earliest; further matches are counted."""

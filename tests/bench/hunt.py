@@ -28,12 +28,12 @@ from core.storage.contract import Limits
 from core.storage.embedded import EmbeddedStore
 from detect import rules
 from detect.hunt import requests
-from detect.hunt.library import RuleLibrary
 from detect.hunt.plan import estimate
 from detect.hunt.requests import State, Wish
 from detect.hunt.runner import HuntRunner
 from detect.hunt.search import Search
 from detect.hunt.statements import Reach
+from detect.rule_files import RuleFiles, RuleLibrary
 from tests.bench.made_events import fill
 
 SINCE = datetime(2026, 5, 1, tzinfo=UTC)
@@ -88,7 +88,7 @@ async def measure(case: Case, parts: tuple[EmbeddedStore, EmbeddedBus, Database,
     store, bus, database, engine = parts
     text = f"title: {case.name}\nid: r\nlogsource: {{category: {case.category}}}\ndetection: {case.detection}\n"
     book = rules.parse(text, case.name, strict=False)
-    library = RuleLibrary(lambda: book, ())
+    library = RuleLibrary(RuleFiles((), lambda: book))
     history = timedelta(days=30)
     runner = HuntRunner(store, bus, database, SystemClock(), library, engine, history=history, busy=lambda: False, holder="bench")
     wish = Wish(SINCE, UNTIL, None, ["r"])

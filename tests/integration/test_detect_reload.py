@@ -18,7 +18,8 @@ from core.engine import Engine
 from core.rule_records import RuleSet, RuleState
 from detect import published, rules, tuning
 from detect.correlation.definition import Bound
-from detect.reload import RuleFiles, RuleWatcher
+from detect.reload import RuleWatcher
+from detect.rule_files import RuleFiles
 from detect.stream import Detector
 from detect.tuning import Tunings
 from respond import tunings

@@ -28,12 +28,13 @@ from core.database import Database
 from core.engine import Engine
 from core.events import DETECTIONS, EVENTS, QUARANTINE, Kind, Table
 from detect.indicators.importing import Importer
+from detect.rule_files import RuleLibrary
 from ingest.attribution import Attribution
 from ingest.sources.http import HttpIntake
 from ingest.sources.intake import Intake
 from respond.audit import record as record_change
 from respond.stage import RespondStage
-from runtime.bootstrap import open_parts, rule_library
+from runtime.bootstrap import open_parts, rule_files
 from tests.detections import Finding, packed, record
 
 PASSWORD = "a-long-password-for-tests"
@@ -168,7 +169,7 @@ async def running_centre(settings: Settings, clock: FixedClock) -> AsyncIterator
             attribution=Attribution(settings),
             importer=Importer(parts.store, parts.database, clock, record_change, settings.data_dir, timedelta(days=30)),
             stages=lambda: stages,
-            rules=rule_library(settings.detect),
+            rules=RuleLibrary(rule_files(settings.detect)),
         )
         try:
             yield TestCentre(centre, create_app(centre), clock, parts.engine, stages)
