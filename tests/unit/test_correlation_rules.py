@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core import arrow
 from core.engine import Engine
 from detect import rules
 from detect.correlation.definition import Correlation
@@ -21,6 +22,8 @@ from detect.correlation.members import ROWS, json_list
 from detect.correlation.resolve import resolve
 from detect.correlation.thinning import thinned
 from detect.rules import RuleBook
+from detect.ruleset import SETTINGS, compile_rules
+from detect.tuning import Tunings
 from tests.correlating import BASES, base, book, correlation
 from tests.event_rows import table
 
@@ -103,15 +106,12 @@ def test_a_key_is_the_same_text_from_the_engine_and_from_here(engine: Engine, va
 
 
 def dispatched(engine: Engine, read: RuleBook, events: list[dict[str, Any]], shards: int) -> list[tuple[int, pa.Table]]:
-    from core import arrow
-    from detect.ruleset import SETTINGS, compile_rules
-
     session = engine.session(SETTINGS)
     plan = compile_rules(read.rules, session)
     dispatcher = Dispatcher(resolve(read), plan, engine)
     try:
         rows = table(events)
-        found = dispatcher.messages(rows, plan.run(session, rows), [rows.num_rows], shards)
+        found = dispatcher.messages(rows, plan.run(session, rows), [rows.num_rows], shards, Tunings())
     finally:
         dispatcher.close()
         session.close()
