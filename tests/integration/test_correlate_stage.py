@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from prometheus_client import REGISTRY
 
 from core import topics
 from core.clock import SystemClock
@@ -290,6 +291,7 @@ async def test_too_many_matches_are_read_in_halves_and_one_key_alone_is_reported
     await centre.detect(rule, [few, many])
     await centre.correlate(centre.stage(rule))
     assert [key for _, key, _ in told(await centre.detections())] == [f"gu,192.0.2.{n}" for n in range(4)]
+    assert REGISTRY.get_sample_value("bongsu_correlations_not_judged_total", {"rule": rule_id(11)}) == 1
 
 
 async def test_a_key_that_has_fired_is_not_read_again_in_its_span(centre: Centre) -> None:
