@@ -226,6 +226,21 @@ async def test_the_same_stage_goes_on_after_a_failure(centre: Centre) -> None:
     assert await rows_of(centre, "firings") == 1
 
 
+async def test_messages_that_come_again_are_judged_without_what_came_after_them(centre: Centre) -> None:
+    """What is in the table already of later messages does not count yet, so that a `not` holds as it did when they came."""
+    alone = correlation(12, "Alone", "type: temporal, rules: [a, b], group-by: [src_ip], timespan: 1m, condition: a and not b")
+    rule = book(*BASES, alone)
+    await centre.detect(rule, [[event(1, 5)], [event(2, 4, port=23)]])
+    records = await centre.waiting()
+    died = centre.stage(rule, store=Failing(centre.store, "insert", 1, done=True))
+    with pytest.raises(StoreUnavailable):
+        await died.handle(records, 1)
+    stage = centre.stage(rule)
+    for record in records:
+        await stage.handle([record], 2)
+    assert told(await centre.detections()) == [("Alone", "gu,192.0.2.1", "line 1")]
+
+
 async def test_it_waits_for_an_event_that_is_not_stored_yet(centre: Centre, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(telling, "_LOOKS", 1)
     monkeypatch.setattr(telling, "_PAUSE", 0.0)
