@@ -53,7 +53,7 @@ async def pairs_with_matches(store: Store, pairs: Collection[Pair], low: int, hi
     return set(zip(found["correlation"].to_pylist(), found["group_key"].to_pylist(), strict=True)) & set(pairs)
 
 
-async def fired(store: Store, pairs: Collection[Pair], low: int, high: int) -> set[tuple[Pair, int]]:
+async def fired(store: Store, pairs: Collection[Pair], low: int, high: int) -> dict[Pair, set[int]]:
     """The buckets from `low` to `high` in which `pairs` have fired: their begins."""
     where = _of_pairs("rule_hash", pairs)
     _between(where, "bucket", low, high)
@@ -61,7 +61,10 @@ async def fired(store: Store, pairs: Collection[Pair], low: int, high: int) -> s
         f"SELECT DISTINCT rule_hash, group_key, bucket FROM {FIRINGS.name} WHERE {where.sql}", where.params, Limits(_SLOW, 10_000_000)
     )
     columns = found["rule_hash"].to_pylist(), found["group_key"].to_pylist(), found["bucket"].cast(pa.int64()).to_pylist()
-    return {((correlation, key), bucket) for correlation, key, bucket in zip(*columns, strict=True)}
+    buckets: dict[Pair, set[int]] = {}
+    for correlation, key, bucket in zip(*columns, strict=True):
+        buckets.setdefault((correlation, key), set()).add(bucket)
+    return buckets
 
 
 async def firings_at(store: Store, epoch: str, partition: int, first: int, last: int) -> pa.Table:

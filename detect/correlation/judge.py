@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -31,8 +31,8 @@ from detect.correlation.members import ROWS
 from detect.correlation.resolve import is_across
 from detect.tuning import Tunings
 
-Fired = set[tuple[Pair, int]]
-"""Pairs, and begins of buckets in which they have fired."""
+Fired = Mapping[Pair, Collection[int]]
+"""The begins of the buckets in which pairs have fired."""
 
 MOST_PAIRS: Final = 2_000
 MOST_ROWS: Final = 500_000
@@ -96,7 +96,7 @@ class Judge:
 
     async def _fired_before(self, touched: Sequence[_Touched]) -> Fired:
         """The buckets within reach of the new matches in which their pairs have fired."""
-        fired: Fired = set()
+        fired: dict[Pair, Collection[int]] = {}
         for start in range(0, len(touched), MOST_PAIRS):
             part = touched[start : start + MOST_PAIRS]
             low, high = min(one.buckets[0] for one in part), max(one.after for one in part)
@@ -104,8 +104,13 @@ class Judge:
         return fired
 
     async def _of(self, touched: Sequence[_Touched], fired: Fired, seen: Seen) -> pa.Table:
-        quiet = [one for one in touched if any((one.pair, begin) not in fired for begin in one.buckets)]
-        rest = [one for one in touched if all((one.pair, begin) in fired for begin in one.buckets) and (one.pair, one.after) not in fired]
+        quiet, rest = [], []
+        for one in touched:
+            known = fired.get(one.pair, ())
+            if any(begin not in known for begin in one.buckets):
+                quiet.append(one)
+            elif one.after not in known:
+                rest.append(one)
         if rest:
             low, high = min(one.after for one in rest), max(one.high + one.correlation.span_ms for one in rest)
             late = await queries.pairs_with_matches(self._store, [one.pair for one in rest], low, high, seen)
@@ -143,7 +148,7 @@ def _judged(rows: pa.Table, touched: Sequence[_Touched], fired: Fired) -> pa.Tab
     found = []
     for (name, _, _), ones in alike.items():
         within = {one.key: (one.low, one.high + one.correlation.span_ms) for one in ones}
-        known = {(key, begin) for (correlation, key), begin in fired if correlation == name}
+        known = {(one.key, begin) for one in ones for begin in fired.get(one.pair, ())}
         mine = pc.and_(pc.equal(rows["correlation"], name), pc.is_in(rows["group_key"], pa.array(list(within), pa.string())))
         found.append(firings(ones[0].correlation, rows.filter(mine), known, within))
     return pa.concat_tables(found)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from prometheus_client import REGISTRY
 
 from core import topics
 from core.clock import SystemClock
@@ -225,6 +226,21 @@ async def test_the_same_stage_goes_on_after_a_failure(centre: Centre) -> None:
     assert await rows_of(centre, "firings") == 1
 
 
+async def test_messages_that_come_again_are_judged_without_what_came_after_them(centre: Centre) -> None:
+    """What is in the table already of later messages does not count yet, so that a `not` holds as it did when they came."""
+    alone = correlation(12, "Alone", "type: temporal, rules: [a, b], group-by: [src_ip], timespan: 1m, condition: a and not b")
+    rule = book(*BASES, alone)
+    await centre.detect(rule, [[event(1, 5)], [event(2, 4, port=23)]])
+    records = await centre.waiting()
+    died = centre.stage(rule, store=Failing(centre.store, "insert", 1, done=True))
+    with pytest.raises(StoreUnavailable):
+        await died.handle(records, 1)
+    stage = centre.stage(rule)
+    for record in records:
+        await stage.handle([record], 2)
+    assert told(await centre.detections()) == [("Alone", "gu,192.0.2.1", "line 1")]
+
+
 async def test_it_waits_for_an_event_that_is_not_stored_yet(centre: Centre, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(telling, "_LOOKS", 1)
     monkeypatch.setattr(telling, "_PAUSE", 0.0)
@@ -290,6 +306,7 @@ async def test_too_many_matches_are_read_in_halves_and_one_key_alone_is_reported
     await centre.detect(rule, [few, many])
     await centre.correlate(centre.stage(rule))
     assert [key for _, key, _ in told(await centre.detections())] == [f"gu,192.0.2.{n}" for n in range(4)]
+    assert REGISTRY.get_sample_value("bongsu_correlations_not_judged_total", {"rule": rule_id(11)}) == 1
 
 
 async def test_a_key_that_has_fired_is_not_read_again_in_its_span(centre: Centre) -> None:
