@@ -23,6 +23,7 @@ _EARLIEST: Final = -2_208_988_800_000  # the years 1900 to 2299: what a DateTime
 _LATEST: Final = 10_413_791_999_999
 _SLOW: Final = 60.0
 _EVENTS_AT_ONCE: Final = 500
+_POSITION: Final = ", ".join(column.name for column in POSITION)
 _READ: Final = ", ".join(f"`{name}`" for name in MATCHES.names if not name.startswith("shard"))
 
 
@@ -52,7 +53,7 @@ async def pairs_with_matches(store: Store, pairs: Collection[Pair], low: int, hi
     return set(zip(found["correlation"].to_pylist(), found["group_key"].to_pylist(), strict=True)) & set(pairs)
 
 
-async def fired(store: Store, pairs: Collection[Pair], low: int, high: int) -> set[tuple[Pair, int]]:
+async def fired(store: Store, pairs: Collection[Pair], low: int, high: int) -> dict[Pair, set[int]]:
     """The buckets from `low` to `high` in which `pairs` have fired: their begins."""
     where = _of_pairs("rule_hash", pairs)
     _between(where, "bucket", low, high)
@@ -60,7 +61,10 @@ async def fired(store: Store, pairs: Collection[Pair], low: int, high: int) -> s
         f"SELECT DISTINCT rule_hash, group_key, bucket FROM {FIRINGS.name} WHERE {where.sql}", where.params, Limits(_SLOW, 10_000_000)
     )
     columns = found["rule_hash"].to_pylist(), found["group_key"].to_pylist(), found["bucket"].cast(pa.int64()).to_pylist()
-    return {((correlation, key), bucket) for correlation, key, bucket in zip(*columns, strict=True)}
+    buckets: dict[Pair, set[int]] = {}
+    for correlation, key, bucket in zip(*columns, strict=True):
+        buckets.setdefault((correlation, key), set()).add(bucket)
+    return buckets
 
 
 async def firings_at(store: Store, epoch: str, partition: int, first: int, last: int) -> pa.Table:
@@ -75,17 +79,19 @@ async def firings_at(store: Store, epoch: str, partition: int, first: int, last:
 
 
 async def events(store: Store, wanted: Sequence[tuple[str, int, str]]) -> pa.Table:
-    """The events of (agency, time, event id) that are stored; columns of EVENTS, in no order, maybe with others beside them."""
+    """The events of (agency, time, event id) that are stored; columns of EVENTS, in no order."""
     parts = [EVENTS.schema.empty_table()]
     for start in range(0, len(wanted), _EVENTS_AT_ONCE):
         part = wanted[start : start + _EVENTS_AT_ONCE]
         where = Where()
         where.add(lambda p: f"agency IN {p}", ("Array(String)", sorted({agency for agency, _, _ in part})))
         where.add(lambda p: f"event_time IN {p}", (f"Array({_TIME})", [from_millis(at) for at in sorted({at for _, at, _ in part})]))
-        positions = [parse_event_id(event) for _, _, event in part]
-        for column, values in zip(POSITION, zip(*positions, strict=True), strict=True):
-            kind = "String" if column.kind.is_text else column.clickhouse
-            where.add(lambda p, name=column.name: f"{name} IN {p}", (f"Array({kind})", sorted(set(values))))
+        positions = zip(*(parse_event_id(event) for _, _, event in part), strict=True)
+        kinds = ("String" if column.kind.is_text else column.clickhouse for column in POSITION)
+        where.add(
+            lambda *p: f"({_POSITION}) IN (SELECT arrayJoin(arrayZip({', '.join(p)})))",
+            *((f"Array({kind})", list(values)) for kind, values in zip(kinds, positions, strict=True)),
+        )
         names = ", ".join(f"`{name}`" for name in EVENTS.names)
         parts.append(await store.query(f"SELECT {names} FROM {EVENTS.name} WHERE {where.sql}", where.params, Limits(_SLOW)))
     return pa.concat_tables([part.cast(EVENTS.schema) for part in parts])

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from itertools import islice
 from math import isfinite, isnan
 from typing import Any, Final
 
@@ -21,8 +23,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from core.clock import from_millis, millis
-from core.events import FIRINGS, POSITION, event_id, parse_event_id
+from core.clock import from_millis
+from core.events import FIRINGS, POSITION, parse_event_id
 from detect.correlation.definition import Correlation, Kind
 from detect.correlation.members import ROWS, json_list
 from detect.correlation.resolve import AGENCY, Resolved, Use, group_by
@@ -36,6 +38,7 @@ _POSITION: Final = tuple(column.name for column in POSITION)
 FIRED: Final = pa.schema([field for field in FIRINGS.schema if field.name not in (*_POSITION, "fired_at")])
 """Firings before they have a position."""
 
+_LAST: Final = ("received_at", "agency", "event_time", "group_key")
 _MOST_EVENTS: Final = 20  # named in the details
 
 
@@ -58,14 +61,10 @@ def firings(
     columns = [rows["member"], rows["group_key"], at, pa.array(arrived, pa.uint64()), rows["text"], rows["number"]]
     found = completions(correlation, pa.table(columns, schema=MATCHES))
     windows = _Windows(correlation.span_ms, rows, at.to_numpy(), arrived)
-    said = []
     values = dict(zip(found.rows.tolist(), found.values.tolist(), strict=True))
-    for place in windows.firsts(found.rows if within is None else found.rows[_within(rows, found.rows, within)]):
-        last = windows.newest(place)[-1]
-        begin = bucket_of(millis(last["event_time"]), correlation.span_ms)
-        if (last["group_key"], begin) not in fired:
-            said.append(_said(correlation, windows, place, begin, values[int(windows.order[place])]))
-    return pa.Table.from_pylist(said, schema=FIRED)
+    places = windows.firsts(found.rows if within is None else found.rows[_within(rows, found.rows, within)])
+    ended = [one for one in windows.ended(places) if (one.last["group_key"], one.bucket) not in fired]
+    return pa.Table.from_pylist([_said(correlation, one, values[one.row]) for one in ended], schema=FIRED)
 
 
 def _within(rows: pa.Table, some: Ints, ranges: Mapping[str, tuple[int, int]]) -> npt.NDArray[np.bool_]:
@@ -92,6 +91,18 @@ def _arrival(rows: pa.Table) -> Ints:
     return arrived
 
 
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """A window that fires: the match that completed it and the number of its row, when its first match happened, its newest events."""
+
+    row: int
+    last: dict[str, Any]
+    bucket: int
+    first: int
+    events: list[str]
+    count: int
+
+
 class _Windows:
     """The matches in order of key, time and arrival; a place is a place in `order`."""
 
@@ -106,61 +117,66 @@ class _Windows:
         self._keys = keys[self.order]
         self._until = np.concatenate(([0], np.cumsum(rows["stands_for"].to_numpy()[self.order], dtype=np.int64)))
 
-    def firsts(self, completing: Ints) -> list[int]:
+    def firsts(self, completing: Ints) -> Ints:
         """Of completing rows the places of those that are the first of their key and bucket."""
         place = np.sort(self._place[completing])
         stretch = np.stack((self._keys[place], self._at[place] // self._span))
         first = np.r_[True, np.any(stretch[:, 1:] != stretch[:, :-1], axis=0)][: len(place)]
-        return place[first].tolist()  # type: ignore[no-any-return]
+        return place[first]  # type: ignore[no-any-return]
 
-    def newest(self, place: int, most: int = 1) -> list[dict[str, Any]]:
-        """The last rows of the window that ends at `place`, in order."""
-        begin = max(self._begin(place), place + 1 - most)
-        return self._rows.take(pa.array(self.order[begin : place + 1])).to_pylist()  # type: ignore[no-any-return]
-
-    def extent(self, place: int) -> tuple[int, int]:
-        """When the window that ends at `place` begins with a match, in milliseconds, and how many matches it holds."""
-        begin = self._begin(place)
-        return int(self._at[begin]), int(self._until[place + 1] - self._until[begin])
+    def ended(self, places: Ints) -> list[_Ended]:
+        """The windows that end at `places`."""
+        begins = [self._begin(place) for place in places.tolist()]
+        ranges = [(max(begin, place + 1 - _MOST_EVENTS), place + 1) for begin, place in zip(begins, places.tolist(), strict=True)]
+        newest = self._rows.take(pa.array(np.concatenate([np.empty(0, np.int64), *(self.order[slice(*one)] for one in ranges)])))
+        events = iter(_events(newest))
+        last = self._rows.select(_LAST).take(pa.array(self.order[places])).to_pylist()
+        return [
+            _Ended(
+                row=int(self.order[place]),
+                last=told,
+                bucket=bucket_of(int(self._at[place]), self._span),
+                first=int(self._at[begin]),
+                events=list(islice(events, end - start)),
+                count=int(self._until[place + 1] - self._until[begin]),
+            )
+            for place, begin, (start, end), told in zip(places.tolist(), begins, ranges, last, strict=True)
+        ]
 
     def _begin(self, place: int) -> int:
         of_key = int(np.searchsorted(self._keys, self._keys[place]))
         return of_key + int(np.searchsorted(self._at[of_key : place + 1], self._at[place] - self._span))
 
 
-def _said(correlation: Correlation, windows: _Windows, place: int, begin: int, value: float) -> dict[str, Any]:
-    newest = windows.newest(place, _MOST_EVENTS)
-    last = newest[-1]
+def _events(rows: pa.Table) -> list[str]:
+    """The ids of the events that matched."""
+    own = pc.binary_join_element_wise(*(rows[name].cast(pa.string()) for name in _POSITION), "-")
+    return pc.if_else(pc.equal(rows["event"], ""), own, rows["event"]).to_pylist()  # type: ignore[no-any-return]
+
+
+def _said(correlation: Correlation, ended: _Ended, value: float) -> dict[str, Any]:
+    last = ended.last
     number = None if isnan(value) else value
-    first, count = windows.extent(place)
     details = {
         "group": group(correlation, last["group_key"]),
         "value": int(number) if number is not None and number.is_integer() else number,
         "timespan_s": correlation.span_ms // 1000,
-        "first": from_millis(first).isoformat(timespec="milliseconds"),
+        "first": from_millis(ended.first).isoformat(timespec="milliseconds"),
         "last": last["event_time"].isoformat(timespec="milliseconds"),
-        "events": list(dict.fromkeys(_event(row) for row in newest)),
-        "event_count": count,
+        "events": list(dict.fromkeys(ended.events)),
+        "event_count": ended.count,
     }
-    return {
-        "received_at": last["received_at"],
-        "agency": last["agency"],
-        "event_time": last["event_time"],
-        "event": _event(last),
+    return last | {
+        "event": ended.events[-1],
         "rule_id": correlation.id,
         "rule_title": correlation.title,
         "rule_level": correlation.level,
         "rule_hash": correlation.hash,
         "rule_tags": ",".join(correlation.tags),
-        "group_key": last["group_key"],
-        "bucket": from_millis(begin),
+        "bucket": from_millis(ended.bucket),
         "number": number,
         "details": json.dumps(details, ensure_ascii=False),
     }
-
-
-def _event(row: Mapping[str, Any]) -> str:
-    return row["event"] or event_id(*(row[name] for name in _POSITION))
 
 
 def group(correlation: Correlation, key: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,7 +29,10 @@ from detect.correlation.definition import Bound, Correlation
 from detect.correlation.firing import FIRED, bucket_of, firings
 from detect.correlation.members import ROWS
 from detect.correlation.resolve import is_across
-from detect.tuning import Tunings
+from detect.tuning import UNCHANGED, Tunings
+
+Fired = Mapping[Pair, Collection[int]]
+"""The begins of the buckets in which pairs have fired."""
 
 MOST_PAIRS: Final = 2_000
 MOST_ROWS: Final = 500_000
@@ -71,11 +74,13 @@ class Judge:
         self._store = store
         self._correlations = correlations
 
-    async def fired(self, rows: pa.Table, seen: Seen, tunings: Tunings) -> pa.Table:
+    async def fired(self, rows: pa.Table, seen: Seen, tunings: Tunings = UNCHANGED) -> pa.Table:
         """What fires through `rows` (columns of ROWS), which are stored, by what agencies changed; columns of FIRED. Raises StoreError."""
+        touched = self._touched(rows, tunings)
+        fired = await self._fired_before(touched)
         found = [FIRED.empty_table()]
-        for touched in _alike(self._touched(rows, tunings)):
-            found.append(await self._of(touched, seen))
+        for alike in _alike(touched):
+            found.append(await self._of(alike, fired, seen))
         return pa.concat_tables(found)
 
     def _touched(self, rows: pa.Table, tunings: Tunings) -> list[_Touched]:
@@ -89,21 +94,30 @@ class Judge:
             if (tuned := _tuned(self._correlations[one], key, tunings)) is not None
         ]
 
-    async def _of(self, touched: Sequence[_Touched], seen: Seen) -> pa.Table:
-        span = touched[0].correlation.span_ms
-        low, high = min(one.low for one in touched), max(one.high for one in touched)
-        pairs = [one.pair for one in touched]
-        fired = await queries.fired(self._store, pairs, low - span, high + span)
-        quiet = [one for one in touched if any((one.pair, begin) not in fired for begin in one.buckets)]
-        rest = [one for one in touched if all((one.pair, begin) in fired for begin in one.buckets) and (one.pair, one.after) not in fired]
+    async def _fired_before(self, touched: Sequence[_Touched]) -> Fired:
+        """The buckets within reach of the new matches in which their pairs have fired."""
+        fired: dict[Pair, Collection[int]] = {}
+        for start in range(0, len(touched), MOST_PAIRS):
+            part = touched[start : start + MOST_PAIRS]
+            low, high = min(one.buckets[0] for one in part), max(one.after for one in part)
+            fired |= await queries.fired(self._store, [one.pair for one in part], low, high)
+        return fired
+
+    async def _of(self, touched: Sequence[_Touched], fired: Fired, seen: Seen) -> pa.Table:
+        quiet, rest = [], []
+        for one in touched:
+            known = fired.get(one.pair, ())
+            if any(begin not in known for begin in one.buckets):
+                quiet.append(one)
+            elif one.after not in known:
+                rest.append(one)
         if rest:
-            late = await queries.pairs_with_matches(
-                self._store, [one.pair for one in rest], min(one.after for one in rest), high + span, seen
-            )
+            low, high = min(one.after for one in rest), max(one.high + one.correlation.span_ms for one in rest)
+            late = await queries.pairs_with_matches(self._store, [one.pair for one in rest], low, high, seen)
             quiet += [one for one in rest if one.pair in late]
         return await self._read(quiet, fired, seen)
 
-    async def _read(self, touched: Sequence[_Touched], fired: set[tuple[Pair, int]], seen: Seen) -> pa.Table:
+    async def _read(self, touched: Sequence[_Touched], fired: Fired, seen: Seen) -> pa.Table:
         if not touched:
             return FIRED.empty_table()
         span = touched[0].correlation.span_ms
@@ -127,14 +141,14 @@ def _tuned(correlation: Correlation, key: str, tunings: Tunings) -> Correlation 
     return tunings.applied(correlation, EVERY_AGENCY if is_across(correlation) else json.loads(key)[0])
 
 
-def _judged(rows: pa.Table, touched: Sequence[_Touched], fired: set[tuple[Pair, int]]) -> pa.Table:
+def _judged(rows: pa.Table, touched: Sequence[_Touched], fired: Fired) -> pa.Table:
     alike: dict[tuple[str, str, tuple[Bound, ...]], list[_Touched]] = {}
     for one in touched:
         alike.setdefault((one.correlation.hash, one.correlation.level, one.correlation.bounds), []).append(one)
     found = []
     for (name, _, _), ones in alike.items():
         within = {one.key: (one.low, one.high + one.correlation.span_ms) for one in ones}
-        known = {(key, begin) for (correlation, key), begin in fired if correlation == name}
+        known = {(one.key, begin) for one in ones for begin in fired.get(one.pair, ())}
         mine = pc.and_(pc.equal(rows["correlation"], name), pc.is_in(rows["group_key"], pa.array(list(within), pa.string())))
         found.append(firings(ones[0].correlation, rows.filter(mine), known, within))
     return pa.concat_tables(found)

@@ -21,7 +21,7 @@ from core.errors import StoreError
 from core.events import EVENTS, MATCHES, POSITION
 from detect import predicates
 from detect.correlation.definition import Kind
-from detect.correlation.resolve import Resolved, Use
+from detect.correlation.resolve import AGENCY, Resolved, Use
 from detect.fields import FieldKind, of_column
 from detect.rules import Rule
 from detect.ruleset import Matches, Plan, as_stored
@@ -99,7 +99,7 @@ class _Statement:
     """For each column a use needs its value as JSON text (`text_...`), NULL where the event has none; for numbers `number_...` too."""
 
     def __init__(self, uses: Sequence[Use]) -> None:
-        self.columns = sorted({name for use in uses for name in (*use.keys, *use.values)})
+        self.columns = sorted({AGENCY, *(name for use in uses for name in (*use.keys, *use.values))})  # a table has a column
         numbers = sorted({use.values[0] for use in uses if _of_number(use)})
         texts = [f"{_text(name)} AS `text_{name}`" for name in self.columns]
         told = ", ".join([*texts, *(f"{_number(name)} AS `number_{name}`" for name in numbers)])

@@ -132,7 +132,7 @@ class CorrelateStage:
             await self._store.insert(FIRINGS.name, firings, token)
             for shard in pc.unique(firings["raw_partition"]).to_pylist():
                 self._judged[shard] = reach[shard]
-            for rule in pc.value_counts(firings["rule_id"]).to_pylist():
+            for rule in pc.value_counts(self._loud(firings)["rule_id"]).to_pylist():
                 metrics.DETECTIONS.labels(rule["values"]).inc(rule["counts"])
         return firings
 
@@ -151,11 +151,15 @@ class CorrelateStage:
             parts.append(pa.table(columns, schema=FIRINGS.schema))
         return pa.concat_tables(parts)
 
+    def _loud(self, firings: pa.Table) -> pa.Table:
+        """Those that are told of by themselves."""
+        return firings.filter(pc.invert(pc.is_in(firings["rule_hash"], self._silent)))
+
     async def _tell(self, firings: pa.Table, shards: int) -> None:
         """Produce the detections of `firings`, and the matches they are to other correlations."""
         if not firings.num_rows:
             return
-        loud = firings.filter(pc.invert(pc.is_in(firings["rule_hash"], self._silent)))
+        loud = self._loud(firings)
         events = await telling.completing_events(self._store, loud)
         messages = await asyncio.to_thread(lambda: telling.by_partition(telling.detections(loud, events)))
         if messages:

@@ -20,6 +20,7 @@ from core import config
 from core.config import Listener, Settings
 from core.engine import Engine
 from core.errors import BongsuError
+from detect.correlation.resolve import resolve
 from ingest.compile import ParserSet
 from ingest.enrichment.library import Library
 from runtime.bootstrap import Need, Parts, open_parts, rule_book
@@ -142,10 +143,11 @@ def _parsers(settings: Settings) -> Finding:
 
 def _rules(settings: Settings) -> Finding:
     loaded = rule_book(settings.detect)
-    reasons = "; ".join(str(error) for error in loaded.set_aside)
+    set_aside = (*loaded.set_aside, *resolve(loaded).set_aside)
+    reasons = "; ".join(map(str, set_aside))
     return Finding(
         "rules",
-        not loaded.set_aside,
+        not set_aside,
         f"{len(loaded.rules)} rules{', set aside: ' + reasons if reasons else ''}",
         "see `bongsu rules list`",
         fatal=False,

@@ -15,8 +15,11 @@ from rich.table import Table
 from core import config
 from core.engine import Engine
 from core.errors import ConfigError, FileError
+from detect.correlation.definition import Correlation
+from detect.correlation.resolve import resolve
 from detect.correlation.sequences import match_sequences
 from detect.match import match_cases
+from detect.rules import Rule
 from runtime.bootstrap import rule_book
 from runtime.commands import rule_check, rule_coverage, rule_explain
 from runtime.commands.options import AsJson, Config
@@ -52,17 +55,20 @@ def match(
 def list_rules(config_file: Config = None, as_json: AsJson = False) -> None:
     """List the rules that run, and those set aside with the reason."""
     loaded = rule_book(config.load(config_file).detect)
+    resolved = resolve(loaded)
+    running: list[Rule | Correlation] = [*loaded.rules, *resolved.correlations]
+    set_aside = (*loaded.set_aside, *resolved.set_aside)
     if as_json:
-        rows = [{"id": rule.id, "title": rule.title, "level": rule.level, "file": str(rule.file)} for rule in loaded.rules]
-        aside = [{"file": error.file, "line": error.line, "reason": error.reason} for error in loaded.set_aside]
+        rows = [{"id": rule.id, "title": rule.title, "level": rule.level, "file": str(rule.file)} for rule in running]
+        aside = [{"file": error.file, "line": error.line, "reason": error.reason} for error in set_aside]
         typer.echo(json.dumps({"rules": rows, "set_aside": aside}, ensure_ascii=False))
         return
-    table = Table("level", "title", "id", title=f"{len(loaded.rules)} rules", title_justify="left")
-    for rule in loaded.rules:
+    table = Table("level", "title", "id", title=f"{len(running)} rules", title_justify="left")
+    for rule in running:
         table.add_row(rule.level, rule.title, rule.id)
     console = Console()
     console.print(table)
-    for error in loaded.set_aside:
+    for error in set_aside:
         console.print(f"set aside: {error}", markup=False)
 
 

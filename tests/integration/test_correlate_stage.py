@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from prometheus_client import REGISTRY
 
 from core import topics
 from core.clock import SystemClock
@@ -89,6 +90,28 @@ async def test_agencies_are_apart_unless_the_rule_says_otherwise(centre: Centre)
     assert told(await centre.detections()) == [("Everywhere", "192.0.2.1", "line 3")]
 
 
+async def test_a_correlation_that_groups_by_nothing(centre: Centre) -> None:
+    alone = correlation(
+        12, "All", "type: event_count, rules: [a], timespan: 1m, condition: {gte: 4}", more="bongsu_across_agencies: true\n"
+    )
+    rule = book(BASES[0], alone)
+    await centre.detect(rule, [[event(n, n, agency=f"gu{n}") for n in range(4)]])
+    await centre.correlate(centre.stage(rule))
+    assert told(await centre.detections()) == [("All", "", "line 3")]
+
+
+async def test_many_firings_of_one_second_find_their_own_events(centre: Centre) -> None:
+    """More events than are asked for at once, of the same agency, time and lines of their messages."""
+    rule = book(*BASES, COUNT.replace("gte: 3", "gte: 1").replace("[src_ip]", "[user]"))
+    events = [event(n // 40, 0, user=f"u{n}", raw=f"line {n}", raw_line=n % 40) for n in range(700)]
+    await centre.detect(rule, [events])
+    await centre.correlate(centre.stage(rule))
+    found = await centre.detections()
+    assert sorted(zip(found["user"].to_pylist(), found["raw"].to_pylist(), strict=True)) == sorted(
+        (f"u{n}", f"line {n}") for n in range(700)
+    )
+
+
 async def test_an_event_without_a_value_that_is_grouped_by_does_not_count(centre: Centre) -> None:
     rule = book(*BASES, COUNT.replace("[src_ip]", "[src_ip, user]"))
     await centre.detect(rule, [[event(n, n, user="" if n % 2 else "kim") for n in range(6)]])
@@ -160,7 +183,7 @@ async def test_nothing_is_lost_or_told_twice_wherever_it_is_killed(centre: Centr
     rule = book(*BASES, COUNT.replace("gte: 3}", "gte: 3}, generate: true"), outer.replace("gte: 2}", "gte: 2}, generate: true"))
     for number, death in enumerate(DEATHS):
         agency, first = f"gu{number}", number * 12
-        await centre.detect(rule, [[event(first + n, n * 10, agency=agency)] for n in range(12)])
+        await centre.detect(rule, [[event(first + n, n * 10, agency=agency) for n in (at, at + 1)] for at in range(0, 12, 2)])
         await centre.detections()  # of the members themselves
         await _die(centre, rule, *death)
         found = await centre.detections()
@@ -172,20 +195,20 @@ async def test_nothing_is_lost_or_told_twice_wherever_it_is_killed(centre: Centr
 
 async def _die(centre: Centre, rule: RuleBook, name: str, failing: int, done: bool) -> None:
     records = await centre.waiting()
-    assert len(records) == 12
+    assert len(records) == 6
     store = Failing(centre.store, name, failing, done=done) if name == "insert" else centre.store
     bus = Failing(centre.bus, name, failing, done=done) if name == "produce" else centre.bus
     first = CorrelateStage(bus, store, rule, SystemClock(), timedelta(hours=24))  # type: ignore[arg-type]
     failed = False
-    for start in range(0, 12, 4):
+    for start in range(0, 6, 2):
         try:
-            await first.handle(records[start : start + 4], 1)
+            await first.handle(records[start : start + 2], 1)
         except (StoreUnavailable, BusUnavailable):
             failed = True
             break
     assert failed
     second = centre.stage(rule)
-    for start in range(0, 12, 3):
+    for start in range(0, 6, 3):
         await second.handle(records[start : start + 3], 1)
     await second.handle(records, 2)
     await centre.correlate(second)
@@ -268,6 +291,7 @@ async def test_too_many_matches_are_read_in_halves_and_one_key_alone_is_reported
     await centre.detect(rule, [few, many])
     await centre.correlate(centre.stage(rule))
     assert [key for _, key, _ in told(await centre.detections())] == [f"gu,192.0.2.{n}" for n in range(4)]
+    assert REGISTRY.get_sample_value("bongsu_correlations_not_judged_total", {"rule": rule_id(11)}) == 1
 
 
 async def test_a_key_that_has_fired_is_not_read_again_in_its_span(centre: Centre) -> None:
