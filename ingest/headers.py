@@ -1,8 +1,9 @@
 r"""Syslog headers as SQL: what stands before the message, read for a whole batch at once and only when a parser asks for it.
 
 Understood: RFC 5424; RFC 3164 and what devices make of it (a year, a fraction, a zone name, a sequence number or clock mark before the
-time, an ISO time in its place, no host, ` : ` before `%ASA-`); a priority without anything; and up to three headers one inside the
-other, as relays write them: then the innermost is the device's. A line without a header is its own body.
+time, an ISO time in its place, no host, ` : ` before `%ASA-`); a priority without anything; a program and its process number alone
+(`sshd[411]: `), as daemons write that leave time and host to the receiver; and up to three headers one inside the other, as relays write
+them: then the innermost is the device's. A line without a header is its own body.
 
 Names a parser may use: `received` (milliseconds), `pri`, `syslog_severity` (0-7 or NULL), `rest` (all after the priority), `head` (the
 first 512 bytes of `rest`), `header_time` (milliseconds or NULL), `host`, `app`, `body`. Text is '' when not there. Times without a zone
@@ -35,6 +36,7 @@ RFC3164: Final = (
     rf"(?:({_LETTER}{{1,253}}?) ?: +(%)|(?:({_HOST}) +)?(?:({_TAG})(?:\[[^\]]{{0,64}}\])?: +)?))"
 )
 RFC5424: Final = r'^(1 (\S+) +(\S+)()() (\S+) \S+ \S+ (?:-|(?:\[(?:[^"\]]|"(?:[^"\\]|\\.)*")*\])+)(?: |$)(?:\x{feff})?)'
+_BARE: Final = r"^(()()()()([A-Za-z][A-Za-z0-9_./\-]{0,47})\[\d{1,10}\]: +)"
 _AGAIN: Final = r"^(?:<\d{1,3}>|[*.]?[A-Z][a-z]{2} {1,2}\d{1,2} [\d: ]{8}|(?:1 )?\d{4}-\d\d-\d\dT\d\d:)"
 _BSD_ZONE: Final = rf"\d\d:\d\d:\d\d(?:[.,]\d{{1,9}})?(?: \d{{4}})?({_ZONE})(?::? |:)"
 _BSD_TIME: Final = r"^(?:\d{4} )?[A-Z]"
@@ -117,7 +119,8 @@ ALIASES: Final[dict[str, str]] = {
     "syslog_severity": "pri % 8",
     "rest": "if(pri_end = 0, line, substring(line, pri_end + 1))",
     "head": "substring(line, pri_end + 1, 512)",
-    "h_groups_1": _groups("rest"),
+    "h_dated_1": _groups("rest"),
+    "h_groups_1": f"if(empty(h_dated_1), extractGroups(substring(rest, 1, 64), {quote(_BARE)}), h_dated_1)",
     "h_is_1": "notEmpty(h_groups_1)",
     "h_host_1": "concat(h_groups_1[3], h_groups_1[5])",
     "h_rest_1": f"if(h_is_1, {_after('rest', 'h_groups_1')}, rest)",

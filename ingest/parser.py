@@ -7,7 +7,7 @@ The file is checked whole when it is loaded, and every complaint is a ParserErro
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from enum import IntEnum
@@ -17,12 +17,13 @@ from typing import Any, Final
 import yaml
 
 from core.errors import ParserError
-from core.events import PARSED
+from core.events import DIRECTIONS, DISPOSITIONS, PARSED, SEVERITIES, LogClass
 from ingest.headers import ALIASES as HEADER_NAMES
 
 FOLDER: Final = Path(__file__).parent / "parsers"
 
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one is ten times faster; not every build has it
+_GROUP: Final = re.compile(r"group\('(\w+)'\)")
 _NAME = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
 _KEYS: Final = frozenset(
     (
@@ -34,6 +35,14 @@ _KEYS: Final = frozenset(
 _REQUIRED: Final = ("name", "version", "vendor", "product", "recognise", "log_class", "columns")
 _OWN: Final = frozenset({"parser", "parser_version", "log_class", "event_time"})
 COLUMNS: Final = frozenset(column.name for column in PARSED) - _OWN
+WORDS: Final[Mapping[str, Collection[Any]]] = {
+    "log_class": frozenset(LogClass),
+    "disposition": DISPOSITIONS,
+    "direction": DIRECTIONS,
+    "severity_id": SEVERITIES,
+}
+"""What the columns of few words may hold."""
+_LITERAL: Final = re.compile(r"'(\w*)'")
 _RESERVED: Final = frozenset(("text", "line", "received", "zone", "json"))
 
 
@@ -167,6 +176,14 @@ def _lines(file: Path, node: Any) -> dict[tuple[str, ...], int]:
     return found
 
 
+def _texts(tree: Any) -> Iterator[str]:
+    if isinstance(tree, Mapping | list):
+        for inner in tree.values() if isinstance(tree, Mapping) else tree:
+            yield from _texts(inner)
+    elif isinstance(tree, str):
+        yield tree
+
+
 class _Reader:
     """Reads the tree of one file key by key."""
 
@@ -174,6 +191,7 @@ class _Reader:
         self._file = file
         self._tree = tree
         self._lines = lines
+        self._asked = {name for text in _texts(tree) for name in _GROUP.findall(text)}
 
     def definition(self) -> Definition:
         self._known(self._tree, _KEYS, ())
@@ -196,7 +214,7 @@ class _Reader:
             vendor=self._text("vendor"),
             product=self._text("product"),
             recognise=self._text("recognise"),
-            log_class=self._text("log_class"),
+            log_class=self._log_class(),
             columns=self._columns(),
             tier=self._tier(),
             text=self._text("text", "body"),
@@ -230,6 +248,12 @@ class _Reader:
             return Tier[word.upper()]
         except KeyError:
             raise self._wrong(f"tier {word!r} is none of product, format, generic", "tier") from None
+
+    def _log_class(self) -> str:
+        expression = self._text("log_class")
+        if literal := _LITERAL.fullmatch(expression.strip()):
+            self._one_of("log_class", literal[1], "log_class")
+        return expression
 
     def _mapping(self, key: str) -> Mapping[str, str]:
         """A mapping of names to text; numbers and words of YAML (1, true) are read as they are written."""
@@ -266,12 +290,19 @@ class _Reader:
         tree = self._tree.get("maps", {})
         if not isinstance(tree, dict) or not all(isinstance(table, dict) and table for table in tree.values()):
             raise self._wrong("maps must be mappings of words to words", "maps")
-        return {
+        maps = {
             str(name): {
                 self._scalar(key, "maps", str(name)): self._scalar(value, "maps", str(name), str(key)) for key, value in table.items()
             }
             for name, table in tree.items()
         }
+        for key, value in maps.get("disposition", {}).items():
+            self._one_of("disposition", value, "maps", "disposition", key)
+        return maps
+
+    def _one_of(self, column: str, value: str, *path: str) -> None:
+        if column in WORDS and value not in map(str, WORDS[column]):
+            raise self._wrong(f"{column} is {value!r}, which is none of {', '.join(map(str, WORDS[column]))}", *path)
 
     def _malformed(self) -> tuple[tuple[str, str], ...]:
         items = self._tree.get("malformed", [])
@@ -314,9 +345,15 @@ class _Reader:
             re.compile(match)
         except re.error as error:
             raise self._wrong(f"match is not a regular expression: {error}", *path, "match") from error
-        return Case(
+        case = Case(
             when=str(item.get("when", "")),
             match=match,
             set={str(key): self._scalar(value, *path, "set", str(key)) for key, value in constants.items()},
             line=self._lines.get(path, 0),
         )
+        for column, value in case.set.items():
+            self._one_of(column, value, *path, "set", column)
+        for name in case.groups:
+            if name not in COLUMNS and name not in self._asked:
+                raise self._wrong(f"the group {name!r} is no column{near(name)}, and nothing asks for group('{name}')", *path, "match")
+        return case

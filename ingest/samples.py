@@ -7,7 +7,7 @@ for a line without a year or a time takes what it lacks from there.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import zip_longest
@@ -15,18 +15,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from core.errors import FileError
-from core.events import DIRECTIONS, DISPOSITIONS, SEVERITIES, LogClass
 from ingest.normalise import Normaliser
 from ingest.parse_lines import parse_lines
-from ingest.parser import Definition
+from ingest.parser import WORDS, Definition
 
 RECEIVED: Final = datetime(2026, 3, 5, 6, 0, tzinfo=UTC)
-_WORDS: Final[Mapping[str, Collection[Any]]] = {
-    "log_class": frozenset(LogClass),
-    "disposition": DISPOSITIONS,
-    "direction": DIRECTIONS,
-    "severity_id": SEVERITIES,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +84,7 @@ def accept(file: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 def unknown_words(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[int, str]]:
     """Line (from 1) and complaint for each value that is not one of the words its column may hold."""
     for number, row in enumerate(rows, 1):
-        for column, words in _WORDS.items():
+        for column, words in WORDS.items():
             if column in row and row[column] not in words:
                 yield number, f"{column} is {row[column]!r}, which is none of {', '.join(map(str, words))}"
         if row.get("proto", "") != row.get("proto", "").lower():

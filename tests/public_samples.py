@@ -1,7 +1,7 @@
 """Other people's real lines (`shared/samples/parsers`), and how well our parsers read them, by the script that comes with them.
 
 A line counts as read when a parser of the right family read it: its product's own, or that of a format (CEF) which keeps the product's
-name.
+name. One that anybody's line may end with (of the tier `generic`) never counts.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from ingest.normalise import Normaliser
 from ingest.parse_lines import parse_lines
+from ingest.parser import Tier
 
 FAMILIES: Final[dict[str, tuple[str, ...]]] = {
     "akamai": ("akamai",),
@@ -55,7 +56,7 @@ FAMILIES: Final[dict[str, tuple[str, ...]]] = {
     "juniper_junos": ("junos", "srx"),
     "juniper_netscreen": ("netscreen",),
     "juniper_srx": ("srx", "junos"),
-    "linux_system": ("linux", "openssh", "iptables"),
+    "linux_system": ("linux", "macos", "openssh", "iptables"),
     "microsoft_dhcp": ("microsoft_dhcp",),
     "mikrotik": ("mikrotik",),
     "modsecurity": ("modsecurity",),
@@ -121,6 +122,7 @@ def scores(normaliser: Normaliser, samples: Path) -> tuple[list[Score], Score]:
     """The score of each vendor, most lines first, and of all together."""
     namespace: dict[str, Any] = {"__name__": "score"}
     exec((samples / "score.py").read_text("utf-8"), namespace)  # noqa: S102 - the samples' own script
+    generic = {one.name for one in normaliser.parsers.parsers if one.tier is Tier.GENERIC}
     rows = rows_of(samples)
     outs = list(parse_lines(normaliser, [row["raw"].rstrip("\r\n").encode() for row in rows]))
     found: dict[str, Score] = {}
@@ -128,15 +130,15 @@ def scores(normaliser: Normaliser, samples: Path) -> tuple[list[Score], Score]:
     for row, out in zip(rows, outs, strict=True):
         score = found.setdefault(row["vendor"], Score(row["vendor"]))
         for one in (score, total):
-            _add(one, row, out, namespace)
+            _add(one, row, out, namespace, generic)
     return sorted(found.values(), key=lambda one: -one.lines), total
 
 
-def _add(score: Score, row: dict[str, Any], out: dict[str, Any], script: dict[str, Any]) -> None:
+def _add(score: Score, row: dict[str, Any], out: dict[str, Any], script: dict[str, Any], generic: set[str]) -> None:
     score.lines += 1
     name = out.get("parser", "")
     score.parsers[name or f"({out['quarantine']})"] += 1
-    score.read += name.startswith(FAMILIES[row["vendor"]])
+    score.read += name.startswith(FAMILIES[row["vendor"]]) and name not in generic
     for key, right in script["judge"](row, out):
         tally = score.core if key in script["CORE"] else score.soft
         tally[0] += right

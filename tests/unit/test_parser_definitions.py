@@ -94,6 +94,10 @@ def test_a_definition_becomes_typed_columns(tmp_path: Path, session: Session) ->
         ("version: 3", "version: 3\ntier: best", 3, "none of product, format, generic"),
         ("version: 3", "version: 3\nmaps: {m: {on: x}}", 3, "put quotes around it"),
         ("version: 3", "version: [3", 3, "is not YAML"),
+        ("version: 3", "version: 3\nmaps: {disposition: {yes_: permit}}", 3, "'permit', which is none of allow, deny, alert"),
+        ("\"'firewall'\"", "\"'fire'\"", 7, "log_class is 'fire', which is none of"),
+        ("columns:", "cases: {of: line, items: [{match: x, set: {disposition: ok}}]}\ncolumns:", 9, "disposition is 'ok'"),
+        ("columns:", "cases: {of: line, items: [{match: '(?P<src_up>x)'}]}\ncolumns:", 9, "'src_up' is no column .like it: src_ip"),
     ],
 )
 def test_a_wrong_definition_is_refused_with_its_line(tmp_path: Path, session: Session, old: str, new: str, line: int, reason: str) -> None:
