@@ -55,14 +55,18 @@ class FileWatcher:
 
 
 async def look_for_ever(look: Callable[[], None], every: float = EVERY_SECONDS) -> None:
-    """Call `look` in a thread now and then; what it raises is logged and counted, and what runs goes on."""
+    """Call `look` in a thread now and then; what it raises is counted, logged when it is new, and what runs goes on."""
+    problem = ""
     while True:
         await asyncio.sleep(every)
         try:
             await asyncio.to_thread(look)
+            problem = ""
         except Exception as error:  # noqa: BLE001 - the loop's boundary: the rules that run must go on, whatever became of new ones
             metrics.RULES_RELOADED.labels("failed").inc()
-            _log.error("rules.not_renewed", error=str(error), exc_info=None if isinstance(error, BongsuError | OSError) else error)
+            if str(error) != problem:
+                _log.error("rules.not_renewed", error=str(error), exc_info=None if isinstance(error, BongsuError | OSError) else error)
+            problem = str(error)
 
 
 class CorrelationWatcher:

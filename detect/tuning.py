@@ -111,3 +111,7 @@ def read(database: Database) -> Tunings:
 def _change(row: RuleTuning) -> Change:
     bounds = tuple(Bound(_RELATIONS[word], float(value)) for word, value in (row.condition or {}).items())
     return Change(row.enabled, row.level, bounds)
+
+
+UNCHANGED: Final = Tunings()
+"""Every rule as it is written."""

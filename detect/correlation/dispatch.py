@@ -23,7 +23,7 @@ from detect.correlation.members import ROWS, Members
 from detect.correlation.resolve import Resolved
 from detect.correlation.thinning import thinned
 from detect.ruleset import Matches, Plan
-from detect.tuning import Tunings
+from detect.tuning import UNCHANGED, Tunings
 
 Ints = npt.NDArray[np.int64]
 
@@ -51,7 +51,7 @@ class Dispatcher:
         self._engine = engine
         self._stream: Stream | None = None
 
-    def messages(self, events: pa.Table, matches: Matches, ends: Sequence[int], shards: int, tunings: Tunings) -> list[Message]:
+    def messages(self, events: pa.Table, matches: Matches, ends: Sequence[int], shards: int, tunings: Tunings = UNCHANGED) -> list[Message]:
         """What of `matches` counts for correlations. `events` are batches that end before `ends`. StoreError: the engine failed.
 
         `tunings` are thresholds that agencies have of their own: what they need is sent too.

@@ -29,7 +29,7 @@ from detect.correlation.definition import Bound, Correlation
 from detect.correlation.firing import FIRED, bucket_of, firings
 from detect.correlation.members import ROWS
 from detect.correlation.resolve import is_across
-from detect.tuning import Tunings
+from detect.tuning import UNCHANGED, Tunings
 
 Fired = Mapping[Pair, Collection[int]]
 """The begins of the buckets in which pairs have fired."""
@@ -74,7 +74,7 @@ class Judge:
         self._store = store
         self._correlations = correlations
 
-    async def fired(self, rows: pa.Table, seen: Seen, tunings: Tunings) -> pa.Table:
+    async def fired(self, rows: pa.Table, seen: Seen, tunings: Tunings = UNCHANGED) -> pa.Table:
         """What fires through `rows` (columns of ROWS), which are stored, by what agencies changed; columns of FIRED. Raises StoreError."""
         touched = self._touched(rows, tunings)
         fired = await self._fired_before(touched)
