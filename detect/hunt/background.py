@@ -29,7 +29,6 @@ from detect.rule_files import RuleLibrary
 from detect.rules import Rule, RuleBook
 from detect.ruleset import compile_rule
 
-ACTOR: Final = "system:detect"
 _MOST_PLACES: Final = 200  # stretches one backfill looks at
 _ALWAYS: Final = (datetime.fromisoformat("1900-01-01T00:00:00+00:00"), datetime.fromisoformat("2299-01-01T00:00:00+00:00"))
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -73,7 +72,7 @@ class Background:
             if not new:
                 return
             until = now(session)
-            hunt = requests.ask(session, Wish(until - self._history, until, None, kind=Kind.FIRST_KNOWABLE), new, ACTOR)
+            hunt = requests.ask(session, Wish(until - self._history, until, None, kind=Kind.FIRST_KNOWABLE), new, requests.CENTRE)
             for rule in new:
                 row = FirstKnowable(rule_id=rule.id, rule_hash=rule.hash, hunt_id=hunt.id, noted_at=until, found_at=None, found={})
                 session.add(row)
@@ -137,7 +136,7 @@ class Background:
 def _ask(session: Session, rules: Sequence[Rule], places: Sequence[Place], stored: Sequence[_Stored]) -> Hunt:
     since, until = min(there.first for there in stored), max(there.last for there in stored) + _MILLISECOND
     everywhere: Scope = None
-    return requests.ask(session, Wish(since, until, everywhere, kind=Kind.BACKFILL), rules, ACTOR, ranges=places)
+    return requests.ask(session, Wish(since, until, everywhere, kind=Kind.BACKFILL), rules, requests.CENTRE, ranges=places)
 
 
 def _able(rules: Sequence[Rule]) -> list[Rule]:

@@ -21,7 +21,10 @@ from core.clock import millis
 from core.events import DETECTIONS, POSITION
 from detect.rules import Rule
 
-ROWS_A_MESSAGE: Final = 2_000
+BYTES_A_MESSAGE: Final = 4 << 20
+"""Of lines, and as much again for what is said of them; a message has at least one row."""
+
+_BESIDE_THE_LINE: Final = 1024
 _MESSAGES_A_SLICE: Final = 1 << 24
 _DAY_MS: Final = 86_400_000
 
@@ -48,12 +51,13 @@ def detection_ids(rule: Rule, events: pa.Table) -> pa.Array:
 def portions(events: pa.Table) -> Iterator[pa.Table]:
     """`events` in the pieces that become messages: each of one day of receipt, in order of day and then as they are."""
     days = events["received_at"].cast(pa.int64()).to_numpy() // _DAY_MS
-    ordered = events.take(pa.array(np.argsort(days, kind="stable")))
-    days = np.sort(days)
-    starts = np.unique(days, return_index=True)[1].tolist()
+    order = np.argsort(days, kind="stable")
+    ordered, days = events.take(pa.array(order)), days[order]
+    lengths = pc.binary_length(ordered["raw"]).to_numpy() if "raw" in ordered.column_names else np.zeros(len(days), np.int64)
+    parts = (np.cumsum(lengths.astype(np.int64) + _BESIDE_THE_LINE) - 1) // BYTES_A_MESSAGE
+    starts = np.flatnonzero(np.r_[True, (np.diff(days) != 0) | (np.diff(parts) != 0)]).tolist() if len(days) else []
     for start, end in zip(starts, [*starts, len(days)][1:], strict=True):
-        for at in range(start, end, ROWS_A_MESSAGE):
-            yield ordered.slice(at, min(ROWS_A_MESSAGE, end - at))
+        yield ordered.slice(start, end - start)
 
 
 def offset(slice_number: int, message: int) -> int:

@@ -29,6 +29,9 @@ from detect.hunt.statements import Place
 from detect.rules import Rule, RuleBook
 from detect.ruleset import CompiledRule, compile_rule
 
+CENTRE: Final = "system:detect"
+"""Who asks for what nobody asks for."""
+
 MOST_RULES: Final = 100
 LONGEST_TEXT: Final = 256 << 10
 LONGEST_QUEUE: Final = 100
@@ -152,9 +155,9 @@ def compiled(wanted: Collection[Rule]) -> list[CompiledRule]:
 
 def ask(session: Session, wish: Wish, wanted: Sequence[Rule | Correlation], asked_by: str, *, ranges: Sequence[Place] = ()) -> Hunt:
     """Put a search into the queue. TooMany when people have filled it."""
-    if wish.kind is Kind.HUNT:
+    if asked_by != CENTRE:
         exclusive(session, "hunts")
-        waiting = session.scalar(sa.select(sa.func.count()).where(Hunt.state.in_(OPEN), Hunt.kind == Kind.HUNT)) or 0
+        waiting = session.scalar(sa.select(sa.func.count()).where(Hunt.state.in_(OPEN), Hunt.asked_by != CENTRE)) or 0
         if waiting >= LONGEST_QUEUE:
             raise TooMany(f"{waiting} hunts are waiting already; cancel some, or come back later", _BUSY_RETRY)
     row = Hunt(

@@ -24,7 +24,7 @@ from core.bus.contract import Bus, Message
 from core.clock import Clock, from_millis, millis
 from core.database import Database
 from core.engine import Engine
-from core.errors import BusError, DomainError, QueryTooCostly, StoreError, StoreUnavailable
+from core.errors import BongsuError, BusError, StoreError, StoreUnavailable
 from core.storage.contract import Limits, Store
 from detect.hunt import correlations, findings, requests
 from detect.hunt.background import Background
@@ -107,7 +107,7 @@ class HuntRunner:
                 except (BusError, StoreError) as error:
                     _log.warning("hunt.waits", error=str(error))
                 except Exception as error:  # noqa: BLE001 - the loop's boundary: a defect must not end the process
-                    _log.error("hunt.failed", error=str(error), exc_info=error)
+                    _log.error("hunt.look_around_failed", error=str(error), exc_info=error)
                 if not worked:
                     await asyncio.sleep(_IDLE_SECONDS)
         finally:
@@ -115,7 +115,7 @@ class HuntRunner:
                 self._queue.release()
 
     async def step(self) -> bool:
-        """Plan the next search, or run its next slice; False when there is nothing to do. BusError and StoreError may pass."""
+        """Plan the next search, or run its next slice; False when there is nothing to do. BusError and StoreUnavailable may pass."""
         hunt = await asyncio.to_thread(self._queue.take, background=not self._busy())
         if hunt is None:
             return False
@@ -128,10 +128,13 @@ class HuntRunner:
                     await self._correlations(hunt, prepared.correlations, correlating)
                 else:
                     await self._slice(hunt, prepared)
-        except StoreUnavailable:
+        except (BusError, StoreUnavailable):
             raise
-        except (DomainError, QueryTooCostly) as error:
+        except BongsuError as error:
             await asyncio.to_thread(self._queue.fail, hunt.id, str(error))
+        except Exception as error:  # noqa: BLE001 - the loop's boundary: one search must not stop those behind it
+            _log.error("hunt.failed", hunt=hunt.id, error=str(error), exc_info=error)
+            await asyncio.to_thread(self._queue.fail, hunt.id, "a defect of ours; the log of the centre has more under the hunt's id")
         return True
 
     @asynccontextmanager

@@ -48,7 +48,7 @@ class Density:
         return int(self.rows.sum())
 
     def newest(self, rows: int) -> int:
-        """The latest instant from which on there are at least `rows` rows, or the first there is. ValueError when there are none."""
+        """The latest instant from which on there are at least `rows` rows, or the first there is; there must be some."""
         behind = np.cumsum(self.rows[::-1])
         return int(self.at[::-1][min(int(np.searchsorted(behind, rows)), len(behind) - 1)])
 
@@ -92,11 +92,8 @@ def cut(found: Density, since: datetime, until: datetime, rows: int) -> list[Sli
     start, end = millis(since), millis(until)
     place = (np.cumsum(found.rows) - found.rows) // max(rows, 1)
     firsts = np.flatnonzero(np.diff(place, prepend=-1)) if len(place) else np.empty(0, np.int64)
-    starts = [start, *(int(at) for at in found.at[firsts[1:]] if start < at < end)]
+    starts = [start, *found.at[firsts[1:]].tolist()]
     counts = np.add.reduceat(found.rows, firsts).tolist() if len(firsts) else [0]
-    if len(starts) != len(counts):  # a boundary fell together with an end: its rows belong to the neighbour
-        counts = [found.total]
-        starts = [start]
     return [Slice(low, high, count) for low, high, count in zip(starts, [*starts[1:], end], counts, strict=True)]
 
 

@@ -178,7 +178,7 @@ async def test_generated_rules_find_the_same_on_the_stream_and_in_history(here: 
     """Hypothesis draws the rules and events; the two ways are then compared for each draw in one store."""
     draws: list[tuple[list[dict[str, Any]], list[dict[str, Any]]]] = []
 
-    @settings(max_examples=30, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+    @settings(max_examples=20, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
     @given(
         st.lists(st.tuples(SEARCHES, SEARCHES, CONDITIONS), min_size=4, max_size=12),
         st.lists(EVENTS_MADE, min_size=6, max_size=12),
@@ -213,7 +213,7 @@ async def test_generated_rules_find_the_same_on_the_stream_and_in_history(here: 
         assert sorted(got) == wanted, f"{detections!r} over {made!r}"
         assert sum(tally.count for tally in tallies) == len(wanted)
         assert not hunting.problems
-    assert found_any > 100, "the rules hardly ever match"
+    assert found_any > 60, "the rules hardly ever match"
 
 
 async def test_another_agencys_rows_are_neither_found_nor_counted(here: Ground) -> None:
@@ -483,3 +483,40 @@ async def test_a_hunt_of_correlations_is_cancelled_between_its_slices(here: Grou
     assert here.hunt(hunt_id).state == State.CANCELLED
     await here.store_detections()
     assert await here.detections() == []
+
+
+sizes = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3_000)), max_size=40)
+
+
+@given(sizes)
+def test_messages_hold_all_rows_of_one_day_each_and_are_bounded(made: list[tuple[int, int]]) -> None:
+    rows = events([{"received_at": millis(DAY_AGO) + 86_400_000 * day, "raw": "x" * size} for day, size in made])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(findings, "BYTES_A_MESSAGE", 8 << 10)
+        parts = list(findings.portions(rows))
+    together = [(row["raw_offset"], row["raw_line"]) for part in parts for row in part.to_pylist()]
+    assert sorted(together) == sorted((row["raw_offset"], row["raw_line"]) for row in rows.to_pylist())
+    for part in parts:
+        assert len({at.date() for at in part["received_at"].to_pylist()}) == 1
+        assert part.num_rows == 1 or sum(len(raw) + 1024 for raw in part["raw"].to_pylist()) <= (8 << 10) + 4_024
+
+
+async def test_a_defect_in_one_hunt_does_not_stop_the_next(here: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    here.rules(rule(1, "{s: {url: /bad}, condition: s}"))
+    await here.put(events([{"url": "/bad"}]))
+    first, second = here.ask(1), here.ask(1)
+    order = sorted((first, second))  # asked at the same instant
+    run = runner.plan
+    calls = 0
+
+    async def fails_once(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise ZeroDivisionError
+        return await run(*arguments)
+
+    monkeypatch.setattr(runner, "plan", fails_once)
+    await here.run()
+    assert [here.hunt(hunt_id).state for hunt_id in order] == [State.FAILED, State.DONE]
+    assert "defect" in here.hunt(order[0]).problem
