@@ -48,7 +48,7 @@ from ingest.sources.syslog import SyslogServer
 from ingest.stage import NormaliseStage
 from respond.audit import record
 from respond.stage import RespondStage
-from runtime.bootstrap import Need, Parts, open_parts, rule_files
+from runtime.bootstrap import Need, Parts, make_store, open_parts, rule_files
 from runtime.privacy import announce
 from runtime.services import LagMonitor, PairService, Service, StageService, TaskService, run_until
 from runtime.web import MetricsService, WebService
@@ -74,7 +74,7 @@ _NEEDS: dict[Role, frozenset[Need]] = {
     Role.RECEIVE: frozenset({"bus"}),
     Role.NORMALISE: frozenset({"bus", "engine"}),
     Role.STORE: frozenset({"bus", "store"}),
-    Role.DETECT: frozenset({"bus", "engine", "store", "database"}),
+    Role.DETECT: frozenset({"bus", "engine", "database"}),
     Role.CORRELATE: frozenset({"bus", "store", "database"}),
     Role.WATCH: frozenset({"bus", "store"}),
     Role.RESPOND: frozenset({"bus", "database"}),
@@ -147,7 +147,7 @@ async def run(
 def _check_cluster(settings: Settings, roles: Sequence[Role]) -> None:
     if settings.bus.kind == "embedded":
         raise ConfigError("bus.kind", f"a process of its own for {roles[0]} needs Kafka; on one machine use `bongsu up`")
-    if settings.store.kind == "embedded" and any("store" in _NEEDS[role] for role in roles):
+    if settings.store.kind == "embedded" and any(role is Role.DETECT or "store" in _NEEDS[role] for role in roles):
         raise ConfigError("store.kind", f"a process of its own for {roles[0]} needs ClickHouse; on one machine use `bongsu up`")
 
 
@@ -212,7 +212,11 @@ class _Assembly:
     async def _add_detect(self) -> None:
         parts = self._parts
         rules = rule_files(parts.settings.detect)
-        library = Library(parts.store, parts.clock)
+        store = parts.opened_store
+        if store is None:  # only the indicators are read from it, and detection begins without them when it is away
+            store = make_store(parts.settings, None)
+            self.services.append(PairService("indicators-store", stop=store.close))
+        library = Library(store, parts.clock)
         await library.look()
         self.services.append(TaskService("indicators", library.run))
         detector = Detector(parts.engine, rules.book, parts.clock, indicators=Finder(library, parts.clock))

@@ -54,7 +54,10 @@ class Store(Protocol):
         ...
 
     async def delete(self, table: str, where: str, params: Params) -> None:
-        """Remove the rows of `table` for which the condition `where` holds: what is asked for after it returns does not see them."""
+        """Remove the rows of `table`, which has no projections, for which the condition `where` holds.
+
+        What is asked for after it returns does not see them.
+        """
         ...
 
     async def query(self, sql: str, params: Params | None = None, limits: Limits | None = None) -> pa.Table:

@@ -112,8 +112,8 @@ async def remove_feed(store: Store, feed: str) -> None:
 
 
 async def remove_ended(store: Store, feed: str, before: datetime) -> None:
-    """Remove what of a feed ended before then; nothing is rewritten when there is nothing."""
-    where, params = "feed = {feed:String} AND valid_until < {before:DateTime64(3, 'UTC')}", {"feed": feed, "before": before}
-    found = await store.query(f"SELECT count() AS n FROM indicators WHERE {where}", params)
-    if found["n"][0].as_py():
-        await store.delete(INDICATORS.name, where, params)
+    """Remove what of a feed ended before then, with all older rows of it: else those would count again."""
+    ended = "FROM indicators FINAL WHERE feed = {feed:String} AND valid_until < {before:DateTime64(3, 'UTC')}"
+    params = {"feed": feed, "before": before}
+    if (await store.query(f"SELECT count() AS n {ended}", params, _LIMITS))["n"][0].as_py():
+        await store.delete(INDICATORS.name, f"feed = {{feed:String}} AND (type, value) IN (SELECT type, value {ended})", params)

@@ -45,7 +45,7 @@ def set_feed(session: Session, name: str, wanted: Defaults, actor: str) -> Indic
     if feed is None:
         if (session.scalar(sa.select(sa.func.count()).select_from(IndicatorFeed)) or 0) >= MOST_FEEDS:
             raise Conflict(f"there are {MOST_FEEDS} feeds, which is the most: delete one first")
-        given = {name: value for name in ("expire_days", "tlp", "confidence") if (value := getattr(wanted, name)) is not None}
+        given = {key: value for key in ("expire_days", "tlp", "confidence") if (value := getattr(wanted, key)) is not None}
         first = replace(FIRST_DEFAULTS, **given)
         feed = IndicatorFeed(
             name=name,

@@ -134,10 +134,10 @@ class History:
             row = session.get_one(IndicatorImport, import_id, with_for_update=True)
             if row.history_next != begin:
                 return
-            known = {(one.agency, one.hash): one for one in feeds.sightings(session, import_id, None, limit=_LIMITS.rows)}
             for (indicator, agency), met in found.met.items():
                 made = _sighting(import_id, agency, index, indicator, met)
-                if (old := known.get((agency, made.hash))) is None:
+                old = session.get(IndicatorSighting, (import_id, agency, made.hash))
+                if old is None:
                     session.add(made)
                     continue
                 if made.first_at < old.first_at:

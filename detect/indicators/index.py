@@ -131,8 +131,9 @@ class Index:
             if not len(places):
                 continue
             rows = some.rows[places]
-            texts = events[column].take(pa.array(rows)).to_pylist()
-            domains = events["domain"].take(pa.array(rows)).to_pylist()
+            texts, domains = (
+                [text[: 2 * values.LONGEST] for text in events[name].take(pa.array(rows)).to_pylist()] for name in (column, "domain")
+            )
             meant = self.rows["value"].take(pa.array(indicators)).to_pylist()
             kinds = self.rows["type"].take(pa.array(indicators)).to_pylist()
             right = np.array([_is_met(*each, said) for each in zip(kinds, meant, texts, domains, strict=True)], np.bool_)

@@ -13,6 +13,8 @@ TLP: Final = ("clear", "green", "amber", "amber+strict", "red")
 """The Traffic Light Protocol 2.0 (FIRST), the strictest last."""
 RED: Final = "red"
 LONGEST_TEXT: Final = 500
+_FIRST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST: Final = datetime(2200, 1, 1, tzinfo=UTC)
 _OLDER: Final = {"white": "clear"}  # TLP 1.0
 
 
@@ -57,14 +59,16 @@ def strictest(levels: Iterator[str]) -> str:
 
 
 def instant(text: object) -> datetime | None:
-    """An ISO 8601 time, in UTC where it has no zone; None when there is none. ValueError when it is not one the store can hold."""
+    """An ISO 8601 time, in UTC where it has no zone; None when there is none, ValueError when it is none.
+
+    Feeds write "for ever" as the year 9999: what is outside the years the store can hold becomes their first or last day.
+    """
     if text is None or text == "":
         return None
     at = datetime.fromisoformat(str(text).strip())
-    at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
-    if not 1970 <= at.year < 2200:
-        raise ValueError(f"{text!r} is out of all reason")
-    return at
+    if not _FIRST.year < at.year < _LAST.year:
+        return _FIRST if at.year <= _FIRST.year else _LAST
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
 
 
 def short(text: object) -> str:

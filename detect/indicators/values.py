@@ -21,6 +21,7 @@ import idna
 
 LONGEST: Final = 2048
 """The longest value, in bytes of UTF-8; also of an event's URL no more is looked at than twice that."""
+_REMEMBERED: Final = 10_000  # texts of at most twice LONGEST
 _MAPPED_BITS: Final = 96
 _WIDEST: Final = {4: 8, 6: 16}
 _LABEL: Final = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
@@ -137,20 +138,20 @@ def guess(text: str) -> Value:
 READERS: Final = {Type.ADDRESS: address, Type.NETWORK: address, Type.DOMAIN: domain, Type.URL: url, Type.HASH: file_hash}
 
 
-@lru_cache(100_000)
+@lru_cache(_REMEMBERED)
 def host_of_name(text: str) -> str:
     """The host in an event's host or DNS name, which may have a port."""
     return _host(re.split(r"[:/?#]", text, maxsplit=1)[0])
 
 
-@lru_cache(100_000)
+@lru_cache(_REMEMBERED)
 def host_of_url(text: str) -> str:
     """The host of an event's URL, '' where it is a path alone."""
     parts = _parts(text)
     return parts[0] if parts else ""
 
 
-@lru_cache(100_000)
+@lru_cache(_REMEMBERED)
 def canonical_url(text: str) -> str | None:
     """`host[:port]/path[?query]`; None when it is a path alone or its host is empty."""
     parts = _parts(text)
@@ -160,7 +161,7 @@ def canonical_url(text: str) -> str | None:
     return host + port + ("" if rest.startswith("/") else "/") + rest
 
 
-@lru_cache(100_000)
+@lru_cache(_REMEMBERED)
 def url_of(name: str, path: str) -> str | None:
     """The canonical URL that a path makes with the host that stands apart from it; None when the host is empty."""
     host = host_of_name(name)

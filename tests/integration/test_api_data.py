@@ -215,13 +215,21 @@ ACTS = {
     "GET /v1/keys": "keys:read",
     "DELETE /v1/keys/none": "keys:write",
     "POST /v1/logs": "logs:write",
+    "POST /v1/indicators/feeds/kisa": "indicators:write",
+    "GET /v1/indicators/feeds": "indicators:read",
+    "DELETE /v1/indicators/feeds/kisa": "indicators:write",
+    "GET /v1/indicators": "indicators:read",
+    "GET /v1/indicators/hashes/0123456789abcdef": "indicators:write",
+    "GET /v1/indicators/imports": "indicators:read",
+    "GET /v1/indicators/imports/7": "indicators:read",
+    "GET /v1/indicators/imports/7/refusals": "indicators:write",
 }
 ALLOWED = {
-    "mayor": {"incidents:read", "counters:read"},
-    "analyst": {"rules:read", "logs:read", "incidents:read", "incidents:write", "counters:read"},
-    "lead": {"rules:read", "logs:read", "incidents:read", "incidents:write", "counters:read"},
+    "mayor": {"indicators:read", "incidents:read", "counters:read"},
+    "analyst": {"indicators:read", "indicators:write", "rules:read", "logs:read", "incidents:read", "incidents:write", "counters:read"},
+    "lead": {"indicators:read", "indicators:write", "rules:read", "logs:read", "incidents:read", "incidents:write", "counters:read"},
     "officer": {"rules:read", "logs:read", "incidents:read", "incidents:write", "counters:read"},
-    "auditor": {"rules:read", "incidents:read", "counters:read", "keys:read"},
+    "auditor": {"indicators:read", "rules:read", "incidents:read", "counters:read", "keys:read"},
     "privacy": {"counters:read"},
     "admin": {"counters:read", "keys:read", "keys:write"},
 }
@@ -241,6 +249,8 @@ async def test_the_matrix_leaves_no_route_out(centre: TestCentre) -> None:
     paths = centre.app.openapi()["paths"]
     shapes = {f"{method.upper()} {path}" for path, known in paths.items() for method in known if path.startswith("/v1/")}
     tried = {act.replace("INC-2026-000001", "{number}").replace("e1-0-1-0", "{event_id}").replace("none", "{key_id}") for act in ACTS}
+    for given, template in {"kisa": "{name}", "0123456789abcdef": "{digest}", "imports/7": "imports/{import_id}"}.items():
+        tried = {act.replace(given, template) for act in tried}
     assert shapes == tried | about_oneself
 
 

@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
@@ -20,8 +19,6 @@ from core import arrow, topics
 from core.bus.contract import Record
 from core.clock import FixedClock, millis
 from core.events import DETECTIONS
-from core.storage import indicators as stored
-from core.storage.indicators import INDICATORS
 from detect import rules
 from detect.indicators.findings import Finder
 from detect.indicators.history import History, search
@@ -441,22 +438,3 @@ async def test_feeds_are_listed_and_every_change_is_audited(centre: TestCentre) 
     assert [tuple(row) for row in trail] == [
         (action, "indicators/kisa") for action in ("indicators.import",) * 2 + ("indicators.delete_feed",)
     ]
-
-
-async def test_the_table_is_what_the_module_says(centre: TestCentre) -> None:
-    columns = await centre.centre.store.query(
-        "SELECT name, type FROM system.columns WHERE database = currentDatabase() AND table = 'indicators' ORDER BY position"
-    )
-    assert [(row["name"], row["type"]) for row in columns.to_pylist()] == [(one.name, one.clickhouse) for one in INDICATORS.columns]
-
-
-async def test_rows_of_every_type_come_back_from_the_store_as_they_went_in(centre: TestCentre) -> None:
-    given_values = ["203.0.113.5", "2001:db8::/32", "evil.example", "http://evil.example/%41?q='\\", "f" * 128, "한글.kr"]
-    done = await post(centre, "kisa", csv_feed(*given_values))
-    assert done["new"] == len(given_values)
-    found = pa.Table.from_batches([batch async for batch in stored.in_force(centre.centre.store, NOW)]).to_pylist()
-    assert {(row["type"], row["value"], row["prefix"]) for row in found} == {
-        *[("address", "203.0.113.5", 128), ("network", "2001:db8::/32", 32), ("domain", "evil.example", 0)],
-        *[("url", "evil.example/%41?q='\\", 0), ("hash", "f" * 128, 0), ("domain", "xn--bj0bj06e.kr", 0)],
-    }
-    assert {row["address"] for row in found} == {None, bytes(10) + b"\xff\xff\xcb\x00\x71\x05", bytes.fromhex("20010db8") + bytes(12)}

@@ -283,6 +283,16 @@ def test_bad_indicators_do_not_stop_the_others() -> None:
     assert texts(found) == ["refused 1: pattern_type", "refused 2: malformed", "refused 3: malformed", "refused 4: pattern_type", B]
 
 
+@pytest.mark.parametrize(
+    ("text", "year"), [("9999-12-31T23:59:59-09:00", 2200), ("0001-01-01T00:00:00+09:00", 1970), ("2026-12-31T23:00:00-02:00", 2027)]
+)
+def test_an_end_beyond_all_bounds_is_the_farthest_there_is(text: str, year: int) -> None:
+    (found,) = read(stix, files.bundle(f"[domain-name:value = '{B}']", valid_until=text))
+    assert isinstance(found, Indicator)
+    assert found.valid_until is not None
+    assert found.valid_until.year == year
+
+
 def test_a_revoked_indicator_is_not_in_force() -> None:
     (found,) = read(stix, files.bundle(f"[domain-name:value = '{B}']", revoked=True))
     assert isinstance(found, Indicator)
