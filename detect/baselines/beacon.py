@@ -28,14 +28,14 @@ _MOST_CONNECTIONS: Final = 8640
 _COVERED: Final = 0.3
 _MOST_PAIRS: Final = 1000  # of one tick, the most regular
 
-DESTINATION: Final = (
-    "multiIf(log_class = 'dns' AND dns_query != '', cutToFirstSignificantSubdomain(lower(dns_query)), domain != '', lower(domain), "
-    f"{text('dst_ip')})"
-)
+_NAME: Final = "if(log_class = 'dns' AND dns_query != '', cutToFirstSignificantSubdomain(lower(dns_query)), lower(domain))"
+_ADDRESS: Final = f"if({_NAME} = '', dst_ip, NULL)"
+_PAIR: Final = f"agency, src_ip, {_NAME} AS name, {_ADDRESS} AS address"
 _NAMED: Final = "((log_class = 'dns' AND dns_query != '') OR (log_class = 'proxy' AND domain != ''))"
 _BY_NAME: Final = f"({LIVE} AND {internal('src_ip')} AND {_NAMED})"
+_DESTINATION: Final = f"if({_NAME} = '', {text('dst_ip')}, {_NAME})"
 PAIRS: Final = Population(
-    f"({_BY_NAME} OR (log_class != 'dns' AND {OUTBOUND}))", f"concat_ws('{SEPARATOR}', {text('src_ip')}, {DESTINATION})"
+    f"({_BY_NAME} OR (log_class != 'dns' AND {OUTBOUND}))", f"concat_ws('{SEPARATOR}', {text('src_ip')}, {_DESTINATION})"
 )
 
 
@@ -91,15 +91,10 @@ def _candidates(where: Where, asked: Asked) -> str:
     fits = Where([], where.params)
     fits.add(lambda least: f"n >= {least} AND n <= {_MOST_CONNECTIONS}", ("UInt64", settings.min_connections))
     fits.add(lambda most: f"sources <= {most}", ("UInt64", settings.popular_sources))
-    if settings.ignore_destinations:
-        fits.add(lambda names: f"destination NOT IN {names}", ("Array(String)", [name.lower() for name in settings.ignore_destinations]))
-    pairs = (
-        f"SELECT agency, src_ip, {DESTINATION} AS destination, count() AS n FROM events WHERE {where.sql} "
-        "GROUP BY agency, src_ip, destination"
-    )
+    pairs = f"SELECT {_PAIR}, count() AS n FROM events WHERE {where.sql} GROUP BY agency, src_ip, name, address"
     return (
-        "SELECT agency, src_ip, destination FROM "
-        f"(SELECT *, count() OVER (PARTITION BY agency, destination) AS sources FROM ({pairs})) WHERE {fits.sql}"
+        "SELECT agency, src_ip, name, ifNull(address, toIPv6('::')) FROM "
+        f"(SELECT *, count() OVER (PARTITION BY agency, name, address) AS sources FROM ({pairs})) WHERE {fits.sql}"
     )
 
 
@@ -107,9 +102,10 @@ def _connections(where: Where, asked: Asked) -> str:
     """The candidates with the seconds of their connections in order, and the bytes the source sent in each."""
     candidates = _candidates(where, asked)
     return (
-        f"SELECT agency, src_ip, {DESTINATION} AS destination, any({PAIRS.subject}) AS subject, "
+        f"SELECT {_PAIR}, any({PAIRS.subject}) AS subject, "
         "arraySort(groupUniqArray(toUnixTimestamp(event_time))) AS seconds, groupArray(ifNull(bytes_src, 0)) AS sizes "
-        f"FROM events WHERE {where.sql} AND (agency, src_ip, destination) IN ({candidates}) GROUP BY agency, src_ip, destination"
+        f"FROM events WHERE {where.sql} AND (agency, src_ip, name, ifNull(address, toIPv6('::'))) IN ({candidates}) "
+        "GROUP BY agency, src_ip, name, address"
     )
 
 
@@ -118,6 +114,8 @@ def _scored(connections: str, where: Where, asked: Asked) -> str:
     settings = asked.settings.beacon
     told = Where([f"covered >= {_COVERED}"], where.params)
     told.add(lambda score: f"score >= {score}", ("Float64", settings.score))
+    if known := [name.lower() for name in settings.ignore_destinations]:
+        told.add(lambda names: f"splitByChar('{SEPARATOR}', subject)[2] NOT IN {names}", ("Array(String)", known))
     fits = Where([], where.params)
     fits.add(lambda least: f"length(seconds) >= {least}", ("UInt64", settings.min_connections))
     fits.add(lambda least: f"seconds[-1] - seconds[1] >= {least}", ("UInt64", int(settings.min_hours * 3600)))
@@ -131,7 +129,7 @@ def _scored(connections: str, where: Where, asked: Asked) -> str:
         f"least(1.0, usual * length(intervals) / (seconds[-1] - seconds[1])) AS covered FROM ({with_parts})"
     )
     return (
-        "SELECT agency, subject, destination, length(seconds) AS connections, usual, score, timing, sized, sizing, "
+        "SELECT agency, subject, length(seconds) AS connections, usual, score, timing, sized, sizing, "
         f"seconds[-1] - seconds[1] AS lasting FROM ({with_score}) WHERE {told.sql} ORDER BY score DESC, agency, subject LIMIT {_MOST_PAIRS}"
     )
 

@@ -21,7 +21,7 @@ from detect.baselines.seasons import hour_of, usual
 from detect.baselines.sources import Hour, Source, hours, sources
 
 LONGEST: Final = timedelta(days=7)
-"""A silence is added up for no longer."""
+"""A silence is added up for no longer; a source that is silent for longer is none any more."""
 
 BY_SOURCE: Final = Population(LIVE, "toString(source)")
 _SLOTS_AN_HOUR: Final = 12
@@ -47,10 +47,12 @@ class Silence:
     async def evaluate(self, asked: Asked) -> Outcome:
         """The sources of which too many expected slots went by."""
         window, settings = asked.window, asked.settings.silence
-        known = await sources(asked.store, asked.agencies, window.end)
-        quiet = [one for one in known if one.last < window.start and window.end - one.first >= timedelta(hours=settings.learn_hours)]
-        told = await asked.memory.told(self.about.word, window.tick, window.end - LONGEST * 6) if quiet else {}
-        waiting = [one for one in quiet if one.key not in told or told[one.key] <= one.last]
+        recent = await sources(asked.store, asked.agencies, window.end, LONGEST)
+        quiet = {one.key: one for one in recent if one.last < window.start}
+        told = await asked.memory.told(self.about.word, window.tick, window.end - LONGEST) if quiet else {}
+        untold = {key for key, one in quiet.items() if key not in told or told[key] <= one.last}
+        known = await sources(asked.store, asked.agencies, window.end, keys=untold) if untold else []
+        waiting = [one for one in known if window.end - one.first >= timedelta(hours=settings.learn_hours)]
         if not waiting:
             return Outcome()
         watched = await asked.memory.watched(window.end - LONGEST, window.end)

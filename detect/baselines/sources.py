@@ -51,21 +51,26 @@ class Hour:
     active_slots: int
 
 
-async def sources(store: Store, agencies: Agencies, until: datetime) -> list[Source]:
-    """Every source heard before `until`, by agency and name."""
+async def sources(
+    store: Store, agencies: Agencies, until: datetime, history: timedelta = HISTORY, keys: Collection[Subject] | None = None
+) -> list[Source]:
+    """Every source heard within `history` before `until`, or those of `keys` alone, by agency and name."""
     where = Where()
     agencies.add_to(where)
-    _between(where, until - HISTORY, until)
+    if keys is not None:
+        _add_keys(where, keys)
+    _between(where, until - history, until)
     found = await store.query(
         f"SELECT agency, source, toUnixTimestamp(min(slot)) AS first, toUnixTimestamp(max(slot)) AS last FROM ({_slots(where)}) "
         "WHERE lines > 0 GROUP BY agency, source ORDER BY agency, source",
         where.params,
         _LIMITS,
     )
-    return [
+    known = [
         Source(row["agency"], row["source"], datetime.fromtimestamp(row["first"], UTC), datetime.fromtimestamp(row["last"], UTC))
         for row in found.to_pylist()
     ]
+    return known if keys is None else [one for one in known if one.key in keys]
 
 
 async def hours(
@@ -73,8 +78,7 @@ async def hours(
 ) -> Mapping[Subject, Mapping[int, Hour]]:
     """What the hours from `since` to `until` brought, of the sources `keys`; of one hour of the day (0 to 23, UTC) where it is given."""
     where = Where()
-    where.add(lambda p: f"agency IN {p}", ("Array(String)", sorted({agency for agency, _ in keys})))
-    where.add(lambda p: f"source IN {p}", ("Array(String)", sorted({name for _, name in keys})))
+    _add_keys(where, keys)
     _between(where, since, until)
     if of_day is not None:
         where.add(lambda p: f"toHour({_SLOT}) = {p}", ("UInt8", of_day))
@@ -99,6 +103,11 @@ def _slots(where: Where) -> str:
         "GROUP BY agency, source, slot"
         for table in (EVENTS, QUARANTINE)
     )
+
+
+def _add_keys(where: Where, keys: Collection[Subject]) -> None:
+    where.add(lambda p: f"agency IN {p}", ("Array(String)", sorted({agency for agency, _ in keys})))
+    where.add(lambda p: f"source IN {p}", ("Array(String)", sorted({name for _, name in keys})))
 
 
 def _between(where: Where, since: datetime, until: datetime) -> None:

@@ -2,8 +2,8 @@
 
 - A tick is due when everything received before its window's end, and a lag more, is in the store (`progress`).
 - After downtime the ticks of the last 24 hours are made up. A detector that never ran begins with the newest tick.
-- A tick that fails is tried again; one that is too much for the store's limits is given up, counted and logged. No detector waits for
-  another's failure.
+- A tick that fails is tried again after a minute; one that is too much for the store's limits is given up, counted and logged. No detector
+  waits for another's failure.
 - Two watches beside each other do the same twice, which changes nothing: the same tick gives the same rows at the same place, and is
   remembered once.
 """
@@ -22,6 +22,7 @@ from core.baseline_settings import BaselineSettings
 from core.bus.contract import Bus, Message
 from core.clock import Clock
 from core.errors import BusError, QueryTooCostly, StoreError
+from core.events import DETECTIONS
 from core.storage.contract import Store
 from detect.baselines.beacon import Beacon
 from detect.baselines.detector import About, Asked, Detector, Finding, Window, end_of, windows
@@ -41,6 +42,7 @@ MOST_FINDINGS: Final = 500
 """Detections of one tick; what is more is logged and left out."""
 
 _EVERY_SECONDS: Final = 5.0
+_AFTER_FAILURE: Final = timedelta(minutes=1)
 _Found = tuple[Finding, BaselineSettings]
 _log = structlog.get_logger()
 
@@ -60,6 +62,7 @@ class Watch:
         self._lag = timedelta(seconds=settings.lag_seconds)
         self._done: dict[str, int] = {}
         self._remembers = False
+        self._rests: dict[str, datetime] = {}
         self._there_since: datetime | None = None
         self._looked_at: datetime | None = None
 
@@ -70,7 +73,7 @@ class Watch:
             await asyncio.sleep(_EVERY_SECONDS)
 
     async def step(self) -> None:
-        """Do every tick that is due now. Failures are told of in `problem`, the log and the metrics, and tried again by the next step."""
+        """Do every tick that is due now. Failures are told of in `problem`, the log and the metrics, and tried again by a later step."""
         self.problem = ""
         await self._guarded("progress", self._look())
 
@@ -82,7 +85,7 @@ class Watch:
         await self._be_there(now)
         reached = await self._progress.reached(now)
         if reached is not None:
-            for detector in DETECTORS:
+            for detector in (one for one in DETECTORS if self._rests.get(one.about.word, now) <= now):
                 await self._guarded(detector.about.word, self._catch_up(detector, reached - self._lag))
 
     async def _be_there(self, now: datetime) -> None:
@@ -110,21 +113,21 @@ class Watch:
 
     async def _do(self, detector: Detector, window: Window) -> None:
         about = detector.about
+        outcome = "done"
         try:
             found, seen, sums = await self._evaluate(detector, window)
-        except QueryTooCostly as error:
-            metrics.BASELINE_TICKS.labels(about.word, "given_up").inc()
-            _log.error("baselines.given_up", detector=about.word, window=str(window.end), error=str(error))
-            found, seen, sums = [], [], []
-        else:
-            metrics.BASELINE_TICKS.labels(about.word, "done").inc()
-        if found:
             rows = await detections(self._store, about, window, found, self._clock.now())
+        except QueryTooCostly as error:
+            outcome = "given_up"
+            _log.error("baselines.given_up", detector=about.word, window=str(window.end), error=str(error))
+            rows, seen, sums = DETECTIONS.schema.empty_table(), [], []
+        if rows.num_rows:
             await self._bus.produce(topics.DETECTIONS, [Message(arrow.encode(rows), partition=0)])
             metrics.DETECTIONS.labels(about.rule_id).inc(rows.num_rows)
         if sums:
             await self._memory.write_sums(about.word, window.tick, sums, window.end)
         await self._memory.write(about.word, window.tick, seen, window.end)
+        metrics.BASELINE_TICKS.labels(about.word, outcome).inc()
 
     async def _evaluate(self, detector: Detector, window: Window) -> tuple[list[_Found], list[Seen], list[Seen]]:
         found: list[_Found] = []
@@ -166,5 +169,6 @@ class Watch:
 
     def _failed(self, what: str, error: Exception, *, defect: bool = False) -> None:
         self.problem = f"{what}: {error}" if str(error) else f"{what}: {type(error).__name__}"
+        self._rests[what] = self._clock.now() + _AFTER_FAILURE
         metrics.BASELINE_TICKS.labels(what, "failed").inc()
         _log.error("baselines.failed", detector=what, error=str(error), exc_info=error if defect else None)

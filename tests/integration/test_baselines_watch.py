@@ -209,6 +209,9 @@ async def test_a_store_that_is_away_is_asked_again(lab: Lab) -> None:
     assert await _newest(lab, "silence") == NOON, "the others go on"
     lab.store.query = query  # type: ignore[method-assign]
     await watch.step()
+    assert await lab.told() == [], "it rests a while"
+    lab.clock.advance(timedelta(minutes=1))
+    await watch.step()
     assert (watch.problem, len(await lab.told())) == ("", 1)
 
 
