@@ -80,7 +80,7 @@ def test(field: Field, wanted: Test) -> Predicate:
     return _TESTS[field.kind](field, wanted)
 
 
-def absent(wanted: Test, *, blank: bool) -> bool:
+def absent(wanted: Test, *, blank: bool = True) -> bool:
     """Whether a field that is in no event passes `wanted`; `blank` tells it of the empty text."""
     match wanted:
         case Pattern(parts):

@@ -38,14 +38,14 @@ class Lines:
     empty: int
 
 
-def to_text(lines: Sequence[bytes]) -> Lines:
+def to_text(lines: Sequence[bytes] | pa.BinaryArray) -> Lines:
     """The text of `lines`, which may hold any bytes."""
     flags = np.zeros(len(lines), np.uint32)
-    raw = pa.array(lines, pa.binary())
+    raw = lines if isinstance(lines, pa.BinaryArray) else pa.array(lines, pa.binary())
     try:
         text = raw.cast(pa.string())
     except pa.ArrowInvalid:
-        text = pa.concat_arrays([_decoded(lines, raw, flags, start) for start in range(0, len(lines), _TOGETHER)])
+        text = pa.concat_arrays([_decoded(raw, flags, start) for start in range(0, len(lines), _TOGETHER)])
     data = _data(text)
     if data.size and data.min() < _SPACE:
         text = _without_controls(text, flags)
@@ -62,12 +62,12 @@ def escaped(value: bytes) -> str:
     return value.decode("utf-8", "backslashreplace").replace("\0", "\\x00")
 
 
-def _decoded(lines: Sequence[bytes], raw: pa.BinaryArray, flags: Array, start: int) -> pa.StringArray:
+def _decoded(raw: pa.BinaryArray, flags: Array, start: int) -> pa.StringArray:
     """The text of some lines from `start` on: those of one source in another encoding must not slow down all others."""
     try:
         return raw.slice(start, _TOGETHER).cast(pa.string())
     except pa.ArrowInvalid:
-        some = lines[start : start + _TOGETHER]
+        some = raw.slice(start, _TOGETHER).to_pylist()
         return pa.array([_decode(line, flags, number) for number, line in enumerate(some, start)], pa.string())
 
 

@@ -10,7 +10,6 @@ import ipaddress
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any, Final
 
 import numpy as np
@@ -54,12 +53,12 @@ class Normalised:
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """A message: its lines as bytes, where they came from, and which of them were masked (None: none)."""
+    """A message: its lines, where they came from, and which of them were masked (None: none)."""
 
     record: Record
     origin: Origin
     received: int
-    lines: Sequence[bytes]
+    lines: pa.BinaryArray
     masked: Array | None
 
 
@@ -154,14 +153,14 @@ class Normaliser:
 
 def _read(record: Record, masker: Masker) -> _Batch:
     raw = masked(rawbatch.decode(record), masker)
-    changed = raw.masking.changed(len(raw.lines)) if raw.masking.bits else None
-    return _Batch(record, raw.origin, millis(raw.received_at), raw.lines, changed)
+    changed = raw.masking.changed(len(raw.binary)) if raw.masking.bits else None
+    return _Batch(record, raw.origin, millis(raw.received_at), raw.binary, changed)
 
 
 def _rows(batches: Sequence[_Batch]) -> _Rows:
     """All lines of all messages at once: what is done once for each message is dear where a message is a line."""
     counts = [len(batch.lines) for batch in batches]
-    lines = to_text(batches[0].lines if len(batches) == 1 else list(chain.from_iterable(batch.lines for batch in batches)))
+    lines = to_text(pa.concat_arrays([batch.lines for batch in batches]) if batches else pa.array([], pa.binary()))
     of = np.repeat(np.arange(len(batches)), counts)[lines.places]
     places = lines.places - np.cumsum([0, *counts])[of].astype(np.uint32)
     flags = lines.flags | np.array([batch.origin.flags for batch in batches], np.uint32)[of]

@@ -15,6 +15,8 @@ from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 import zstandard
 
 from core import topics
@@ -75,8 +77,14 @@ class RawBatch:
 
     origin: Origin
     received_at: datetime
-    lines: Sequence[bytes]
+    binary: pa.BinaryArray
     masking: Masking = Masking()
+
+    @property
+    def lines(self) -> list[bytes]:
+        """The lines as objects, which costs more than all else here; most readers have no need of it."""
+        lines: list[bytes] = self.binary.to_pylist()
+        return lines
 
 
 def message(origin: Origin, received_at: datetime, lines: Sequence[bytes], masking: Masking | None = None) -> Message:
@@ -123,7 +131,7 @@ def decode(record: Record) -> RawBatch:
     """
     headers = record.headers
     value = _decompress(record, headers.get(topics.H_COMPRESSION, ""))
-    lines = _by_length(record, value) if headers.get(topics.H_FRAMING) == "length" else value.split(b"\n")
+    lines = _by_length(record, value) if headers.get(topics.H_FRAMING) == "length" else _by_line_end(value)
     received = headers.get(topics.H_RECEIVED_AT, "")
     told = received.isdecimal() and len(received) <= _LONGEST_MILLIS
     return RawBatch(origin_of(headers), from_millis(int(received)) if told else record.timestamp, lines, _masking_of(headers))
@@ -184,7 +192,11 @@ def _too_large(record: Record) -> BadMessage:
     return BadMessage(f"{_where(record)}: larger than {_LARGEST >> 20} MiB when decompressed")
 
 
-def _by_length(record: Record, value: bytes) -> list[bytes]:
+def _by_line_end(value: bytes) -> pa.BinaryArray:
+    return pc.split_pattern(pa.array([value], pa.binary()), "\n").flatten()
+
+
+def _by_length(record: Record, value: bytes) -> pa.BinaryArray:
     lines: list[bytes] = []
     at = 0
     while at < len(value):
@@ -196,7 +208,7 @@ def _by_length(record: Record, value: bytes) -> list[bytes]:
             raise BadMessage(f"{_where(record)}: cut inside a line")
         lines.append(value[at : at + size])
         at += size
-    return lines
+    return pa.array(lines, pa.binary())
 
 
 def _where(record: Record) -> str:

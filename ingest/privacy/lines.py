@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pyarrow as pa
+
 from core import metrics
 from ingest.privacy.masking import Masker
 from ingest.rawbatch import Masking, RawBatch
@@ -16,4 +18,4 @@ def masked(batch: RawBatch, masker: Masker) -> RawBatch:
     done = masker.mask_lines(batch.lines)
     for kind, values in done.counts.items():
         metrics.MASKED.labels(kind, batch.origin.agency).inc(values)
-    return replace(batch, lines=done.lines, masking=Masking.of(masker.kinds, done.changed))
+    return replace(batch, binary=pa.array(done.lines, pa.binary()), masking=Masking.of(masker.kinds, done.changed))
