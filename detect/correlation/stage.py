@@ -142,9 +142,10 @@ class CorrelateStage:
         shards = dict(zip(_pairs(known, "correlation"), known["shard_max"].to_pylist(), strict=True))
         fired = fired.append_column("raw_partition", pa.array([shards[pair] for pair in _pairs(fired, "rule_hash")], pa.uint16()))
         parts = [FIRINGS.schema.empty_table()]
+        now = self._clock.now()  # of all, and as their time of receipt: what goes into one insert is of one day
         for shard, offset in sorted(reach.items()):
             mine = fired.filter(pc.equal(fired["raw_partition"], shard))
-            same = {"raw_epoch": epoch, "raw_offset": offset, "fired_at": self._clock.now()}
+            same = {"raw_epoch": epoch, "raw_offset": offset, "fired_at": now, "received_at": now}
             given = {name: pa.repeat(pa.scalar(value, FIRINGS.schema.field(name).type), mine.num_rows) for name, value in same.items()}
             given["raw_line"] = pa.array(range(mine.num_rows), pa.uint32())
             columns = [given[name] if name in given else mine[name] for name in FIRINGS.names]
