@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from core.events import LogClass
 from detect import literals
-from detect.ruleset import CompiledRule
+from detect.compiled import CompiledRule
 
 _SHOWN = "event_time, agency, source, raw"
 

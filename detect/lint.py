@@ -14,7 +14,7 @@ from sigma.rule.base import SigmaYAMLLoader
 from sigma.validation import SigmaValidator
 from sigma.validators.core import validators
 
-from detect.ruleset import CompiledRule
+from detect.compiled import CompiledRule
 
 NEED_INTERNET: Final = frozenset(("attacktag", "d3_fendtag"))
 """Validators that fetch the lists of MITRE ATT&CK and D3FEND when they run; an installation may have no internet at all."""

@@ -23,9 +23,10 @@ from core.errors import RuleError
 from core.events import LogClass
 from detect import literals, match
 from detect.compile import expression
+from detect.compiled import CompiledRule
 from detect.fields import LINE, Field, FieldKind, Fields, ObjectFields
 from detect.rules import Rule
-from detect.ruleset import CompiledRule, Matches, Plan, Source, accepted
+from detect.ruleset import Matches, Plan, Source, accepted
 from detect.tree import fields_of
 from detect.witness import Witness, witnesses
 

@@ -22,12 +22,11 @@ import structlog
 from core.engine import Session, Stream
 from core.errors import RuleError, StoreError, StoreUnavailable
 from core.events import EVENTS, Column, Kind, LogClass
-from detect import literals, logsources, predicates
-from detect.compile import expression
+from detect import literals
+from detect.compiled import CompiledRule, compile_rule
 from detect.fields import EventFields
 from detect.rules import Rule
-from detect.tree import AnyOf, Item, Pattern
-from detect.witness import Witness, witnesses
+from detect.witness import Witness
 
 Ints = npt.NDArray[np.int64]
 
@@ -52,45 +51,11 @@ _log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class CompiledRule:
-    """A rule with its expression over rows of `EVENTS`. `unknown` are the fields it names that no event has."""
-
-    rule: Rule
-    classes: frozenset[LogClass]
-    sql: str
-    columns: frozenset[str]
-    witnesses: frozenset[Witness]
-    unknown: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
 class Matches:
     """Pairs of positions, in order of row, then rule: `rules` into the plan's rules, `rows` into the table."""
 
     rules: Ints
     rows: Ints
-
-
-def compile_rule(rule: Rule, fields: EventFields) -> CompiledRule:
-    """RuleError says why the rule cannot fire on our events."""
-    try:
-        route = logsources.route(rule.logsource)
-    except logsources.UnknownLogSource as error:
-        raise RuleError(rule.file, str(error), rule.line) from error
-    compiled = expression(rule.tree, fields)
-    if compiled.constant is not None:
-        names = ", ".join(sorted(compiled.unknown))
-        because = f"the fields {names} are not in our events" if names else "no value of our columns can pass its tests"
-        verdict = "it would match every event" if compiled.constant else "it can never match"
-        raise RuleError(rule.file, f"{verdict}: {because}", rule.line)
-    guards = [
-        expression(AnyOf(tuple(Item(column, Pattern((word,))) for word in words)), fields)
-        for column, words in (("vendor", route.vendors), ("product", route.products))
-        if words
-    ]
-    sql = predicates.all_of([*(guard.sql for guard in guards), compiled.sql])
-    columns = compiled.columns.union(*(guard.columns for guard in guards))
-    return CompiledRule(rule, route.classes, str(sql), columns, witnesses(rule.tree, fields), compiled.unknown)
 
 
 class Source(Protocol):

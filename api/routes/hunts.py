@@ -16,6 +16,7 @@ from api.auth.permissions import Action, Agencies, Principal
 from api.centre import Centre
 from core.clock import from_millis, millis
 from core.errors import Forbidden, Invalid, NotFound
+from detect.compiled import CompiledRule
 from detect.hunt import requests, results
 from detect.hunt.models import Hunt as Row
 from detect.hunt.plan import Estimate as Cost
@@ -24,7 +25,6 @@ from detect.hunt.requests import Chosen, Kind, State, Wish
 from detect.hunt.runner import MOST_KEPT
 from detect.hunt.search import Search
 from detect.hunt.statements import Reach
-from detect.ruleset import CompiledRule
 from respond import audit
 
 router = APIRouter(prefix="/v1", tags=["hunts"])

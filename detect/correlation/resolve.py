@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from core.errors import RuleError
+from detect.compiled import compile_rule
 from detect.correlation.definition import Correlation, Kind
 from detect.fields import EventFields, FieldKind
 from detect.rules import Rule, RuleBook
-from detect.ruleset import compile_rule
 
 ACROSS_AGENCIES: Final = "bongsu_across_agencies"
 AGENCY: Final = "agency"

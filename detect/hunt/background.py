@@ -18,6 +18,7 @@ from core.events import EVENTS
 from core.storage.contract import Store
 from core.storage.event_queries import Scope, Where
 from core.storage.writer import highest_offsets
+from detect.compiled import compile_rule
 from detect.correlation.resolve import resolve
 from detect.fields import EventFields
 from detect.hunt import ledger, requests
@@ -27,7 +28,6 @@ from detect.hunt.requests import Kind, Wish
 from detect.hunt.statements import Place, Reach
 from detect.rule_files import RuleLibrary
 from detect.rules import Rule, RuleBook
-from detect.ruleset import compile_rule
 
 _MOST_PLACES: Final = 200  # stretches one backfill looks at
 _ALWAYS: Final = (datetime.fromisoformat("1900-01-01T00:00:00+00:00"), datetime.fromisoformat("2299-01-01T00:00:00+00:00"))

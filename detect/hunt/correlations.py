@@ -21,6 +21,7 @@ from core.engine import Engine
 from core.errors import QueryTooCostly
 from core.events import EVENTS, FIRINGS, POSITION
 from core.storage.contract import Store
+from detect.compiled import CompiledRule, compile_rule
 from detect.correlation.definition import Correlation
 from detect.correlation.history import judged
 from detect.correlation.members import ROWS, Members
@@ -33,7 +34,7 @@ from detect.hunt.plan import plan
 from detect.hunt.search import Search, Tally
 from detect.hunt.statements import Reach
 from detect.rules import Rule, RuleBook
-from detect.ruleset import CompiledRule, Matches, Plan, compile_rule
+from detect.ruleset import Matches, Plan
 
 MOST_MATCHES: Final = 1_000_000
 """Matches of members one hunt may judge: some 200 bytes each are held in memory."""

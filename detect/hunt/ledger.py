@@ -21,7 +21,7 @@ from core.bus.contract import Record
 from core.database import Database, exclusive, insert_into
 from core.errors import BadMessage
 from detect.evaluations import Range, Told, read
-from detect.hunt.models import Evaluated, Filled, RuleSet
+from detect.hunt.models import Evaluated, EvaluatedRules, Filled
 from detect.hunt.statements import Place
 
 _log = structlog.get_logger()
@@ -55,14 +55,14 @@ class LedgerStage:
 
 def _keep_rules(session: Session, told: Told, rules: dict[str, tuple[str, str]]) -> None:
     """The set told of last is the newest, also when it was told of before."""
-    before = session.scalars(sa.select(RuleSet).order_by(RuleSet.number.desc()).limit(1)).one_or_none()
+    before = session.scalars(sa.select(EvaluatedRules).order_by(EvaluatedRules.number.desc()).limit(1)).one_or_none()
     if before is not None and before.id == told.rule_set:
         return
     broken: dict[str, str] = {}
     if before is not None:
         known = {rule_id: digest for rule_id, (digest, file) in before.rules.items() if file in told.aside} | before.broken
         broken = {rule_id: digest for rule_id, digest in known.items() if rule_id not in rules}
-    insert = insert_into(session, RuleSet)
+    insert = insert_into(session, EvaluatedRules)
     number = 1 if before is None else before.number + 1
     row = {"id": told.rule_set, "number": number, "rules": {k: list(v) for k, v in rules.items()}, "broken": broken}
     session.execute(insert.on_conflict_do_update(index_elements=["id"], set_={"number": number}), [row])
@@ -143,7 +143,7 @@ class Repair:
 
 def repairs(session: Session) -> list[Repair]:
     """What is to be caught up with for rules that were broken."""
-    sets = session.scalars(sa.select(RuleSet).order_by(RuleSet.number)).all()
+    sets = session.scalars(sa.select(EvaluatedRules).order_by(EvaluatedRules.number)).all()
     if not sets:
         return []
     newest = sets[-1].rules

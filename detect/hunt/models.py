@@ -2,8 +2,8 @@
 
 - A `Hunt` is a search of any kind with its progress: what is committed here is done, and a restart goes on behind it.
 - `FirstKnowable` remembers of every version of every rule that kept history was searched for it, and what came out.
-- `RuleSet` and `Evaluated` say which events the stream evaluated, with which rules; `Filled` what was already done about a rule that was
-  broken meanwhile.
+- `EvaluatedRules` and `Evaluated` say which events the stream evaluated, with which rules; `Filled` what was already done about a rule that
+  was broken meanwhile.
 """
 
 from __future__ import annotations
@@ -65,12 +65,12 @@ class FirstKnowable(Base):
     found: Mapped[Any] = mapped_column(Json)
 
 
-class RuleSet(Base):
+class EvaluatedRules(Base):
     """A set of rules the stream ran; the greatest `number` was told of last. `rules`: by id [hash, file]; `broken`: by id the hash of
     those that were set aside meanwhile.
     """
 
-    __tablename__ = "rule_sets"
+    __tablename__ = "evaluated_rules"
 
     id: Mapped[str] = mapped_column(sa.Text, primary_key=True)
     number: Mapped[int] = mapped_column(sa.BigInteger)
@@ -102,6 +102,6 @@ class Filled(Base):
 
     __tablename__ = "filled"
 
-    rule_set: Mapped[str] = mapped_column(sa.ForeignKey("rule_sets.id"), primary_key=True)
+    rule_set: Mapped[str] = mapped_column(sa.ForeignKey("evaluated_rules.id"), primary_key=True)
     rule_id: Mapped[str] = mapped_column(sa.Text, primary_key=True)
     hunt_id: Mapped[str] = mapped_column(sa.Text)

@@ -20,6 +20,7 @@ from core.database import exclusive, now
 from core.errors import Conflict, Invalid, NotFound, RuleError, TooMany
 from core.storage.event_queries import Scope
 from detect import rules
+from detect.compiled import CompiledRule, compile_rule
 from detect.correlation.definition import Correlation
 from detect.correlation.resolve import resolve
 from detect.fields import EventFields
@@ -27,7 +28,6 @@ from detect.hunt.correlations import closure
 from detect.hunt.models import FirstKnowable, Hunt
 from detect.hunt.statements import Place
 from detect.rules import Rule, RuleBook
-from detect.ruleset import CompiledRule, compile_rule
 
 CENTRE: Final = "system:detect"
 """Who asks for what nobody asks for."""

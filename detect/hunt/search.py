@@ -19,9 +19,9 @@ from core.clock import from_millis
 from core.errors import StoreError, StoreUnavailable
 from core.events import EVENTS
 from core.storage.contract import Limits, Store
+from detect.compiled import CompiledRule
 from detect.hunt import statements
 from detect.hunt.statements import Pass, Reach
-from detect.ruleset import CompiledRule
 
 Ints = npt.NDArray[np.int64]
 

@@ -15,7 +15,8 @@ from typing import Any, Final
 from core.events import LogClass
 from core.storage.event_queries import Scope, Where
 from detect import literals
-from detect.ruleset import SETTINGS, CompiledRule
+from detect.compiled import CompiledRule
+from detect.ruleset import SETTINGS
 
 ALONE: Final = 8
 """Up to as many rules are asked one by one."""

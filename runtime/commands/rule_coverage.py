@@ -18,12 +18,12 @@ from core.config import Settings
 from core.errors import BongsuError, ConfigError
 from core.storage import rule_queries
 from detect import coverage
+from detect.compiled import compile_rule
 from detect.correlation.resolve import resolve
 from detect.fields import EventFields
 from detect.needs import Delivered
 from detect.published import Snapshot, State, describe
 from detect.rules import Rule, RuleBook
-from detect.ruleset import compile_rule
 from respond.grouping import LEVELS
 from runtime import logs
 from runtime.bootstrap import open_parts, rule_book

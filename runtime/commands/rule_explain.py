@@ -15,11 +15,12 @@ from core import config
 from core.engine import Engine
 from core.errors import ConfigError, FileError, RuleError
 from detect import explain, lint
+from detect.compiled import compile_rule
 from detect.convert import converted
 from detect.explain import Part
 from detect.fields import EventFields
 from detect.rules import Rule, load
-from detect.ruleset import SETTINGS, compile_rule, compile_rules
+from detect.ruleset import SETTINGS, compile_rules
 from ingest import parser
 from ingest.compile import ParserSet
 from runtime import logs, rule_samples

@@ -13,8 +13,9 @@ import pytest
 from core.engine import Engine, Session
 from core.errors import RuleError
 from detect import rules, ruleset
+from detect.compiled import CompiledRule, compile_rule
 from detect.fields import EventFields
-from detect.ruleset import SETTINGS, CompiledRule, Matches, Plan, compile_rule, compile_rules
+from detect.ruleset import SETTINGS, Matches, Plan, compile_rules
 from tests.event_rows import table
 
 WORDS = ("union select", "etc/passwd", "wp-login", "cgi-bin", "jndi:ldap", "sqlmap", "powershell", "cmd.exe")

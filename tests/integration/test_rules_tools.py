@@ -17,12 +17,13 @@ from hypothesis import strategies as st
 from core.engine import Engine, Session
 from detect import convert, coverage, explain, lint, needs, rules
 from detect.compile import expression
+from detect.compiled import compile_rule
 from detect.explain import Part
 from detect.fields import EventFields, Field
 from detect.needs import Delivered
 from detect.published import Snapshot, describe
 from detect.rules import OWN_RULES
-from detect.ruleset import SETTINGS, compile_rule, compile_rules
+from detect.ruleset import SETTINGS, compile_rules
 from detect.tree import AllOf, AnyOf, Exists, Item, Negation, Node, Null, Number, Pattern, Reference, Wild
 from tests.event_rows import table
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from detect import rules
+from detect.compiled import compile_rule
 from detect.fields import EventFields
-from detect.ruleset import compile_rule
 from detect.tree import AllOf, AnyOf, Item, Negation, Node, Pattern, Regex, Wild
 
 ID = "9d2f3c1a-6a0e-4d9b-8a37-0b8f0f6f0001"

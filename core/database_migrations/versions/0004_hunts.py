@@ -69,12 +69,12 @@ def _first_knowable() -> None:
 
 def _evaluated() -> None:
     op.create_table(
-        "rule_sets",
+        "evaluated_rules",
         sa.Column("id", sa.Text, nullable=False),
         sa.Column("number", sa.BigInteger, nullable=False),
         sa.Column("rules", _JSON, nullable=False),
         sa.Column("broken", _JSON, nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_rule_sets"),
+        sa.PrimaryKeyConstraint("id", name="pk_evaluated_rules"),
     )
     op.create_table(
         "evaluated",
@@ -96,5 +96,5 @@ def _evaluated() -> None:
         sa.Column("rule_id", sa.Text, nullable=False),
         sa.Column("hunt_id", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("rule_set", "rule_id", name="pk_filled"),
-        sa.ForeignKeyConstraint(["rule_set"], ["rule_sets.id"], name="fk_filled_rule_set_rule_sets"),
+        sa.ForeignKeyConstraint(["rule_set"], ["evaluated_rules.id"], name="fk_filled_rule_set_evaluated_rules"),
     )
