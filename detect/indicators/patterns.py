@@ -4,7 +4,7 @@ Read are comparisons of `ipv4-addr:value`, `ipv6-addr:value`, `domain-name:value
 addresses by `ISSUBSET` too, joined by OR, within one observation or between several. AND is read where both sides come down to the same
 values. An address with a prefix length means every address of that network.
 
-The grammar is small and a feed has a million patterns, so this reader is our own: see docs/decisions/0012-indicators.md.
+The grammar is small and a feed has a million patterns, so this reader is our own: see docs/decisions/0008-indicators.md.
 """
 
 from __future__ import annotations
