@@ -25,7 +25,9 @@ _SLOW = 3.0
 _REFERENCE = "fortigate"
 _REASONS = {
     "sophos_sfos": "looks for 97 keys, fortigate for 67: the device's own dialect and Central's differ in nearly every name.",
-    "generic_host": "is asked last, for whatever a host's programs write: it has only regular expressions to go by.",
+    "application_auth": "takes sign-ins of whatever application writes free text: it has only regular expressions to go by.",
+    "generic_json": "knows no keys beforehand: it lays all objects of a line flat, three deep, and compares their names with a list.",
+    "generic_kv": "knows no keys beforehand: it takes every pair of a line apart and compares the names with a list.",
 }
 """Why a parser is slow, for those that are."""
 
