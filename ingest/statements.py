@@ -15,7 +15,7 @@ from core.engine import Engine, Stream
 from core.errors import StoreError
 from ingest.compile import LINES
 
-_MOST_OPEN: Final = 256  # each holds half a megabyte or so and a thread that waits
+_MOST_OPEN: Final = 512  # all of 140 parsers; each holds half a megabyte or so and a thread that waits
 
 
 class Statements:

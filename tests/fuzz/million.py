@@ -22,7 +22,7 @@ from ingest.rawbatch import Origin
 from tests.fuzz.hostile import lines
 from tests.parsing import opened, record
 
-_SAYS_EVERY = 20  # batches
+_SAYS_EVERY = 5  # batches
 _SETTLED = 0.4  # of all lines: by then every statement has been opened
 _GROWTH = 1.15  # of the resident memory once settled
 
