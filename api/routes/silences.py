@@ -17,7 +17,7 @@ router = APIRouter(prefix="/v1/silences", tags=["rules"])
 
 Reader = Annotated[Principal, Depends(Allowed(Action.RULES_READ))]
 Writer = Annotated[Principal, Depends(Allowed(Action.RULES_WRITE))]
-Number = Annotated[int, Path(ge=1, lt=1 << 63)]
+SilenceId = Annotated[int, Path(ge=1, lt=1 << 63)]
 
 
 class NewSilence(BaseModel):
@@ -97,11 +97,11 @@ def list_silences(
     return SilencePage(items=[Silence.model_validate(row) for row in rows[:limit]], next_cursor=following)
 
 
-@router.get("/{number}", summary="Read a silence")
-def get_silence(number: Number, caller: Reader, centre: TheCentre) -> Silence:
+@router.get("/{silence_id}", summary="Read a silence")
+def get_silence(silence_id: SilenceId, caller: Reader, centre: TheCentre) -> Silence:
     """One silence, ended or not."""
     with centre.database.session(readonly=True) as session:
-        return Silence.model_validate(silences.find(session, caller.scope(Action.RULES_READ), number))
+        return Silence.model_validate(silences.find(session, caller.scope(Action.RULES_READ), silence_id))
 
 
 @router.post("", status_code=201, summary="Make a silence")
@@ -115,8 +115,8 @@ def make_silence(wish: NewSilence, caller: Writer, centre: TheCentre) -> Silence
         return Silence.model_validate(silences.make(session, caller.scope(Action.RULES_WRITE), caller.actor, wanted, longest))
 
 
-@router.delete("/{number}", status_code=204, summary="End a silence")
-def end_silence(number: Number, caller: Writer, centre: TheCentre) -> None:
+@router.delete("/{silence_id}", status_code=204, summary="End a silence")
+def end_silence(silence_id: SilenceId, caller: Writer, centre: TheCentre) -> None:
     """End it now; it stays as history. Ending one that is over changes nothing."""
     with centre.database.session() as session:
-        silences.end(session, caller.scope(Action.RULES_WRITE), caller.actor, number)
+        silences.end(session, caller.scope(Action.RULES_WRITE), caller.actor, silence_id)
