@@ -24,7 +24,7 @@ from tests.parsing import opened, record
 
 _SAYS_EVERY = 5  # batches
 _SETTLED = 0.4  # of all lines: by then every statement has been opened
-_GROWTH = 1.15  # of the resident memory once settled
+_GROWTH = 1.05  # of the resident memory once settled
 
 
 class Fuzz:
