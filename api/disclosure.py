@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from api.auth.permissions import Action, Principal
+from core.permissions import Action, Principal
 from respond.incidents import Detail
 from respond.incidents import Evidence as Kept
 from respond.states import State

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from api.auth.permissions import Action, Agencies, Principal
 from api.centre import Centre, StageState
 from core.clock import KST
+from core.permissions import Action, Agencies, Principal
 from core.storage import event_queries
 from core.storage.event_queries import Counts, Minute
 from respond import incidents

@@ -10,7 +10,7 @@ Runs under the lock `incidents`, so that two workers never open the same inciden
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -19,12 +19,13 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from core.clock import KST, from_millis, millis
+from core.clock import from_millis, millis
 from core.database import insert_into
 from respond import grouping
 from respond.audit import Change
+from respond.cases.records import next_numbers
 from respond.grouping import Cluster, Ints, Span
-from respond.models import Incident, IncidentCounter, IncidentEntity, IncidentEvidence
+from respond.models import Incident, IncidentEntity, IncidentEvidence
 from respond.states import ENDED, State
 from respond.suppression import SuppressedGroup
 
@@ -160,7 +161,7 @@ def _open(
 ) -> None:
     """Open an incident for each of these clusters, numbered in order of their first event."""
     ordered = sorted(places, key=lambda place: (clusters[place].span.first, clusters[place].key.digest))
-    for place, number in zip(ordered, _numbers(session, at.astimezone(KST).year, len(ordered)), strict=True):
+    for place, number in zip(ordered, next_numbers(session, "INC", at, len(ordered)), strict=True):
         incident = targets[place] = _new(clusters[place], number, at)
         result.opened.append(incident)
         detail = {"agency": incident.agency, "rules": incident.rule_ids, "severity": incident.severity, "detections": incident.detections}
@@ -191,13 +192,3 @@ def _new(found: Cluster, number: str, at: datetime) -> Incident:
         merged_into_id=None,
         version=1,
     )
-
-
-def _numbers(session: Session, year: int, count: int) -> Iterable[str]:
-    """The next `count` names of a year."""
-    if not count:
-        return []
-    insert = insert_into(session, IncidentCounter).values(year=year, last=count)
-    counted = insert.on_conflict_do_update(index_elements=["year"], set_={"last": IncidentCounter.last + count})
-    last: int = session.execute(counted.returning(IncidentCounter.last)).scalar_one()
-    return [f"INC-{year}-{number:06d}" for number in range(last - count + 1, last + 1)]

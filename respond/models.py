@@ -105,15 +105,6 @@ class IncidentEntity(Base):
     detections: Mapped[int] = mapped_column(sa.BigInteger)
 
 
-class IncidentCounter(Base):
-    """The last number given in a year (of Seoul)."""
-
-    __tablename__ = "incident_counters"
-
-    year: Mapped[int] = mapped_column(sa.Integer, primary_key=True, autoincrement=False)
-    last: Mapped[int] = mapped_column(sa.Integer)
-
-
 class DetectionPosition(Base):
     """How far the findings of a partition of `logs.raw` have become incidents; everything up to `raw_offset` has."""
 

@@ -8,9 +8,9 @@ from fastapi import Depends, Request
 from fastapi.security import APIKeyCookie, HTTPBearer
 
 from api.auth.gate import COOKIE
-from api.auth.permissions import Action, Principal
 from api.centre import Centre
 from core.errors import Unauthenticated
+from core.permissions import Action, Principal
 
 # These only describe the two ways in for the OpenAPI document: the gate has already looked at both.
 _session_scheme = APIKeyCookie(name=COOKIE, scheme_name="session", description="Cookie given by POST /v1/login", auto_error=False)

@@ -18,10 +18,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api import problems
 from api.auth import keys, sessions
-from api.auth.permissions import Principal
 from core.crypto import derive, same
 from core.database import Database
 from core.errors import DomainError, Forbidden, StoreUnavailable, Unauthenticated
+from core.permissions import Principal
 
 COOKIE: Final = "bongsu_session"
 OPEN_PATHS: Final = frozenset({"/healthz", "/readyz", "/login", "/v1/login", "/preferences", "/favicon.ico"})

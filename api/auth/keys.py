@@ -14,11 +14,11 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from api.auth.permissions import Action, Agencies, Principal, Reach, parse_actions
 from api.auth.tables import ApiKey
 from core.crypto import digest, same, token
 from core.database import Database, now
 from core.errors import Invalid, NotFound, StoreUnavailable
+from core.permissions import Action, Agencies, Principal, Reach, parse_actions
 from respond import audit
 
 LONGEST_LIFE: Final = timedelta(days=3 * 366)

@@ -15,13 +15,13 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from api.auth import lockout
-from api.auth.permissions import Principal
 from api.auth.tables import LoginSession, User
 from api.auth.users import LONGEST_PASSWORD, end_sessions, find_user, plain_name, principal_of
 from core import metrics
 from core.crypto import digest, hash_password, is_outdated, token, verify_password
 from core.database import Database, now
 from core.errors import TooMany, Unauthenticated
+from core.permissions import Principal
 from respond import audit
 
 _KEPT_AFTER_END: Final = timedelta(days=30)

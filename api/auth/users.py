@@ -10,11 +10,11 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from api.auth.permissions import Principal, Role, grants_of_roles, parse_roles
 from api.auth.tables import LoginSession, User
 from core.crypto import hash_password, verify_password
 from core.database import now
 from core.errors import Invalid, NotFound
+from core.permissions import Principal, Role, grants_of_roles, parse_roles
 from respond import audit
 
 SHORTEST_PASSWORD: Final = 10

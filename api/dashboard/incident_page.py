@@ -10,12 +10,12 @@ from fastapi import Request
 from nicegui import ui
 
 from api import disclosure
-from api.auth.permissions import Action
 from api.dashboard import beacons
 from api.dashboard.frame import empty, frame, severity_html, text
 from api.dashboard.texts import kst, number, utc
 from api.dashboard.visitor import Visitor
 from core.errors import Forbidden, NotFound, StoreError
+from core.permissions import Action
 from respond import incidents
 from respond.incidents import Detail, Entity
 

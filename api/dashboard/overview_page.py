@@ -11,7 +11,6 @@ import structlog
 from fastapi import Request
 from nicegui import ui
 
-from api.auth.permissions import Action
 from api.dashboard.chart import MinuteChart
 from api.dashboard.frame import empty, frame, text
 from api.dashboard.incident_table import IncidentTable
@@ -19,6 +18,7 @@ from api.dashboard.texts import kst, number, share
 from api.dashboard.visitor import Visitor
 from api.overview import Overview, Overviews
 from core.errors import Forbidden, StoreError, Unauthenticated
+from core.permissions import Action
 from respond import incidents
 from respond.incidents import Summary
 

@@ -9,11 +9,11 @@ from urllib.parse import quote
 from fastapi import Request
 
 from api.auth import sessions
-from api.auth.permissions import Principal
 from api.centre import Centre
 from api.dashboard.preferences import texts_of, theme_of
 from api.dashboard.texts import Texts
 from core.errors import Unauthenticated
+from core.permissions import Principal
 
 
 @dataclass

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.auth.dependencies import Allowed, TheCentre
-from api.auth.permissions import Action, Principal
+from core.permissions import Action, Principal
 from detect.baselines.learned import DetectorState, State, learned
 
 router = APIRouter(prefix="/v1", tags=["rules"])

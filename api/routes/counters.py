@@ -9,8 +9,8 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.auth.dependencies import Allowed
-from api.auth.permissions import Action, Principal
 from api.overview import Overviews
+from core.permissions import Action, Principal
 
 router = APIRouter(prefix="/v1", tags=["counters"])
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
 
 from api.auth.dependencies import Allowed, TheCentre
-from api.auth.permissions import Action, Principal
+from core.permissions import Action, Principal
 from core.storage.coverage import SourceCoverage
 from core.storage.coverage import coverage as ask
 

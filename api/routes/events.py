@@ -11,9 +11,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from api import paging
 from api.auth.dependencies import Allowed, TheCentre
-from api.auth.permissions import Action, Principal
 from core.errors import Invalid
 from core.events import EVENTS, Kind
+from core.permissions import Action, Principal
 from core.storage import event_queries
 from core.storage.event_queries import EventQuery, Filter, Operator
 

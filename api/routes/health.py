@@ -11,9 +11,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.auth.dependencies import TheCentre
-from api.auth.permissions import Action, Principal
 from api.centre import Centre, StageState
 from core.errors import Unauthenticated
+from core.permissions import Action, Principal
 
 _EXAMPLE: Final[dict[str, Any]] = {
     "ready": False,

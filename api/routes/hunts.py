@@ -12,10 +12,10 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from api import paging
 from api.auth.dependencies import Allowed, TheCentre
-from api.auth.permissions import Action, Agencies, Principal
 from api.centre import Centre
 from core.clock import from_millis, millis
 from core.errors import Forbidden, Invalid, NotFound
+from core.permissions import Action, Agencies, Principal
 from detect.compiled import CompiledRule
 from detect.hunt import requests, results
 from detect.hunt.models import Hunt as Row

@@ -12,8 +12,8 @@ from starlette.exceptions import HTTPException
 
 from api import disclosure, paging
 from api.auth.dependencies import Allowed, TheCentre
-from api.auth.permissions import Action, Principal
 from core.errors import Invalid
+from core.permissions import Action, Principal
 from respond import incidents
 from respond.incidents import Filters, Summary
 from respond.states import State

@@ -16,8 +16,8 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.auth.dependencies import Allowed, TheCentre
-from api.auth.permissions import Action, Principal
 from core.errors import Invalid, TooLarge, Unsupported
+from core.permissions import Action, Principal
 from core.storage import indicators as stored
 from detect.indicators import feeds, values
 from detect.indicators.feeds import Defaults

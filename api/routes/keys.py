@@ -12,9 +12,9 @@ from api import paging
 from api.auth import keys
 from api.auth.dependencies import Allowed, TheCentre
 from api.auth.keys import KeyWish
-from api.auth.permissions import Action, Principal
 from api.auth.tables import ApiKey
 from core.errors import Invalid
+from core.permissions import Action, Principal
 
 router = APIRouter(prefix="/v1/keys", tags=["keys"])
 

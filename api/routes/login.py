@@ -11,10 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from api.auth import sessions
 from api.auth.dependencies import Caller, TheCentre
 from api.auth.gate import COOKIE, csrf_token, is_same_origin
-from api.auth.permissions import Action, Principal, Reach
 from api.auth.sessions import Attempt, Opened
 from api.centre import Centre
 from core.errors import Forbidden, Invalid
+from core.permissions import Action, Principal, Reach
 
 router = APIRouter(prefix="/v1", tags=["identity"])
 

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Depends, Header, Request
 from pydantic import BaseModel, ConfigDict
 
 from api.auth.dependencies import Allowed, TheCentre
-from api.auth.permissions import Action, Principal
 from core.errors import Forbidden
+from core.permissions import Action, Principal
 
 router = APIRouter(prefix="/v1", tags=["logs"])
 

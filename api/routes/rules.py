@@ -13,10 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
 from api.auth.dependencies import Allowed, TheCentre
-from api.auth.permissions import Action, Agencies, Principal
 from api.centre import Centre
 from core.clock import from_millis, millis
 from core.errors import Invalid, NotFound
+from core.permissions import Action, Agencies, Principal
 from core.rule_records import EVERY_AGENCY
 from core.storage import rule_queries
 from detect import coverage, published

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Depends, Path, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from api.auth.dependencies import Allowed, TheCentre
-from api.auth.permissions import Action, Principal
 from core.errors import Invalid
+from core.permissions import Action, Principal
 from respond import silences
 
 router = APIRouter(prefix="/v1/silences", tags=["rules"])

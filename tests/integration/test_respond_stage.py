@@ -59,7 +59,7 @@ def empty(database: Database) -> None:
     with database.session() as session:
         for known in (IncidentEvidence, IncidentEntity, Incident, DetectionPosition, Audit):
             session.execute(sa.delete(known))
-        session.execute(sa.text("DELETE FROM incident_counters"))
+        session.execute(sa.text("DELETE FROM case_counters"))
 
 
 def everything(database: Database) -> list[Detail]:

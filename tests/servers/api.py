@@ -48,7 +48,7 @@ PEOPLE = {
     "lead": ("soc_lead", ""),
     "officer": ("agency_officer", "seogu"),
     "auditor": ("auditor", ""),
-    "privacy": ("privacy_officer", ""),
+    "privacy": ("privacy_officer", "seogu"),
     "admin": ("admin", ""),
 }
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 import api.dashboard
-from api.auth.permissions import Role
 from api.dashboard import beacons, texts
 from api.dashboard.texts import TEXTS, Texts
+from core.permissions import Role
 from respond.evidence import ENTITY_COLUMNS
 from respond.states import State
 

@@ -41,6 +41,47 @@ class Action(StrEnum):
     INDICATORS_READ = "indicators:read"
     INDICATORS_WRITE = "indicators:write"
     COUNTERS_READ = "counters:read"
+    REPORTS_READ = "reports:read"
+    REPORTS_WRITE = "reports:write"
+    REPORTS_RECEIVE = "reports:receive"
+    PERSONAL_READ = "personal:read"
+    PERSONAL_STATUS = "personal:status"
+    PERSONAL_REDACTED = "personal:redacted"
+    PERSONAL_TECHNICAL = "personal:technical"
+    PERSONAL_FACTS = "personal:facts"
+    PERSONAL_DECIDE = "personal:decide"
+    WARNINGS_READ = "warnings:read"
+    WARNINGS_WRITE = "warnings:write"
+    WARNINGS_ACKNOWLEDGE = "warnings:acknowledge"
+    READINESS_READ = "readiness:read"
+    READINESS_DECIDE = "readiness:decide"
+    TEAMS_READ = "teams:read"
+    TEAMS_REQUEST = "teams:request"
+    TEAMS_PROPOSE = "teams:propose"
+    TEAMS_APPROVE = "teams:approve"
+    REQUESTS_READ = "requests:read"
+    REQUESTS_DRAFT = "requests:draft"
+    REQUESTS_ISSUE = "requests:issue"
+    REQUESTS_RESPOND = "requests:respond"
+    DRILLS_READ = "drills:read"
+    DRILLS_WRITE = "drills:write"
+    DRILLS_APPROVE = "drills:approve"
+    SHARING_READ = "sharing:read"
+    SHARING_WRITE = "sharing:write"
+    SHARING_RELEASE = "sharing:release"
+    BLOCKS_READ = "blocks:read"
+    BLOCKS_PROPOSE = "blocks:propose"
+    BLOCKS_APPROVE = "blocks:approve"
+    CENTRES_READ = "centres:read"
+    CENTRES_WRITE = "centres:write"
+    DUTIES_READ = "duties:read"
+    DUTIES_WRITE = "duties:write"
+    DUTIES_ANSWER = "duties:answer"
+    ONCALL_READ = "oncall:read"
+    ONCALL_WRITE = "oncall:write"
+    AUDIT_READ = "audit:read"
+    AUDIT_VERIFY = "audit:verify"
+    EVIDENCE_EXPORT = "evidence:export"
     KEYS_READ = "keys:read"
     KEYS_WRITE = "keys:write"
     METRICS_READ = "metrics:read"
@@ -55,39 +96,47 @@ class Reach(StrEnum):
 
 _ALL, _OWN = Reach.ALL, Reach.OWN
 
-_ANALYSIS: Final = dict.fromkeys(
-    (
-        Action.LOGS_READ,
-        Action.INCIDENTS_READ,
-        Action.INCIDENTS_WRITE,
-        Action.RULES_READ,
-        Action.RULES_WRITE,
-        Action.HUNTS_RUN,
-        Action.INDICATORS_READ,
-        Action.INDICATORS_WRITE,
-        Action.COUNTERS_READ,
-    ),
+def _granted(words: str, reach: Reach) -> dict[Action, Reach]:
+    return dict.fromkeys((Action(word) for word in words.split()), reach)
+
+
+_ANALYSIS: Final = _granted(
+    "logs:read incidents:read incidents:write rules:read rules:write hunts:run indicators:read indicators:write counters:read "
+    "reports:read personal:read personal:technical warnings:read readiness:read teams:read requests:read requests:draft "
+    "drills:read drills:write sharing:read sharing:write blocks:read blocks:propose centres:read duties:read oncall:read evidence:export",
     _ALL,
 )
 
 GRANTS: Final[Mapping[Role, Mapping[Action, Reach]]] = {
-    Role.MAYORS_OFFICE: {Action.INCIDENTS_READ: _ALL, Action.INDICATORS_READ: _ALL, Action.COUNTERS_READ: _ALL},
-    Role.ANALYST: _ANALYSIS,
-    Role.SOC_LEAD: _ANALYSIS | {Action.INCIDENTS_APPROVE: _ALL},
-    Role.AGENCY_OFFICER: {
-        Action.LOGS_READ: _OWN,
-        Action.INCIDENTS_READ: _OWN,
-        Action.INCIDENTS_WRITE: _OWN,
-        Action.RULES_READ: _OWN,
-        Action.COUNTERS_READ: _OWN,
-    },
-    Role.AUDITOR: dict.fromkeys(
-        (Action.INCIDENTS_READ, Action.RULES_READ, Action.INDICATORS_READ, Action.COUNTERS_READ, Action.KEYS_READ), _ALL
+    Role.MAYORS_OFFICE: _granted(
+        "incidents:read indicators:read counters:read reports:read personal:status warnings:read readiness:read teams:read "
+        "teams:approve requests:read requests:draft requests:issue drills:read drills:approve duties:read",
+        _ALL,
     ),
-    # Reads incidents where personal data is concerned; incidents carry no such mark yet, so none.
-    Role.PRIVACY_OFFICER: {Action.COUNTERS_READ: _ALL},
+    Role.ANALYST: _ANALYSIS,
+    # Issuing a request needs the mayor's delegation besides (`respond.requests`).
+    Role.SOC_LEAD: _ANALYSIS
+    | _granted(
+        "incidents:approve reports:receive warnings:write readiness:decide teams:propose requests:issue sharing:release "
+        "blocks:approve centres:write duties:write oncall:write audit:read",
+        _ALL,
+    ),
+    Role.AGENCY_OFFICER: _granted(
+        "logs:read incidents:read incidents:write rules:read counters:read reports:read reports:write personal:read personal:facts "
+        "warnings:read warnings:acknowledge teams:read teams:request requests:read requests:respond drills:read drills:write "
+        "sharing:read sharing:write blocks:read duties:read duties:answer",
+        _OWN,
+    ),
+    Role.AUDITOR: _granted(
+        "incidents:read rules:read indicators:read counters:read keys:read reports:read personal:redacted warnings:read readiness:read "
+        "teams:read requests:read drills:read sharing:read blocks:read centres:read duties:read audit:read audit:verify",
+        _ALL,
+    ),
+    # Reads incidents and reports where personal data is concerned; they carry no such mark yet, so none.
+    Role.PRIVACY_OFFICER: _granted("counters:read warnings:read", _ALL)
+    | _granted("personal:read personal:decide requests:read audit:read", _OWN),
     # Runs the system and reads no personal information: neither raw logs nor incidents.
-    Role.ADMIN: {Action.COUNTERS_READ: _ALL, Action.KEYS_READ: _ALL, Action.KEYS_WRITE: _ALL, Action.METRICS_READ: _ALL},
+    Role.ADMIN: _granted("counters:read keys:read keys:write metrics:read", _ALL),
 }
 
 KEY_ACTIONS: Final = frozenset(
@@ -162,7 +211,7 @@ def parse_roles(words: Iterable[str], agency: str) -> tuple[Role, ...]:
     if not roles:
         raise Invalid("a user needs at least one role")
     if not agency and any(reach is Reach.OWN for role in roles for reach in GRANTS[role].values()):
-        raise Invalid("an agency officer needs an agency")
+        raise Invalid("an agency officer or a privacy officer needs an agency")
     return roles
 
 

@@ -1,0 +1,182 @@
+"""Opening cases, finding them within a scope, and taking a step: the state, history, audit row and news in one transaction.
+
+Every function takes the caller's scope and applies it in the query: what is outside does not exist for the caller (NotFound).
+A step is optimistic: the caller says which version it saw, and Conflict tells when somebody was faster. Guards of a kind of case run
+between `begin` and `Taken.done`; when one raises, nothing has changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Generic, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from core.clock import KST
+from core.database import insert_into, now
+from core.errors import Conflict, Invalid, NotFound
+from core.permissions import Agencies
+from respond import audit
+from respond.cases.machine import Machine, Step
+from respond.cases.models import CaseColumns, CaseCounter, CaseEvent
+
+Case = TypeVar("Case", bound=CaseColumns)
+
+LONGEST_REASON: Final = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Case]):
+    """Some cases, newest first; `next_cursor` is '' on the last page."""
+
+    items: Sequence[Case]
+    next_cursor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Taken(Generic[Case]):
+    """A step under way on `case`, whose row is locked. Call `done` once, when its guards have passed and the case's own columns are set."""
+
+    session: Session
+    machine: Machine
+    step: Step
+    case: Case
+    actor: str
+    reason: str
+    at: datetime
+
+    def done(self, data: Mapping[str, Any]) -> Case:
+        """Write the new state, the next version, the history and the audit row. `data` is what the actor gave, without personal data."""
+        before, case = self.case.state, self.case
+        case.state = self.step.to or before
+        case.version += 1
+        case.updated_at = self.at
+        self.session.flush()
+        _write(self.session, self.machine, case, self.actor, self.step.action, before, self.reason, data)
+        return case
+
+
+def next_numbers(session: Session, prefix: str, at: datetime, count: int = 1) -> list[str]:
+    """The next `count` numbers of a kind of case; `at` decides the year (of Seoul)."""
+    if not count:
+        return []
+    year = at.astimezone(KST).year
+    insert = insert_into(session, CaseCounter).values(prefix=prefix, year=year, last=count)
+    counted = insert.on_conflict_do_update(index_elements=["prefix", "year"], set_={"last": CaseCounter.last + count})
+    last: int = session.execute(counted.returning(CaseCounter.last)).scalar_one()
+    return [f"{prefix}-{year}-{number:06d}" for number in range(last - count + 1, last + 1)]
+
+
+def open_case(session: Session, machine: Machine, case: Case, actor: str, data: Mapping[str, Any]) -> Case:
+    """Add `case` (its own columns, `agency` and `exercise` set) in the machine's first state, with number, history and audit row."""
+    at = now(session)
+    (case.number,) = next_numbers(session, machine.prefix, at)
+    case.state, case.version = machine.initial, 1
+    case.created_at = case.updated_at = at
+    case.created_by = actor
+    session.add(case)
+    session.flush()
+    _write(session, machine, case, actor, "open", "", "", data)
+    return case
+
+
+def begin(
+    session: Session,
+    machine: Machine,
+    model: type[Case],
+    scope: Agencies,
+    number: str,
+    action: str,
+    *,
+    actor: str,
+    if_version: int,
+    reason: str = "",
+) -> Taken[Case]:
+    """Lock the case and see that the step is possible: NotFound, Conflict (version or state) or Invalid (reason)."""
+    wanted = machine.action(action)
+    query = sa.select(model).where(model.number == number, within(model, scope)).with_for_update()
+    case = session.scalar(query.execution_options(populate_existing=True))
+    if case is None:
+        raise NotFound(f"there is no {machine.kind} {number}")
+    if case.version != if_version:
+        raise Conflict(f"{number} was changed meanwhile: you saw version {if_version}, it is version {case.version}")
+    machine.check(number, case.state, wanted)
+    reason = checked_reason(reason, needed=wanted.needs_reason, action=action)
+    return Taken(session, machine, wanted, case, actor, reason, now(session))
+
+
+def checked_reason(reason: str, *, needed: bool, action: str) -> str:
+    """`reason` without surrounding blanks; Invalid when it is missing or too long."""
+    reason = reason.strip()
+    if needed and not reason:
+        raise Invalid(f"to {action} needs a reason")
+    if len(reason) > LONGEST_REASON:
+        raise Invalid(f"a reason has at most {LONGEST_REASON} characters")
+    return reason
+
+
+def find(session: Session, machine: Machine, model: type[Case], scope: Agencies, number: str) -> Case:
+    """The case called `number`; NotFound when there is none in scope."""
+    case = session.scalar(sa.select(model).where(model.number == number, within(model, scope)))
+    if case is None:
+        raise NotFound(f"there is no {machine.kind} {number}")
+    return case
+
+
+def page(
+    session: Session,
+    model: type[Case],
+    scope: Agencies,
+    *conditions: sa.ColumnElement[bool],
+    cursor: str = "",
+    limit: int = 50,
+) -> Page[Case]:
+    """A page of cases that meet `conditions`, newest first; `cursor` is `next_cursor` of the page before. Invalid when it is not."""
+    query = sa.select(model).where(within(model, scope), *conditions)
+    if cursor:
+        last = session.scalar(sa.select(model.id).where(model.number == cursor))
+        if last is None:
+            raise Invalid("this cursor was not given by us")
+        query = query.where(model.id < last)
+    rows = session.scalars(query.order_by(model.id.desc()).limit(limit + 1)).all()
+    return Page(rows[:limit], rows[limit - 1].number if len(rows) > limit else "")
+
+
+def history(session: Session, machine: Machine, number: str) -> Sequence[CaseEvent]:
+    """Every change of a case, oldest first. The caller has found the case within its scope."""
+    return session.scalars(sa.select(CaseEvent).where(CaseEvent.object == named(machine, number)).order_by(CaseEvent.id)).all()
+
+
+def within(model: type[Case], scope: Agencies) -> sa.ColumnElement[bool]:
+    """The condition that limits rows to a scope; cases of the whole city (agency '') belong to nobody's own."""
+    return sa.true() if scope is None else model.agency.in_(scope)
+
+
+def named(machine: Machine, number: str) -> str:
+    """How history, trail, clocks and news name a case."""
+    return f"{machine.kind}/{number}"
+
+
+def _write(
+    session: Session, machine: Machine, case: CaseColumns, actor: str, action: str, before: str, reason: str, data: Mapping[str, Any]
+) -> None:
+    name = named(machine, case.number)
+    session.add(
+        CaseEvent(
+            object=name,
+            at=case.updated_at,
+            actor=actor,
+            action=action,
+            before=before,
+            after=case.state,
+            version=case.version,
+            reason=reason,
+            data=dict(data),
+        )
+    )
+    session.flush()
+    told = {"from": before, "to": case.state, "reason": reason, "version": case.version, **data}
+    audit.record(session, actor, f"{machine.kind}.{action}", name, told)
