@@ -13,8 +13,27 @@ from api.auth.gate import Gate
 from api.centre import Centre
 from api.dashboard.beacons import STATIC
 from api.envelope import Envelope
-from api.routes import baselines, counters, coverage, events, health, hunts, incidents, indicators, keys, login, logs, rules, silences
+from api.routes import (
+    baselines,
+    counters,
+    coverage,
+    events,
+    health,
+    hunts,
+    incidents,
+    indicators,
+    keys,
+    login,
+    logs,
+    requests,
+    rules,
+    silences,
+)
 
+_ROUTES: Final = (
+    *(health, login, logs, events, incidents, keys, counters, coverage, rules, silences, hunts, indicators, baselines),
+    *(requests,),
+)
 _ABOUT: Final = """Logs in, events and incidents out. People log in and carry a session cookie; machines carry a key.
 
 Times are ISO 8601 in UTC. Errors are problem documents (RFC 9457). Lists give `next_cursor`, to be sent as `cursor` for the next page.
@@ -37,7 +56,7 @@ def create_app(centre: Centre) -> FastAPI:
         },
     )
     problems.install(app)
-    for module in (health, login, logs, events, incidents, keys, counters, coverage, rules, silences, hunts, indicators, baselines):
+    for module in _ROUTES:
         app.include_router(module.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     dashboard.install(app)

@@ -96,6 +96,7 @@ class Reach(StrEnum):
 
 _ALL, _OWN = Reach.ALL, Reach.OWN
 
+
 def _granted(words: str, reach: Reach) -> dict[Action, Reach]:
     return dict.fromkeys((Action(word) for word in words.split()), reach)
 

@@ -16,6 +16,7 @@ from api.centre import StageState
 from core import topics
 from core.clock import FixedClock
 from ingest import rawbatch
+from tests.case_tables import TABLES
 from tests.detections import Finding
 from tests.servers.api import TestCentre, running_centre, settings_for
 
@@ -239,6 +240,9 @@ ACTS = {
     "GET /v1/hunts/{hunt_id}": "hunts:run",
     "DELETE /v1/hunts/{hunt_id}": "hunts:run",
     "GET /v1/hunts/{hunt_id}/detections": "hunts:run",
+    "GET /v1/requests": "requests:read",
+    "POST /v1/requests": "requests:draft",
+    "GET /v1/requests/{number}": "requests:read",
 }
 EXAMPLES = {
     "event_id": "e1-0-1-0",
@@ -262,14 +266,16 @@ ANALYSIS = {
     "incidents:read",
     "incidents:write",
     "counters:read",
+    "requests:read",
+    "requests:draft",
 }
 ALLOWED = {
-    "mayor": {"indicators:read", "incidents:read", "counters:read"},
+    "mayor": {"indicators:read", "incidents:read", "counters:read", "requests:read", "requests:draft"},
     "analyst": ANALYSIS,
     "lead": ANALYSIS,
-    "officer": {"rules:read", "logs:read", "incidents:read", "incidents:write", "counters:read"},
-    "auditor": {"indicators:read", "rules:read", "incidents:read", "counters:read", "keys:read"},
-    "privacy": {"counters:read"},
+    "officer": {"rules:read", "logs:read", "incidents:read", "incidents:write", "counters:read", "requests:read"},
+    "auditor": {"indicators:read", "rules:read", "incidents:read", "counters:read", "keys:read", "requests:read"},
+    "privacy": {"counters:read", "requests:read"},
     "admin": {"counters:read", "keys:read", "keys:write"},
 }
 
@@ -287,7 +293,8 @@ async def test_the_matrix_leaves_no_route_out(centre: TestCentre) -> None:
     about_oneself = {"POST /v1/login", "POST /v1/logout", "GET /v1/me"}
     paths = centre.app.openapi()["paths"]
     shapes = {f"{method.upper()} {path}" for path, known in paths.items() for method in known if path.startswith("/v1/")}
-    assert shapes == ACTS.keys() | about_oneself
+    steps = {f"POST /v1/{path}/{{number}}/{action}" for path, table in TABLES.items() for action in table}
+    assert shapes == ACTS.keys() | about_oneself | steps
 
 
 # ---- incidents ----

@@ -1,0 +1,174 @@
+"""Requests of the Mayor: drafting, reading, and every step of their machine."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+import sqlalchemy as sa
+from fastapi import APIRouter, Depends, Query, Response
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from sqlalchemy.orm import Session
+
+from api import paging
+from api.auth.dependencies import Allowed, TheCentre
+from api.cases import CaseOut, Number, Progress, Wish, add_steps, progress, set_etag
+from api.centre import Centre
+from core.permissions import Action, Principal
+from respond.cases import records
+from respond.cases.machine import Step
+from respond.requests import service
+from respond.requests.machine import MACHINE, Article
+from respond.requests.models import Request as Row
+from respond.requests.service import Draft
+
+router = APIRouter(prefix="/v1/requests", tags=["requests"])
+
+Reader = Annotated[Principal, Depends(Allowed(Action.REQUESTS_READ))]
+Drafter = Annotated[Principal, Depends(Allowed(Action.REQUESTS_DRAFT))]
+Text = Annotated[str, Field(min_length=1, max_length=4000)]
+_EXAMPLE: Final[dict[str, Any]] = {
+    "article": "19(2)",
+    "agency": "seogu",
+    "about": "incident/INC-2026-000001",
+    "title": "Keep the civil affairs service running",
+    "purpose": "To minimise what the accident does to citizens",
+    "items": ["Move the service to the standby servers", "Tell when it is done"],
+    "due_at": "2026-12-01T09:00:00Z",
+}
+
+
+class Asked(BaseModel):
+    """What is asked, of an agency or (article 17(4)) of a provider."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
+
+    article: Article
+    agency: str = Field(default="", max_length=63)
+    provider: str = Field(default="", max_length=200, description="Of cloud services, for article 17(4); then without `agency`")
+    about: str = Field(default="", max_length=200, description="The case it came from, such as incident/INC-2026-000001")
+    title: str = Field(min_length=1, max_length=300)
+    purpose: Text
+    items: list[Text] = Field(min_length=1, max_length=100)
+    due_at: AwareDatetime | None = Field(default=None, description="Needed at the latest when it is issued")
+    exercise: bool = False
+
+
+class EditWish(Asked, Wish):
+    """A draft as it is to be."""
+
+
+class IssueWish(Wish):
+    """When the answer is due; empty: as drafted, or as before."""
+
+    due_at: AwareDatetime | None = None
+
+
+class AnswerWish(Wish):
+    """What the agency did, item by item in their order."""
+
+    items: list[str] = Field(default=[], max_length=100)
+
+
+class Request(CaseOut):
+    """A request. `must_comply`: whoever is asked must comply unless there is a justifiable cause. `reply` is the last answer."""
+
+    article: str
+    must_comply: bool
+    provider: str
+    about: str
+    title: str
+    purpose: str
+    items: list[str]
+    due_at: AwareDatetime | None
+    reply: dict[str, Any]
+
+
+class RequestDetail(Request):
+    """A request with how it went."""
+
+    progress: Progress
+
+
+class RequestPage(BaseModel):
+    """Requests, newest first. `next_cursor` is empty on the last page."""
+
+    items: list[Request]
+    next_cursor: str
+
+
+class Wanted(BaseModel):
+    """What to list; several values of one filter mean any of them."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    state: list[str] = Field(default=[], max_length=16)
+    agency: str = Field(default="", max_length=63)
+    article: list[Article] = Field(default=[], max_length=8)
+    about: str = Field(default="", max_length=200)
+    cursor: paging.Cursor = ""
+    limit: int = Field(default=50, ge=1, le=500)
+
+
+@router.get("", summary="List requests")
+def list_requests(wanted: Annotated[Wanted, Query()], caller: Reader, centre: TheCentre) -> RequestPage:
+    """Requests within the caller's scope, newest first."""
+    conditions: list[sa.ColumnElement[bool]] = []
+    if wanted.state:
+        conditions.append(Row.state.in_(wanted.state))
+    if wanted.agency:
+        conditions.append(Row.agency == wanted.agency)
+    if wanted.article:
+        conditions.append(Row.article.in_([one.value for one in wanted.article]))
+    if wanted.about:
+        conditions.append(Row.about == wanted.about)
+    scope = caller.scope(Action.REQUESTS_READ)
+    with centre.database.session(readonly=True) as session:
+        found = records.page(session, Row, scope, *conditions, cursor=wanted.cursor, limit=wanted.limit)
+    return RequestPage(items=[_shown(one) for one in found.items], next_cursor=found.next_cursor)
+
+
+@router.post("", status_code=201, summary="Draft a request")
+def draft(asked: Asked, response: Response, caller: Drafter, centre: TheCentre) -> Request:
+    """Write a request down. It goes out when it is issued."""
+    with centre.database.session() as session:
+        made = _shown(service.draft(session, caller.scope(Action.REQUESTS_DRAFT), caller.actor, _draft(asked)))
+    set_etag(response, made.version)
+    return made
+
+
+@router.get("/{number}", summary="Read a request")
+def get_request(number: Number, response: Response, caller: Reader, centre: TheCentre) -> RequestDetail:
+    """A request with its history, its clock and the steps the caller may take. The ETag is to be sent as If-Match with a step."""
+    with centre.database.session(readonly=True) as session:
+        row = records.find(session, MACHINE, Row, caller.scope(Action.REQUESTS_READ), number)
+        told = progress(session, MACHINE, row, caller, centre.clock.now())
+    set_etag(response, row.version)
+    return RequestDetail(**_shown(row).model_dump(), progress=told)
+
+
+def _take(session: Session, centre: Centre, caller: Principal, number: str, step: Step, version: int, wish: Wish) -> Row:  # noqa: ARG001
+    scope = caller.scope(step.permission)
+    if isinstance(wish, EditWish):
+        return service.edit(session, scope, caller.actor, number, version, _draft(wish))
+    given = wish.model_dump(exclude={"reason"}, exclude_unset=True)
+    return service.take(session, scope, caller.actor, number, step.action, version, reason=wish.reason, given=given)
+
+
+def _draft(asked: Asked) -> Draft:
+    fields = asked.model_dump(exclude={"reason"})
+    return Draft(**fields | {"items": tuple(asked.items)})
+
+
+def _shown(row: Row) -> Request:
+    fields = {name: getattr(row, name) for name in Request.model_fields if name != "must_comply"}
+    return Request.model_validate({**fields, "must_comply": service.must_comply(row.article)})
+
+
+add_steps(
+    router,
+    MACHINE,
+    _take,
+    _shown,
+    Request,
+    wishes={"edit": EditWish, "issue": IssueWish, "reissue": IssueWish, "comply": AnswerWish, "comply_partly": AnswerWish},
+)

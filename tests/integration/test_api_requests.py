@@ -1,0 +1,76 @@
+"""Requests of the Mayor over the API: who may, in which order, and what a step needs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from core.clock import FixedClock
+from tests.servers.api import TestCentre, running_centre, settings_for
+
+NOW = datetime(2026, 5, 1, 3, 0, 30, tzinfo=UTC)
+ASKED: dict[str, Any] = {
+    "article": "19(2)",
+    "agency": "seogu",
+    "title": "Keep the service running",
+    "purpose": "To minimise the damage",
+    "items": ["Move to the standby servers"],
+    "due_at": "2026-05-02T00:00:00Z",
+}
+
+
+@pytest.fixture
+async def centre(tmp_path: Path) -> AsyncIterator[TestCentre]:
+    async with running_centre(settings_for(tmp_path), FixedClock(NOW)) as made:
+        yield made
+
+
+async def step(client: httpx.AsyncClient, number: str, action: str, version: int, **wish: object) -> httpx.Response:
+    return await client.post(f"/v1/requests/{number}/{action}", json=wish, headers={"If-Match": f'"{version}"'})
+
+
+async def test_a_request_goes_from_draft_to_closed(centre: TestCentre) -> None:
+    async with centre.as_person("analyst") as analyst, centre.as_person("mayor") as mayor, centre.as_person("officer") as officer:
+        made = await analyst.post("/v1/requests", json=ASKED)
+        assert (made.status_code, made.headers["etag"]) == (201, '"1"')
+        number = made.json()["number"]
+        assert number == "REQ-2026-000001"
+        assert (await step(analyst, number, "issue", 1)).status_code == 403
+        issued = await step(mayor, number, "issue", 1)
+        assert (issued.status_code, issued.json()["state"], issued.headers["etag"]) == (200, "issued", '"2"')
+        assert (await step(officer, number, "receive", 1)).status_code == 409
+        assert (await step(officer, number, "comply", 2)).json()["detail"].startswith(f"{number} is issued: it cannot comply")
+        assert (await step(officer, number, "receive", 2)).json()["state"] == "received"
+        assert (await step(officer, number, "claim_cause", 3)).status_code == 422
+        assert (await step(officer, number, "claim_cause", 3, reason="The vendor is away")).json()["state"] == "cause_claimed"
+        assert (await step(mayor, number, "reject_cause", 4, reason="There is another")).json()["state"] == "cause_rejected"
+        centre.clock.advance(timedelta(hours=2))
+        again = await step(mayor, number, "reissue", 5, due_at="2026-05-01T12:00:00+09:00")
+        assert again.status_code == 422  # has passed
+        assert (await step(mayor, number, "reissue", 5, due_at="2026-05-03T00:00:00Z")).json()["state"] == "reissued"
+        detail = (await officer.get(f"/v1/requests/{number}")).json()
+        assert detail["progress"]["steps"] == ["receive"]
+        (clock,) = detail["progress"]["clocks"]
+        assert (clock["basis"], clock["due_at"], clock["stopped_at"]) == ("set", "2026-05-03T00:00:00Z", None)
+        for client, action, version in ((officer, "receive", 6), (officer, "comply", 7), (mayor, "accept", 8), (mayor, "verify", 9)):
+            assert (await step(client, number, action, version)).status_code == 200
+        assert (await step(mayor, number, "close", 10)).json()["state"] == "closed"
+        told = (await analyst.get(f"/v1/requests/{number}")).json()["progress"]
+    assert [one["action"] for one in told["history"]] == [
+        *("open", "issue", "receive", "claim_cause", "reject_cause", "reissue", "receive", "comply", "accept", "verify", "close")
+    ]
+    assert told["steps"] == []
+
+
+async def test_a_step_needs_to_know_what_it_changes(centre: TestCentre) -> None:
+    async with centre.as_person("mayor") as mayor:
+        number = (await mayor.post("/v1/requests", json=ASKED)).json()["number"]
+        assert (await mayor.post(f"/v1/requests/{number}/issue", json={})).status_code == 428
+        assert (await step(mayor, number, "issue", 7)).status_code == 409
+        assert (await step(mayor, "REQ-2026-000009", "issue", 1)).status_code == 404
+        assert (await step(mayor, number, "issue", 1, colour="red")).status_code == 422
