@@ -247,6 +247,9 @@ class RespondSettings(_Section):
     evidence_per_incident: int = Field(
         default=200, ge=1, description="Raw lines copied into an incident; the rest are counted and stay in the store"
     )
+    lead_issues_requests: bool = Field(
+        default=False, description="The mayor delegated it: a SOC lead issues requests of articles 12, 15(3), 17(4), 19(2) and 21(4)"
+    )
     longest_silence_days: int = Field(default=90, ge=1, le=366, description="A silence over detections ends after this at the latest")
 
 

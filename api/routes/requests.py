@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, Final
 
 import sqlalchemy as sa
@@ -13,11 +14,12 @@ from api import paging
 from api.auth.dependencies import Allowed, TheCentre
 from api.cases import CaseOut, Number, Progress, Wish, add_steps, progress, set_etag
 from api.centre import Centre
-from core.permissions import Action, Principal
+from core.errors import Forbidden
+from core.permissions import Action, Principal, Role
 from respond.cases import records
 from respond.cases.machine import Step
 from respond.requests import service
-from respond.requests.machine import MACHINE, Article
+from respond.requests.machine import MACHINE, WORDING, Article
 from respond.requests.models import Request as Row
 from respond.requests.service import Draft
 
@@ -70,10 +72,12 @@ class AnswerWish(Wish):
 
 
 class Request(CaseOut):
-    """A request. `must_comply`: whoever is asked must comply unless there is a justifiable cause. `reply` is the last answer."""
+    """A request. `wording` is what it says about the duty to follow it; `reply` is the last answer; `overdue` forbids nothing."""
 
     article: str
-    must_comply: bool
+    wording_ko: str
+    wording_en: str
+    overdue: bool
     provider: str
     about: str
     title: str
@@ -112,7 +116,7 @@ class Wanted(BaseModel):
 @router.get("", summary="List requests")
 def list_requests(wanted: Annotated[Wanted, Query()], caller: Reader, centre: TheCentre) -> RequestPage:
     """Requests within the caller's scope, newest first."""
-    conditions: list[sa.ColumnElement[bool]] = []
+    conditions = _sees(caller)
     if wanted.state:
         conditions.append(Row.state.in_(wanted.state))
     if wanted.agency:
@@ -124,7 +128,7 @@ def list_requests(wanted: Annotated[Wanted, Query()], caller: Reader, centre: Th
     scope = caller.scope(Action.REQUESTS_READ)
     with centre.database.session(readonly=True) as session:
         found = records.page(session, Row, scope, *conditions, cursor=wanted.cursor, limit=wanted.limit)
-    return RequestPage(items=[_shown(one) for one in found.items], next_cursor=found.next_cursor)
+    return RequestPage(items=[_shown(one, centre.clock.now()) for one in found.items], next_cursor=found.next_cursor)
 
 
 @router.post("", status_code=201, summary="Draft a request")
@@ -140,14 +144,25 @@ def draft(asked: Asked, response: Response, caller: Drafter, centre: TheCentre) 
 def get_request(number: Number, response: Response, caller: Reader, centre: TheCentre) -> RequestDetail:
     """A request with its history, its clock and the steps the caller may take. The ETag is to be sent as If-Match with a step."""
     with centre.database.session(readonly=True) as session:
-        row = records.find(session, MACHINE, Row, caller.scope(Action.REQUESTS_READ), number)
+        row = records.find(session, MACHINE, Row, caller.scope(Action.REQUESTS_READ), number, *_sees(caller))
         told = progress(session, MACHINE, row, caller, centre.clock.now())
     set_etag(response, row.version)
-    return RequestDetail(**_shown(row).model_dump(), progress=told)
+    return RequestDetail(**_shown(row, centre.clock.now()).model_dump(), progress=told)
 
 
-def _take(session: Session, centre: Centre, caller: Principal, number: str, step: Step, version: int, wish: Wish) -> Row:  # noqa: ARG001
+def _sees(caller: Principal) -> list[sa.ColumnElement[bool]]:
+    """A draft is nobody's business but of those who draft."""
+    return [] if caller.may(Action.REQUESTS_DRAFT) else [Row.state != MACHINE.initial]
+
+
+def _take(session: Session, centre: Centre, caller: Principal, number: str, step: Step, version: int, wish: Wish) -> Row:
     scope = caller.scope(step.permission)
+    if (
+        step.permission is Action.REQUESTS_ISSUE
+        and Role.MAYORS_OFFICE not in caller.roles
+        and not centre.settings.respond.lead_issues_requests
+    ):
+        raise Forbidden("the mayor has not delegated this: `respond.lead_issues_requests` is off")
     if isinstance(wish, EditWish):
         return service.edit(session, scope, caller.actor, number, version, _draft(wish))
     given = wish.model_dump(exclude={"reason"}, exclude_unset=True)
@@ -159,9 +174,12 @@ def _draft(asked: Asked) -> Draft:
     return Draft(**fields | {"items": tuple(asked.items)})
 
 
-def _shown(row: Row) -> Request:
-    fields = {name: getattr(row, name) for name in Request.model_fields if name != "must_comply"}
-    return Request.model_validate({**fields, "must_comply": service.must_comply(row.article)})
+def _shown(row: Row, at: datetime | None = None) -> Request:
+    """The request as it is at `at`; by default when it was changed."""
+    korean, english = WORDING[Article(row.article)]
+    made = {"wording_ko": korean, "wording_en": english, "overdue": service.overdue(row, at or row.updated_at)}
+    fields = {name: getattr(row, name) for name in Request.model_fields if name not in made}
+    return Request.model_validate({**fields, **made})
 
 
 add_steps(
@@ -170,5 +188,9 @@ add_steps(
     _take,
     _shown,
     Request,
-    wishes={"edit": EditWish, "issue": IssueWish, "reissue": IssueWish, "comply": AnswerWish, "comply_partly": AnswerWish},
+    wishes={
+        "edit": EditWish,
+        **dict.fromkeys(("issue", "reissue"), IssueWish),
+        **dict.fromkeys(("comply", "comply_partly", "note_complied", "note_partial"), AnswerWish),
+    },
 )

@@ -20,11 +20,12 @@ from respond import outbox
 from respond.cases import clocks, records
 from respond.cases.clocks import Basis
 from respond.cases.records import Taken
-from respond.requests.machine import MACHINE, OBLIGES, Article
+from respond.requests.machine import MACHINE, UNANSWERED, Article
 from respond.requests.models import Request
 
 ANSWER: Final = "answer"
-_ANSWERS: Final = frozenset({"comply", "comply_partly", "claim_cause"})
+_NOTES: Final = frozenset({"note_receipt", "note_complied", "note_partial", "note_declined"})
+_ANSWERS: Final = frozenset({"comply", "comply_partly", "claim_cause", "note_complied", "note_partial", "note_declined"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,8 @@ def take(
 ) -> Request:
     """Take any step but `edit`. `given`: `due_at` for `issue` and `reissue`, `items` (text by place) for answers."""
     step = records.begin(session, MACHINE, Request, scope, number, action, actor=actor, if_version=if_version, reason=reason)
+    if action in _NOTES and not step.case.provider:
+        raise Invalid(f"{number} asks an agency, which answers for itself")
     told = dict(given or {})
     if action in ("issue", "reissue"):
         told = _issued(step, told.get("due_at"))
@@ -88,9 +91,9 @@ def edit(session: Session, scope: Agencies, actor: str, number: str, if_version:
     return step.done({"title": wanted.title})
 
 
-def must_comply(article: str) -> bool:
-    """Whether whoever is asked must comply unless it has a justifiable cause."""
-    return article in OBLIGES
+def overdue(case: Request, at: datetime) -> bool:
+    """Whether an answer is waited for past its time."""
+    return case.state in UNANSWERED and case.due_at is not None and case.due_at < at
 
 
 def _issued(step: Taken[Request], due_at: datetime | None) -> dict[str, Any]:

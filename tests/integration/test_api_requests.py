@@ -74,3 +74,61 @@ async def test_a_step_needs_to_know_what_it_changes(centre: TestCentre) -> None:
         assert (await step(mayor, number, "issue", 7)).status_code == 409
         assert (await step(mayor, "REQ-2026-000009", "issue", 1)).status_code == 404
         assert (await step(mayor, number, "issue", 1, colour="red")).status_code == 422
+
+
+async def test_a_draft_is_seen_by_those_who_draft(centre: TestCentre) -> None:
+    async with centre.as_person("mayor") as mayor, centre.as_person("officer") as officer, centre.as_person("auditor") as auditor:
+        number = (await mayor.post("/v1/requests", json=ASKED)).json()["number"]
+        for reader in (officer, auditor):
+            assert (await reader.get("/v1/requests")).json()["items"] == []
+            assert (await reader.get(f"/v1/requests/{number}")).status_code == 404
+        await step(mayor, number, "issue", 1, due_at="2026-05-01T08:00:00Z")
+        for reader in (officer, auditor):
+            (seen,) = (await reader.get("/v1/requests", params={"state": "issued"})).json()["items"]
+            assert (seen["number"], seen["overdue"]) == (number, False)
+        centre.clock.advance(timedelta(hours=8))
+        assert (await officer.get(f"/v1/requests/{number}")).json()["overdue"] is True
+
+
+async def test_an_agency_sees_requests_to_others_not_at_all(centre: TestCentre) -> None:
+    async with centre.as_person("mayor") as mayor, centre.as_person("officer") as officer:
+        number = (await mayor.post("/v1/requests", json={**ASKED, "agency": "parks"})).json()["number"]
+        await step(mayor, number, "issue", 1)
+        assert (await officer.get("/v1/requests")).json()["items"] == []
+        assert (await officer.get(f"/v1/requests/{number}")).status_code == 404
+        assert (await step(officer, number, "receive", 2)).status_code == 404
+
+
+async def test_a_lead_issues_when_the_mayor_delegated_it(centre: TestCentre, tmp_path: Path) -> None:
+    async with centre.as_person("lead") as lead:
+        number = (await lead.post("/v1/requests", json=ASKED)).json()["number"]
+        refused = await step(lead, number, "issue", 1)
+        assert (refused.status_code, "lead_issues_requests" in refused.json()["detail"]) == (403, True)
+
+
+async def test_a_provider_answers_through_the_centre_and_need_not_comply(centre: TestCentre) -> None:
+    asked = {**ASKED, "article": "17(4)", "agency": "", "provider": "Cloud of Example"}
+    async with centre.as_person("mayor") as mayor, centre.as_person("officer") as officer:
+        assert (await mayor.post("/v1/requests", json={**asked, "agency": "seogu", "provider": ""})).status_code == 422
+        assert (await mayor.post("/v1/requests", json={**asked, "article": "12"})).status_code == 422
+        made = (await mayor.post("/v1/requests", json=asked)).json()
+        assert "no duty" in made["wording_en"]
+        number = made["number"]
+        await step(mayor, number, "issue", 1)
+        assert (await step(officer, number, "receive", 2)).status_code == 404
+        assert (await step(mayor, number, "note_receipt", 2)).status_code == 200
+        declined = await step(mayor, number, "note_declined", 3, reason="Not in the contract")
+        assert declined.json()["reply"] == {"action": "note_declined", "reason": "Not in the contract"}
+        agency = (await mayor.post("/v1/requests", json=ASKED)).json()["number"]
+        await step(mayor, agency, "issue", 1)
+        assert (await step(mayor, agency, "note_receipt", 2)).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("article", "words"), [("12", "shall comply"), ("15(3)", "shall comply"), ("19(2)", "shall comply"), ("21(4)", "asked to reply")]
+)
+async def test_only_three_articles_speak_of_a_justifiable_cause(centre: TestCentre, article: str, words: str) -> None:
+    async with centre.as_person("mayor") as mayor:
+        made = (await mayor.post("/v1/requests", json={**ASKED, "article": article})).json()
+    assert words in made["wording_en"]
+    assert ("정당한 사유" in made["wording_ko"]) == (words == "shall comply")

@@ -19,7 +19,7 @@ SEEN = {"If-Match": '"1"'}
 
 @pytest.fixture
 async def centre(tmp_path: Path) -> AsyncIterator[TestCentre]:
-    async with running_centre(settings_for(tmp_path), FixedClock(NOW)) as made:
+    async with running_centre(settings_for(tmp_path, respond={"lead_issues_requests": True}), FixedClock(NOW)) as made:
         yield made
 
 
