@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -78,7 +78,7 @@ def record_all(session: Session, changes: Sequence[Change]) -> None:
         if len(change.object) > LONGEST_OBJECT:
             raise ValueError(f"an audited object's name is at most {LONGEST_OBJECT} characters: {change.object[:40]!r}...")
         seq += 1
-        detail = _canonical(change.detail)
+        detail = canonical(change.detail)
         hashed = digest(seq, at, change.actor, change.action, change.object, detail, head)
         rows.append(
             {
@@ -90,6 +90,7 @@ def record_all(session: Session, changes: Sequence[Change]) -> None:
                 "detail": detail,
                 "prev_hash": head,
                 "hash": hashed,
+                "agency": str(change.detail.get("agency", "")),
             }
         )
         head = hashed
@@ -99,20 +100,27 @@ def record_all(session: Session, changes: Sequence[Change]) -> None:
 def digest(seq: int, at: datetime, actor: str, action: str, object: str, detail: str, prev_hash: str) -> str:  # noqa: A002 - the row
     """SHA-256 (hex) of the JSON array [seq, at, actor, action, object, detail, prev_hash], `at` in UTC with six decimals and `Z`."""
     instant = at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    return hashlib.sha256(_canonical([seq, instant, actor, action, object, detail, prev_hash]).encode()).hexdigest()
+    return hashlib.sha256(canonical([seq, instant, actor, action, object, detail, prev_hash]).encode()).hexdigest()
+
+
+def entries(session: Session, after: int = 0) -> Iterator[Entry]:
+    """The rows after row `after`, in order, in constant memory."""
+    columns = (Audit.seq, Audit.at, Audit.actor, Audit.action, Audit.object, Audit.detail, Audit.prev_hash, Audit.hash)
+    query = sa.select(*columns).where(Audit.seq > after).order_by(Audit.seq)
+    with session.execute(query.execution_options(yield_per=_AT_A_TIME)) as found:
+        for row in found:
+            yield Entry(*row)
 
 
 def verify(session: Session) -> Verified:
     """Walk the whole trail in constant memory and name the first row that is not as it was written."""
-    columns = (Audit.seq, Audit.at, Audit.actor, Audit.action, Audit.object, Audit.detail, Audit.prev_hash, Audit.hash)
-    with session.execute(sa.select(*columns).order_by(Audit.seq).execution_options(yield_per=_AT_A_TIME)) as found:
-        return verify_entries(Entry(*row) for row in found)
+    return verify_entries(entries(session))
 
 
-def verify_entries(entries: Iterable[Entry]) -> Verified:
+def verify_entries(rows: Iterable[Entry]) -> Verified:
     """The check itself, on rows from wherever they are kept, in their order."""
     count, head = 0, GENESIS
-    for entry in entries:
+    for entry in rows:
         if entry.seq != count + 1:
             return Verified(count, head, f"row {count + 1} is missing: the next is {entry.seq}")
         if entry.prev_hash != head:
@@ -123,6 +131,6 @@ def verify_entries(entries: Iterable[Entry]) -> Verified:
     return Verified(count, head, "")
 
 
-def _canonical(value: Any) -> str:
+def canonical(value: Any) -> str:
     """JSON with sorted keys, no spaces and only ASCII: the same value gives the same text everywhere."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)

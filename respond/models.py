@@ -116,10 +116,10 @@ class DetectionPosition(Base):
 
 
 class Audit(Base):
-    """One link of the audit chain. `detail` is the JSON text exactly as it was hashed."""
+    """One link of the audit chain. `detail` is the JSON text exactly as it was hashed; `agency` repeats its `agency`, to be asked for."""
 
     __tablename__ = "audit"
-    __table_args__ = (sa.Index(None, "object", "seq"),)
+    __table_args__ = (sa.Index(None, "object", "seq"), sa.Index(None, "agency", "seq"))
 
     seq: Mapped[int] = mapped_column(RowId, primary_key=True, autoincrement=False)
     at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -129,3 +129,16 @@ class Audit(Base):
     detail: Mapped[str] = mapped_column(AnyText)
     prev_hash: Mapped[str] = mapped_column(AnyText)
     hash: Mapped[str] = mapped_column(AnyText)
+    agency: Mapped[str] = mapped_column(AnyText)
+
+
+class AuditCheckpoint(Base):
+    """The chain up to row `seq`, signed: `key` and `signature` are base64 (`core.signing`)."""
+
+    __tablename__ = "audit_checkpoints"
+
+    seq: Mapped[int] = mapped_column(RowId, primary_key=True, autoincrement=False)
+    hash: Mapped[str] = mapped_column(AnyText)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    key: Mapped[str] = mapped_column(AnyText)
+    signature: Mapped[str] = mapped_column(AnyText)
