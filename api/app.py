@@ -14,6 +14,7 @@ from api.centre import Centre
 from api.dashboard.beacons import STATIC
 from api.envelope import Envelope
 from api.routes import (
+    audit,
     baselines,
     counters,
     coverage,
@@ -32,7 +33,7 @@ from api.routes import (
 
 _ROUTES: Final = (
     *(health, login, logs, events, incidents, keys, counters, coverage, rules, silences, hunts, indicators, baselines),
-    *(requests,),
+    *(requests, audit),
 )
 _ABOUT: Final = """Logs in, events and incidents out. People log in and carry a session cookie; machines carry a key.
 

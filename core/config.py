@@ -253,6 +253,18 @@ class RespondSettings(_Section):
     longest_silence_days: int = Field(default=90, ge=1, le=366, description="A silence over detections ends after this at the latest")
 
 
+class AuditSettings(_Section):
+    """The audit trail (docs/audit.md)."""
+
+    checkpoint_minutes: int = Field(default=10, ge=1, le=1440, description="How often its newest row is signed and its copy continued")
+    copy_folder: Path | None = Field(
+        default=None, description="Second place of the trail, best on another machine's disk; empty: `audit` in the data folder"
+    )
+    signing_key: Path | None = Field(
+        default=None, description="The centre's Ed25519 key (PEM), made when missing; empty: `keys/signing.pem` in the data folder"
+    )
+
+
 class ApiSettings(_Section):
     """The REST API and the dashboard."""
 
@@ -290,6 +302,7 @@ class Settings(_Section):
     detect: DetectSettings = DetectSettings()
     indicators: IndicatorSettings = IndicatorSettings()
     respond: RespondSettings = RespondSettings()
+    audit: AuditSettings = AuditSettings()
     api: ApiSettings = ApiSettings()
     stage_metrics: StageMetricsSettings = StageMetricsSettings()
     demo: DemoSettings = DemoSettings()
@@ -306,6 +319,16 @@ class Settings(_Section):
             if agency not in ids:
                 raise ValueError(f"detect.baselines.agencies names the unknown agency {agency!r}")
         return self
+
+    @property
+    def signing_key(self) -> Path:
+        """The file of the centre's own key pair."""
+        return self.audit.signing_key or self.data_dir / "keys" / "signing.pem"
+
+    @property
+    def audit_copy(self) -> Path:
+        """The folder of the audit trail's copy."""
+        return self.audit.copy_folder or self.data_dir / "audit"
 
     @property
     def database_url(self) -> str:

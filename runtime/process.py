@@ -24,6 +24,8 @@ from core.config import Settings
 from core.crypto import token
 from core.errors import ConfigError
 from core.events import DETECTIONS, EVENTS, QUARANTINE
+from core.periodic import every
+from core.signing import load_signer
 from core.stage import Handler, Stage
 from core.storage.writer import TableWriter, check_positions
 from detect.baselines.watch import Watch
@@ -48,6 +50,7 @@ from ingest.sources.syslog import SyslogServer
 from ingest.stage import NormaliseStage
 from respond.audit import record
 from respond.stage import RespondStage
+from respond.trail_copy import TrailCopy, keep
 from runtime.bootstrap import Need, Parts, make_store, open_parts, rule_files
 from runtime.privacy import announce
 from runtime.services import LagMonitor, PairService, Service, StageService, TaskService, run_until
@@ -177,6 +180,7 @@ class _Assembly:
         self = cls(parts)
         if Role.RESPOND in roles:
             self._add_stage("respond", topics.DETECTIONS, RespondStage(parts.database, parts.settings, parts.clock).handle)
+            self._add_audit()
         if Role.CORRELATE in roles:
             await self._add_correlate()
         if Role.DETECT in roles:
@@ -208,6 +212,12 @@ class _Assembly:
         stage = Stage(name, self._parts.bus, [topic], handler, max_messages=max_messages, max_bytes=max_bytes)
         self._stages.append(stage)
         self.services.append(StageService(stage))
+
+    def _add_audit(self) -> None:
+        settings, database = self._parts.settings, self._parts.database
+        signer, copy = load_signer(settings.signing_key), TrailCopy(settings.audit_copy)
+        seconds = settings.audit.checkpoint_minutes * 60
+        self.services.append(TaskService("audit", lambda: every(seconds, "audit", lambda: keep(database, signer, copy))))
 
     async def _add_detect(self) -> None:
         parts = self._parts

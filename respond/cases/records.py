@@ -178,5 +178,5 @@ def _write(
         )
     )
     session.flush()
-    told = {"from": before, "to": case.state, "reason": reason, "version": case.version, **data}
+    told = {"from": before, "to": case.state, "reason": reason, "version": case.version, "agency": case.agency, **data}
     audit.record(session, actor, f"{machine.kind}.{action}", name, told)

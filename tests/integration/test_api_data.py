@@ -240,6 +240,9 @@ ACTS = {
     "GET /v1/hunts/{hunt_id}": "hunts:run",
     "DELETE /v1/hunts/{hunt_id}": "hunts:run",
     "GET /v1/hunts/{hunt_id}/detections": "hunts:run",
+    "GET /v1/audit": "audit:read",
+    "GET /v1/audit/verify": "audit:verify",
+    "GET /v1/audit/export": "audit:verify",
     "GET /v1/requests": "requests:read",
     "POST /v1/requests": "requests:draft",
     "GET /v1/requests/{number}": "requests:read",
@@ -272,10 +275,19 @@ ANALYSIS = {
 ALLOWED = {
     "mayor": {"indicators:read", "incidents:read", "counters:read", "requests:read", "requests:draft"},
     "analyst": ANALYSIS,
-    "lead": ANALYSIS,
+    "lead": ANALYSIS | {"audit:read"},
     "officer": {"rules:read", "logs:read", "incidents:read", "incidents:write", "counters:read", "requests:read"},
-    "auditor": {"indicators:read", "rules:read", "incidents:read", "counters:read", "keys:read", "requests:read"},
-    "privacy": {"counters:read", "requests:read"},
+    "auditor": {
+        "indicators:read",
+        "rules:read",
+        "incidents:read",
+        "counters:read",
+        "keys:read",
+        "requests:read",
+        "audit:read",
+        "audit:verify",
+    },
+    "privacy": {"counters:read", "requests:read", "audit:read"},
     "admin": {"counters:read", "keys:read", "keys:write"},
 }
 

@@ -76,7 +76,7 @@ def test_the_copy_has_a_file_for_each_year_of_seoul(database: Database, signer: 
 
 
 TAMPERED = {
-    "changed": ("UPDATE audit SET detail = '{\"agency\":\"parks\"}' WHERE seq = 2", "row 2 was changed"),
+    "changed": ('UPDATE audit SET detail = \'{"agency":"parks"}\' WHERE seq = 2', "row 2 was changed"),
     "removed": ("DELETE FROM audit WHERE seq = 2", "row 2 is missing"),
     "cut off": ("DELETE FROM audit WHERE seq = 3", "row 3 and those up to 3, which were signed, are missing"),
     "shown to another agency": ("UPDATE audit SET agency = 'parks' WHERE seq = 2", "row 2 was changed: its agency"),

@@ -1,0 +1,141 @@
+"""The audit trail, for those who answer for it and those who audit them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Final
+
+import sqlalchemy as sa
+from fastapi import APIRouter, Depends, Query
+from fastapi.responses import StreamingResponse
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from api.auth.dependencies import Allowed, TheCentre
+from core.permissions import Action, Principal
+from core.signing import load_signer
+from respond import trail
+from respond.audit import record
+from respond.models import Audit
+
+router = APIRouter(prefix="/v1/audit", tags=["audit"])
+
+Reader = Annotated[Principal, Depends(Allowed(Action.AUDIT_READ))]
+Verifying = Annotated[Principal, Depends(Allowed(Action.AUDIT_VERIFY))]
+_EXAMPLE: Final[dict[str, Any]] = {
+    "seq": 41,
+    "at": "2026-01-02T03:04:05Z",
+    "actor": "user:kim",
+    "action": "request.issue",
+    "object": "request/REQ-2026-000001",
+    "agency": "seogu",
+    "detail": '{"agency":"seogu","from":"draft","to":"issued"}',
+    "prev_hash": "0f" * 32,
+    "hash": "1e" * 32,
+}
+
+
+class Entry(BaseModel):
+    """One row: who did what to what. `detail` is JSON text exactly as it was hashed."""
+
+    model_config = ConfigDict(from_attributes=True, json_schema_extra={"examples": [_EXAMPLE]})
+
+    seq: int
+    at: datetime
+    actor: str
+    action: str
+    object: str
+    agency: str
+    detail: str
+    prev_hash: str
+    hash: str
+
+
+class EntryPage(BaseModel):
+    """Rows, newest first. `next_cursor` is empty on the last page."""
+
+    items: list[Entry]
+    next_cursor: str
+
+
+class Verified(BaseModel):
+    """Whether the chain and its signatures are whole; `problem` is empty when they are."""
+
+    entries: int
+    head: str
+    checkpoints: int
+    signed_until: int
+    keys: list[str]
+    problem: str
+
+
+class Wanted(BaseModel):
+    """What to list; empty means any."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    object: str = Field(default="", max_length=200, description="Such as incident/INC-2026-000001")
+    actor: str = Field(default="", max_length=200)
+    action: str = Field(default="", max_length=100)
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
+    cursor: str = Field(default="", pattern=r"^[0-9]{0,18}$", description="`next_cursor` of the page before; empty: from the newest")
+    limit: int = Field(default=50, ge=1, le=500)
+
+
+@router.get("", summary="Read the audit trail")
+def list_audit(wanted: Annotated[Wanted, Query()], caller: Reader, centre: TheCentre) -> EntryPage:
+    """Who did what to what, within the caller's scope, newest first."""
+    query = sa.select(Audit).where(*_conditions(wanted))
+    scope = caller.scope(Action.AUDIT_READ)
+    if scope is not None:
+        query = query.where(Audit.agency.in_(scope))
+    if wanted.cursor:
+        query = query.where(Audit.seq < int(wanted.cursor))
+    with centre.database.session(readonly=True) as session:
+        rows = session.scalars(query.order_by(Audit.seq.desc()).limit(wanted.limit + 1)).all()
+    following = str(rows[wanted.limit - 1].seq) if len(rows) > wanted.limit else ""
+    return EntryPage(items=[Entry.model_validate(row) for row in rows[: wanted.limit]], next_cursor=following)
+
+
+@router.get("/verify", summary="Verify the audit trail")
+def verify(caller: Verifying, centre: TheCentre) -> Verified:  # noqa: ARG001 - whoever verifies, verifies all of it
+    """Walk the whole chain: any row changed, removed or moved is named. `bongsu audit verify` does the same, and looks at the copy too."""
+    signer = load_signer(centre.settings.signing_key)
+    with centre.database.session(readonly=True) as session:
+        found = trail.verify_database(session, signer)
+    return Verified(
+        entries=found.entries,
+        head=found.head,
+        checkpoints=found.checkpoints,
+        signed_until=found.signed_until,
+        keys=sorted(found.keys),
+        problem=found.problem,
+    )
+
+
+@router.get("/export", summary="Take the audit trail away", response_class=StreamingResponse)
+def export(caller: Verifying, centre: TheCentre) -> StreamingResponse:
+    """Every row and signature as JSON lines, to be verified elsewhere with `bongsu audit verify FILE --key KEY`."""
+    signer = load_signer(centre.settings.signing_key)
+    with centre.database.session() as session:
+        record(session, caller.actor, "audit.exported", "audit", {})
+        session.flush()
+        trail.make_checkpoint(session, signer)
+
+    def written() -> Any:
+        with centre.database.session(readonly=True) as session:
+            for text in trail.lines(session):
+                yield f"{text}\n"
+
+    headers = {"Content-Disposition": 'attachment; filename="audit.jsonl"'}
+    return StreamingResponse(written(), media_type="application/x-ndjson", headers=headers)
+
+
+def _conditions(wanted: Wanted) -> list[sa.ColumnElement[bool]]:
+    named = {Audit.object: wanted.object, Audit.actor: wanted.actor, Audit.action: wanted.action}
+    conditions = [column == value for column, value in named.items() if value]
+    if wanted.since:
+        conditions.append(Audit.at >= wanted.since)
+    if wanted.until:
+        conditions.append(Audit.at < wanted.until)
+    return conditions
