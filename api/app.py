@@ -19,6 +19,7 @@ from api.routes import (
     counters,
     coverage,
     events,
+    evidence,
     health,
     hunts,
     incidents,
@@ -33,7 +34,7 @@ from api.routes import (
 
 _ROUTES: Final = (
     *(health, login, logs, events, incidents, keys, counters, coverage, rules, silences, hunts, indicators, baselines),
-    *(requests, audit),
+    *(requests, audit, evidence),
 )
 _ABOUT: Final = """Logs in, events and incidents out. People log in and carry a session cookie; machines carry a key.
 

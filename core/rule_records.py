@@ -1,13 +1,15 @@
 """The rows of rules in the transactional database, which more than one part reads: what runs, and what people changed about it.
 
-- `RuleSet` and `RuleState` are written by each process that detects (`detect.published`), and read by the API and by `respond`.
+- `RuleSet`, `RuleState` and `RuleText` are written by each process that detects (`detect.published`), and read by the API and by `respond`.
 - `RuleTuning` is written for the API (`respond.tunings`), and read by the detect stage (`detect.tuning`) and by `respond`.
 """
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -35,6 +37,16 @@ LONGEST_SUPPRESSION: Final = 30 * 86_400
 """Seconds."""
 
 
+def hash_of(sources: Sequence[str]) -> str:
+    """The hash of a rule: 16 hex digits of the SHA-256 of its document, and with each filter of `<hash so far>/<hash of the filter>`."""
+    first, *filters = (_digest(source) for source in sources)
+    return functools.reduce(lambda so_far, one: _digest(f"{so_far}/{one}"), filters, first)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
 class RuleSet(Base):
     """The rules one process runs. `version` names them all; `seen_at` is when the process last said it lives."""
 
@@ -60,6 +72,17 @@ class RuleState(Base):
     hash: Mapped[str] = mapped_column(sa.Text)
     suppress: Mapped[dict[str, Any] | None] = mapped_column(Json)
     about: Mapped[dict[str, Any]] = mapped_column(Json)
+
+
+class RuleText(Base):
+    """What a version of a rule says, kept for ever once it has run: `sources` are JSON texts, and `hash_of` them is `hash`."""
+
+    __tablename__ = "rule_texts"
+
+    rule_id: Mapped[str] = mapped_column(AnyText, primary_key=True)
+    hash: Mapped[str] = mapped_column(sa.Text, primary_key=True)
+    sources: Mapped[list[str]] = mapped_column(Json)
+    first_run_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class RuleTuning(Base):

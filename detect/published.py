@@ -15,9 +15,9 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from core.database import exclusive, now
+from core.database import exclusive, insert_into, now
 from core.errors import RuleError
-from core.rule_records import RuleSet, RuleState
+from core.rule_records import RuleSet, RuleState, RuleText
 from detect import needs
 from detect.correlation.definition import Correlation
 from detect.fields import EventFields
@@ -93,6 +93,9 @@ def publish(session: Session, process: str, snapshot: Snapshot) -> None:
     session.flush()
     if rows := [{"process": process} | {name: getattr(one, name) for name in State.__dataclass_fields__} for one in describe(snapshot)]:
         session.execute(sa.insert(RuleState), rows)
+    running: list[Rule | Correlation] = [*snapshot.rules, *snapshot.correlations]
+    if texts := [_text(one, at) for one in running if one.sources]:
+        session.execute(insert_into(session, RuleText).on_conflict_do_nothing(index_elements=["rule_id", "hash"]), texts)
 
 
 def seen(session: Session, process: str) -> bool:
@@ -142,6 +145,10 @@ def describe(snapshot: Snapshot) -> list[State]:
     found = [_described(one, "rule", {"needs": needs.of_rule(one, fields).plain()}) for one in snapshot.rules]
     found += [_described(one, "correlation", _members(one, ids, fields)) for one in snapshot.correlations]
     return list({one.rule_id: one for one in found}.values())
+
+
+def _text(one: Rule | Correlation, at: datetime) -> dict[str, Any]:
+    return {"rule_id": one.id, "hash": one.hash, "sources": list(one.sources), "first_run_at": at}
 
 
 def _members(one: Correlation, ids: Mapping[str, str], fields: EventFields) -> dict[str, Any]:

@@ -9,7 +9,6 @@ Invariants:
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -28,7 +27,7 @@ from sigma.rule.logsource import SigmaLogSource
 
 import detect.modifiers  # noqa: F401 - puts the encodings right in pySigma's table before any rule is read
 from core.errors import RuleError
-from core.rule_records import Suppression, suppression
+from core.rule_records import Suppression, hash_of, suppression
 from detect.correlation import definition
 from detect.correlation.definition import Correlation
 from detect.meaning import Placeholders, tree_of
@@ -85,7 +84,10 @@ class LogSource:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule that can be compiled. `custom` holds the attributes Sigma does not define, as written."""
+    """A rule that can be compiled. `custom` holds the attributes Sigma does not define, as written.
+
+    `sources` are its document and those of the filters over it, as JSON: `hash_of` makes its hash of them.
+    """
 
     id: str
     name: str
@@ -99,6 +101,7 @@ class Rule:
     tree: Node
     description: str = ""
     custom: Mapping[str, Any] = field(default_factory=dict)
+    sources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,7 @@ class RuleFilter:
     file: str
     line: int
     tree: Node
+    source: str = ""
 
     def applies(self, rule: Rule) -> bool:
         named = self.rules is None or rule.id in self.rules or (rule.name in self.rules if rule.name else False)
@@ -224,9 +228,9 @@ def _action(document: dict[str, Any], file: str, line: int) -> dict[str, Any]:
 
 
 def _read(document: dict[str, Any], file: str, line: int, placeholders: Placeholders, strict: bool) -> Read:
-    digest = _digest(json.dumps(document, sort_keys=True, default=str))
+    source = json.dumps(document, sort_keys=True, default=str)
     if "correlation" in document:
-        return _correlation(document, file, line, digest, strict)
+        return _correlation(document, file, line, source, strict)
     kind = SigmaFilter if "filter" in document else SigmaRule
     parsed = kind.from_dict(document, collect_errors=True)
     faults = [error for error in parsed.errors if strict or not isinstance(error, _DESCRIPTIVE)]
@@ -239,7 +243,9 @@ def _read(document: dict[str, Any], file: str, line: int, placeholders: Placehol
     if isinstance(parsed, SigmaFilter):
         references = parsed.filter.rules
         named = None if isinstance(references, str) else tuple(reference.reference for reference in references)
-        return RuleFilter(str(parsed.id or ""), named, logsource, digest, file, line, tree_of(parsed.filter, placeholders))
+        return RuleFilter(
+            str(parsed.id or ""), named, logsource, hash_of([source]), file, line, tree_of(parsed.filter, placeholders), source
+        )
     return Rule(
         id=_id(parsed.id, document),
         name=parsed.name or "",
@@ -247,10 +253,11 @@ def _read(document: dict[str, Any], file: str, line: int, placeholders: Placehol
         level=_level(parsed.level),
         tags=tuple(str(tag) for tag in parsed.tags),
         logsource=logsource,
-        hash=digest,
+        hash=hash_of([source]),
         file=file,
         line=line,
         tree=tree_of(parsed.detection, placeholders),
+        sources=(source,),
         description=parsed.description or "",
         custom=dict(parsed.custom_attributes),
     )
@@ -261,7 +268,7 @@ def _said(fault: Exception) -> str:
     return _NULL.sub("null", str(fault))
 
 
-def _correlation(document: dict[str, Any], file: str, line: int, digest: str, strict: bool) -> Correlation:
+def _correlation(document: dict[str, Any], file: str, line: int, source: str, strict: bool) -> Correlation:
     """pySigma reads the description; the correlation itself we read ourselves."""
     about, errors = SigmaRuleBase.from_dict_common_params(document, collect_errors=True)
     faults = [error for error in errors if strict or not isinstance(error, _DESCRIPTIVE)]
@@ -278,7 +285,8 @@ def _correlation(document: dict[str, Any], file: str, line: int, digest: str, st
         name=str(about["name"] or ""),
         title=str(about["title"] or ""),
         level=_level(about["level"]),
-        hash=digest,
+        hash=hash_of([source]),
+        sources=(source,),
         tags=tuple(str(tag) for tag in about["tags"] or ()),
         description=str(about["description"] or ""),
         custom=dict(about.get("custom_attributes") or {}),
@@ -322,8 +330,5 @@ def _bound(found: Sequence[Read], errors: list[RuleError]) -> RuleBook:
 
 
 def _filtered(rule: Rule, by: RuleFilter) -> Rule:
-    return replace(rule, tree=AllOf((rule.tree, by.tree)), hash=_digest(f"{rule.hash}/{by.hash}"))
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    sources = (*rule.sources, by.source)
+    return replace(rule, tree=AllOf((rule.tree, by.tree)), hash=hash_of(sources), sources=sources)

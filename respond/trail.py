@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -72,20 +72,14 @@ def lines(session: Session, after: int = 0, until: int | None = None) -> Iterato
     for entry in audit.entries(session, after):
         if until is not None and entry.seq > until:
             return
-        yield audit.canonical(
-            {
-                "seq": entry.seq,
-                "at": entry.at.astimezone(UTC).strftime(TIME),
-                "actor": entry.actor,
-                "action": entry.action,
-                "object": entry.object,
-                "detail": entry.detail,
-                "prev_hash": entry.prev_hash,
-                "hash": entry.hash,
-            }
-        )
+        yield line(entry)
         if made := signed.get(entry.seq):
             yield audit.canonical({"checkpoint": _plain(made)})
+
+
+def line(entry: Entry) -> str:
+    """One row as a line."""
+    return audit.canonical({**asdict(entry), "at": entry.at.astimezone(UTC).strftime(TIME)})
 
 
 def verify_lines(given: Iterable[str], verifier: Verifier | None = None) -> Checked:

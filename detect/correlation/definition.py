@@ -84,6 +84,7 @@ class Correlation:
     tags: tuple[str, ...] = ()
     description: str = ""
     custom: Mapping[str, Any] = field(default_factory=dict)
+    sources: tuple[str, ...] = ()
 
     def field_of(self, name: str, *members: str) -> str:
         """The field that `name` of `group-by` is in events of a member, which may be known by several names."""

@@ -243,6 +243,7 @@ ACTS = {
     "GET /v1/audit": "audit:read",
     "GET /v1/audit/verify": "audit:verify",
     "GET /v1/audit/export": "audit:verify",
+    "POST /v1/incidents/{number}/evidence-bundle": "evidence:export",
     "GET /v1/requests": "requests:read",
     "POST /v1/requests": "requests:draft",
     "GET /v1/requests/{number}": "requests:read",
@@ -271,6 +272,7 @@ ANALYSIS = {
     "counters:read",
     "requests:read",
     "requests:draft",
+    "evidence:export",
 }
 ALLOWED = {
     "mayor": {"indicators:read", "incidents:read", "counters:read", "requests:read", "requests:draft"},

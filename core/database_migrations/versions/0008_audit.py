@@ -1,11 +1,11 @@
-"""Signed checkpoints of the audit chain, and the agency each of its rows is about."""
+"""Signed checkpoints of the audit chain, the agency each of its rows is about, and what versions of rules said."""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
 
-from core.database_migrations.cases import INSTANT, ROW_ID
+from core.database_migrations.cases import INSTANT, JSON, ROW_ID
 
 revision = "0008"
 down_revision = "0007"
@@ -22,6 +22,14 @@ def upgrade() -> None:
         sa.Column("key", sa.Text, nullable=False),
         sa.Column("signature", sa.Text, nullable=False),
         sa.PrimaryKeyConstraint("seq", name="pk_audit_checkpoints"),
+    )
+    op.create_table(
+        "rule_texts",
+        sa.Column("rule_id", sa.Text, nullable=False),
+        sa.Column("hash", sa.Text, nullable=False),
+        sa.Column("sources", JSON, nullable=False),
+        sa.Column("first_run_at", INSTANT, nullable=False),
+        sa.PrimaryKeyConstraint("rule_id", "hash", name="pk_rule_texts"),
     )
     op.add_column("audit", sa.Column("agency", sa.Text, nullable=True))
     op.execute(f"UPDATE audit SET agency = coalesce({_AGENCY[op.get_bind().dialect.name]}, '')")
