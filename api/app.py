@@ -27,6 +27,7 @@ from api.routes import (
     keys,
     login,
     logs,
+    notifications,
     requests,
     rules,
     silences,
@@ -34,7 +35,7 @@ from api.routes import (
 
 _ROUTES: Final = (
     *(health, login, logs, events, incidents, keys, counters, coverage, rules, silences, hunts, indicators, baselines),
-    *(requests, audit, evidence),
+    *(requests, audit, evidence, notifications),
 )
 _ABOUT: Final = """Logs in, events and incidents out. People log in and carry a session cookie; machines carry a key.
 

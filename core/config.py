@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from datetime import time
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -33,6 +34,7 @@ def _known_zone(name: str) -> str:
 
 Zone = Annotated[str, AfterValidator(_known_zone)]
 Port = Annotated[int, Field(ge=0, le=65535)]
+Level = Literal["informational", "low", "medium", "high", "critical"]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")]
 
 
@@ -253,6 +255,72 @@ class RespondSettings(_Section):
     longest_silence_days: int = Field(default=90, ge=1, le=366, description="A silence over detections ends after this at the latest")
 
 
+class Channel(_Section):
+    """A way news goes out of the centre: e-mail (`smtp`), a signed HTTP call (`webhook`), or CEF over syslog (`syslog`)."""
+
+    name: Name = Field(description="Its name, for routes and the delivery log")
+    kind: Literal["smtp", "webhook", "syslog"] = Field(description="How it is told")
+    host: str = Field(default="", description="smtp, syslog: the server")
+    port: Port = Field(default=0, description="smtp, syslog: its port; 0: 25, 587 with starttls, 465 with tls; 514")
+    security: Literal["none", "starttls", "tls"] = Field(default="starttls", description="smtp: how the connection is protected")
+    user: str = Field(default="", description="smtp: log in as; empty: no log-in")
+    password: SecretStr = Field(default=SecretStr(""), description="smtp: its password")
+    sender: str = Field(default="", description="smtp: the address it comes from")
+    to: tuple[str, ...] = Field(default=(), description="smtp: who gets it; whoever is on call gets what is meant for them besides")
+    url: str = Field(default="", pattern=r"^(https?://.+)?$", description="webhook: where it is posted")
+    secret: SecretStr = Field(default=SecretStr(""), description="webhook: the key of its HMAC-SHA-256 signature")
+    protocol: Literal["udp", "tcp"] = Field(default="tcp", description="syslog: how it is sent")
+    drills: bool = Field(default=False, description="News of exercises goes out by it too; only for a channel that ends in this building")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Channel:
+        needed = {"smtp": ("host", "sender"), "webhook": ("url", "secret"), "syslog": ("host",)}[self.kind]
+        values = {"host": self.host, "sender": self.sender, "url": self.url, "secret": self.secret.get_secret_value()}
+        if missing := [name for name in needed if not values[name]]:
+            raise ValueError(f"the {self.kind} channel {self.name!r} needs {' and '.join(missing)}")
+        return self
+
+
+class Route(_Section):
+    """Which news goes to which channels."""
+
+    kinds: tuple[str, ...] = Field(default=("*",), description="Patterns of kinds, such as `incident.*` or `report.submit`")
+    severities: tuple[Level, ...] = Field(default=(), description="Only news of these severities; empty: any, or none")
+    agencies: tuple[str, ...] = Field(default=(), description="Only news about these agencies; empty: any")
+    channels: tuple[Name, ...] = Field(min_length=1, description="Where it goes")
+    page: bool = Field(default=False, description="Whoever is on call must acknowledge it, or the next is called")
+
+
+class QuietHours(_Section):
+    """Hours (KST) in which news waits until they end. Critical news and calls to whoever is on call never wait."""
+
+    begin: time = Field(default=time(22), description="From")
+    end: time = Field(default=time(7), description="Until")
+
+
+class NotifySettings(_Section):
+    """Telling people and machines (docs/notifications.md)."""
+
+    channels: tuple[Channel, ...] = Field(default=(), description="The ways out")
+    routes: tuple[Route, ...] = Field(default=(), description="What goes where")
+    quiet_hours: QuietHours | None = Field(default=None, description="Empty: none")
+    attempts: int = Field(default=10, ge=1, le=50, description="A delivery that failed so often is put aside until somebody sends it again")
+    acknowledge_minutes: int = Field(default=15, ge=1, le=1440, description="Whoever is on call has so long before the next is called")
+    page_channel: Name | None = Field(default=None, description="The smtp channel that calls whoever is on call; empty: only on screen")
+
+    @model_validator(mode="after")
+    def _channels_known(self) -> NotifySettings:
+        names = [channel.name for channel in self.channels]
+        if len(set(names)) != len(names):
+            raise ValueError("two channels have the same name")
+        for route in self.routes:
+            if unknown := set(route.channels) - set(names):
+                raise ValueError(f"a route names the unknown channel {', '.join(sorted(unknown))}")
+        if self.page_channel and self.page_channel not in {one.name for one in self.channels if one.kind == "smtp"}:
+            raise ValueError("page_channel is the name of an smtp channel")
+        return self
+
+
 class AuditSettings(_Section):
     """The audit trail (docs/audit.md)."""
 
@@ -303,6 +371,7 @@ class Settings(_Section):
     indicators: IndicatorSettings = IndicatorSettings()
     respond: RespondSettings = RespondSettings()
     audit: AuditSettings = AuditSettings()
+    notify: NotifySettings = NotifySettings()
     api: ApiSettings = ApiSettings()
     stage_metrics: StageMetricsSettings = StageMetricsSettings()
     demo: DemoSettings = DemoSettings()

@@ -56,6 +56,8 @@ STAGE_RETRIES = Counter("bongsu_stage_retries_total", "Batches tried again after
 MESSAGES_SKIPPED = Counter("bongsu_skipped_messages_total", "Messages passed over because they cannot be read", ["stage"])
 BUS_LAG = Gauge("bongsu_bus_lag_messages", "Messages not yet committed", ["group", "topic"])
 
+DELIVERIES = Counter("bongsu_deliveries_total", "News that went out, failed once more, or was given up", ["channel", "outcome"])
+
 # What is done now and then
 PERIODIC_FAILURES = Counter("bongsu_periodic_failures_total", "Times a job that is done now and then failed", ["job"])
 

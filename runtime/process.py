@@ -49,6 +49,7 @@ from ingest.sources.intake import Intake
 from ingest.sources.syslog import SyslogServer
 from ingest.stage import NormaliseStage
 from respond.audit import record
+from respond.notify import dispatch
 from respond.stage import RespondStage
 from respond.trail_copy import TrailCopy, keep
 from runtime.bootstrap import Need, Parts, make_store, open_parts, rule_files
@@ -181,6 +182,7 @@ class _Assembly:
         if Role.RESPOND in roles:
             self._add_stage("respond", topics.DETECTIONS, RespondStage(parts.database, parts.settings, parts.clock).handle)
             self._add_audit()
+            self._add_notify()
         if Role.CORRELATE in roles:
             await self._add_correlate()
         if Role.DETECT in roles:
@@ -218,6 +220,12 @@ class _Assembly:
         signer, copy = load_signer(settings.signing_key), TrailCopy(settings.audit_copy)
         seconds = settings.audit.checkpoint_minutes * 60
         self.services.append(TaskService("audit", lambda: every(seconds, "audit", lambda: keep(database, signer, copy))))
+
+    def _add_notify(self) -> None:
+        database, settings = self._parts.database, self._parts.settings.notify
+        self.services.append(
+            TaskService("notify", lambda: every(dispatch.EVERY_SECONDS, "notify", lambda: dispatch.work(database, settings)))
+        )
 
     async def _add_detect(self) -> None:
         parts = self._parts

@@ -1,0 +1,1 @@
+"""Telling people and machines what happened: routes, channels, whoever is on call."""

@@ -1,0 +1,86 @@
+"""News on screen within one's scope, the rota, and calls, over the API."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from core.clock import FixedClock
+from core.config import NotifySettings
+from respond import outbox
+from respond.notify import dispatch
+from tests.servers.api import TestCentre, running_centre, settings_for
+
+NOW = datetime(2026, 5, 1, 3, 0, 30, tzinfo=UTC)
+SHIFT = {"person": "kim", "address": "kim@soc.example", "begins_at": "2026-05-01T00:00:00Z", "ends_at": "2026-05-01T09:00:00Z"}
+
+
+@pytest.fixture
+async def centre(tmp_path: Path) -> AsyncIterator[TestCentre]:
+    async with running_centre(settings_for(tmp_path), FixedClock(NOW)) as made:
+        yield made
+
+
+def tell(centre: TestCentre, *news: tuple[str, str]) -> None:
+    with centre.centre.database.session() as session:
+        for kind, agency in news:
+            outbox.tell(session, kind, f"{kind.partition('.')[0]}/X-2026-000001", agency=agency, severity="critical")
+
+
+async def test_news_is_of_what_one_may_read(centre: TestCentre) -> None:
+    tell(centre, ("incident.confirm", "seogu"), ("incident.confirm", "parks"), ("readiness.confirm", ""), ("request.issue", "seogu"))
+    seen = {}
+    for name in ("analyst", "officer", "privacy", "admin"):
+        async with centre.as_person(name) as client:
+            seen[name] = [(one["kind"], one["agency"]) for one in (await client.get("/v1/news")).json()["items"]]
+    assert seen["analyst"] == [
+        ("request.issue", "seogu"),
+        ("readiness.confirm", ""),
+        ("incident.confirm", "parks"),
+        ("incident.confirm", "seogu"),
+    ]
+    assert seen["officer"] == [("request.issue", "seogu"), ("incident.confirm", "seogu")]
+    assert seen["privacy"] == [("request.issue", "seogu")]
+    assert seen["admin"] == []
+
+
+async def test_news_comes_in_pages_and_remembers_what_was_read(centre: TestCentre) -> None:
+    tell(centre, *(("incident.confirm", "seogu") for _ in range(5)))
+    async with centre.as_person("analyst") as analyst:
+        first = (await analyst.get("/v1/news", params={"limit": 3})).json()
+        rest = (await analyst.get("/v1/news", params={"limit": 3, "cursor": first["next_cursor"]})).json()
+        assert [len(first["items"]), len(rest["items"]), rest["next_cursor"], first["read_until"]] == [3, 2, "", 0]
+        newest = first["items"][0]["id"]
+        assert (await analyst.put("/v1/news/read", json={"id": newest})).status_code == 204
+        assert (await analyst.get("/v1/news")).json()["read_until"] == newest
+    async with centre.as_person("lead") as lead:
+        assert (await lead.get("/v1/news")).json()["read_until"] == 0
+
+
+async def test_a_call_is_made_and_acknowledged(centre: TestCentre) -> None:
+    settings = NotifySettings.model_validate(
+        {
+            "channels": [{"name": "siem", "kind": "syslog", "host": "127.0.0.1", "protocol": "udp"}],
+            "routes": [{"channels": ["siem"], "page": True}],
+        }
+    )
+    async with centre.as_person("lead") as lead, centre.as_person("analyst") as analyst, centre.as_person("officer") as officer:
+        made = await lead.post("/v1/oncall", json=SHIFT)
+        assert (made.status_code, made.json()["made_by"]) == (201, "user:lead")
+        assert (await lead.post("/v1/oncall", json={**SHIFT, "ends_at": SHIFT["begins_at"]})).status_code == 422
+        assert (await analyst.post("/v1/oncall", json=SHIFT)).status_code == 403
+        assert [one["person"] for one in (await analyst.get("/v1/oncall")).json()] == ["kim"]
+        tell(centre, ("incident.confirm", "seogu"))
+        dispatch.work(centre.centre.database, settings)
+        (call,) = (await analyst.get("/v1/calls")).json()
+        assert ([one["person"] for one in call["called"]], call["tier"], call["acknowledged_by"]) == (["kim"], 0, "")
+        assert (await officer.post(f"/v1/calls/{call['id']}/acknowledge")).status_code == 403
+        taken = await analyst.post(f"/v1/calls/{call['id']}/acknowledge")
+        assert taken.json()["acknowledged_by"] == "user:analyst"
+        assert (await lead.post(f"/v1/calls/{call['id']}/acknowledge")).json()["acknowledged_by"] == "user:analyst"
+        assert (await analyst.get("/v1/calls")).json() == []
+        assert (await lead.delete(f"/v1/oncall/{made.json()['id']}")).status_code == 204
+        assert (await lead.delete(f"/v1/oncall/{made.json()['id']}")).status_code == 404
