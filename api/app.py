@@ -16,6 +16,7 @@ from api.envelope import Envelope
 from api.routes import (
     audit,
     baselines,
+    blocks,
     counters,
     coverage,
     events,
@@ -35,7 +36,7 @@ from api.routes import (
 
 _ROUTES: Final = (
     *(health, login, logs, events, incidents, keys, counters, coverage, rules, silences, hunts, indicators, baselines),
-    *(requests, audit, evidence, notifications),
+    *(requests, audit, evidence, notifications, blocks),
 )
 _ABOUT: Final = """Logs in, events and incidents out. People log in and carry a session cookie; machines carry a key.
 

@@ -252,6 +252,9 @@ class RespondSettings(_Section):
     lead_issues_requests: bool = Field(
         default=False, description="The mayor delegated it: a SOC lead issues requests of articles 12, 15(3), 17(4), 19(2) and 21(4)"
     )
+    never_block: tuple[IPvAnyNetwork, ...] = Field(
+        default=(), description="Networks no block may touch (CIDR): the city's own. The agencies' own sources are never blocked anyway"
+    )
     longest_silence_days: int = Field(default=90, ge=1, le=366, description="A silence over detections ends after this at the latest")
 
 

@@ -149,6 +149,7 @@ KEY_ACTIONS: Final = frozenset(
         Action.HUNTS_RUN,
         Action.INDICATORS_READ,
         Action.INDICATORS_WRITE,
+        Action.BLOCKS_READ,
         Action.COUNTERS_READ,
         Action.METRICS_READ,
     },

@@ -7,7 +7,10 @@ same), and the people (of `tests.servers.api.PEOPLE`) who may take it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
+from respond.blocks.machine import MACHINE as BLOCK
+from respond.blocks.models import Block
 from respond.cases.machine import Machine
 from respond.cases.models import CaseColumns
 from respond.requests.machine import MACHINE as REQUEST
@@ -25,6 +28,15 @@ class Kind:
 
 
 KINDS = {
+    "blocks": Kind(
+        BLOCK,
+        Block,
+        {
+            **{"kind": "ip", "value": "192.0.2.7", "about": "", "why": "w", "approved_by": ""},
+            "expires_at": datetime(2026, 6, 1, tzinfo=UTC),
+        },
+        {"extend": {"expires_at": "2026-07-01T00:00:00Z"}},
+    ),
     "requests": Kind(
         REQUEST,
         Request,
@@ -34,6 +46,12 @@ KINDS = {
 }
 
 TABLES: dict[str, dict[str, tuple[str, str, str]]] = {
+    "blocks": {
+        "approve": ("proposed", "approved", "lead"),
+        "decline": ("proposed", "declined", "lead"),
+        "withdraw": ("proposed approved", "withdrawn", "lead"),
+        "extend": ("approved", "", "lead"),
+    },
     "requests": {
         "edit": ("draft", "", "mayor analyst lead"),
         "issue": ("draft", "issued", "mayor lead"),

@@ -33,6 +33,7 @@ READ_BY: Final = {
     "readiness": Action.READINESS_READ,
     "team": Action.TEAMS_READ,
     "personal_case": Action.PERSONAL_READ,
+    "block": Action.BLOCKS_READ,
     "drill": Action.DRILLS_READ,
 }
 """The permission that shows news of each kind of case."""

@@ -21,6 +21,7 @@ CASES: Final[Mapping[str, tuple[str, str]]] = {
     "readiness": ("대비태세", "Readiness"),
     "team": ("비상대책반", "Emergency team"),
     "personal_case": ("개인정보 사건", "Personal information case"),
+    "block": ("차단", "Block"),
     "drill": ("훈련", "Drill"),
 }
 _EXERCISE: Final = ("[훈련] ", "[EXERCISE] ")

@@ -240,6 +240,10 @@ ACTS = {
     "GET /v1/hunts/{hunt_id}": "hunts:run",
     "DELETE /v1/hunts/{hunt_id}": "hunts:run",
     "GET /v1/hunts/{hunt_id}/detections": "hunts:run",
+    "GET /v1/blocks": "blocks:read",
+    "POST /v1/blocks": "blocks:propose",
+    "GET /v1/blocks/{number}": "blocks:read",
+    "GET /v1/blocks/list/{agency}": "blocks:read",
     "GET /v1/oncall": "oncall:read",
     "POST /v1/oncall": "oncall:write",
     "DELETE /v1/oncall/{shift_id}": "oncall:write",
@@ -284,12 +288,14 @@ ANALYSIS = {
     "requests:draft",
     "evidence:export",
     "oncall:read",
+    "blocks:read",
+    "blocks:propose",
 }
 ALLOWED = {
     "mayor": {"indicators:read", "incidents:read", "counters:read", "requests:read", "requests:draft"},
     "analyst": ANALYSIS,
     "lead": ANALYSIS | {"audit:read", "oncall:write"},
-    "officer": {"rules:read", "logs:read", "incidents:read", "incidents:write", "counters:read", "requests:read"},
+    "officer": {"rules:read", "logs:read", "incidents:read", "incidents:write", "counters:read", "requests:read", "blocks:read"},
     "auditor": {
         "indicators:read",
         "rules:read",

@@ -1,0 +1,166 @@
+"""Blocks: proposing, approving, undoing, and the signed list that firewalls pull."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal
+
+import sqlalchemy as sa
+from fastapi import APIRouter, Depends, Header, Path, Query, Response
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from sqlalchemy.orm import Session
+
+from api import paging
+from api.auth.dependencies import Allowed, TheCentre
+from api.cases import CaseOut, Number, Progress, Wish, add_steps, progress, set_etag
+from api.centre import Centre
+from core.errors import NotFound
+from core.permissions import Action, Principal
+from core.signing import load_signer
+from respond.blocks import service
+from respond.blocks.machine import MACHINE
+from respond.blocks.models import Block as Row
+from respond.blocks.service import Proposal
+from respond.cases import records
+from respond.cases.machine import Step
+
+router = APIRouter(prefix="/v1/blocks", tags=["blocks"])
+
+Reader = Annotated[Principal, Depends(Allowed(Action.BLOCKS_READ))]
+Proposer = Annotated[Principal, Depends(Allowed(Action.BLOCKS_PROPOSE))]
+_EXAMPLE: Final[dict[str, Any]] = {
+    "kind": "ip",
+    "value": "192.0.2.7",
+    "agency": "",
+    "about": "incident/INC-2026-000001",
+    "why": "Guesses passwords at seven agencies",
+    "expires_at": "2026-01-09T00:00:00Z",
+}
+
+
+class Proposed(BaseModel):
+    """What is to be blocked, where, why and until when. `agency` empty: by every agency."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
+
+    kind: Literal["ip", "domain"]
+    value: str = Field(min_length=1, max_length=255, description="An address, a network (not wider than /16, IPv6 /32) or a domain")
+    agency: str = Field(default="", max_length=63)
+    about: str = Field(default="", max_length=200, description="The case it came from")
+    why: str = Field(min_length=1, max_length=4000)
+    expires_at: AwareDatetime
+    exercise: bool = False
+
+
+class ExtendWish(Wish):
+    """Until when it is blocked."""
+
+    expires_at: AwareDatetime | None = None
+
+
+class Block(CaseOut):
+    """A block. It is on the list while it is approved and has not expired."""
+
+    kind: str
+    value: str
+    about: str
+    why: str
+    expires_at: datetime
+    approved_by: str
+
+
+class BlockDetail(Block):
+    """A block with how it went."""
+
+    progress: Progress
+
+
+class BlockPage(BaseModel):
+    """Blocks, newest first. `next_cursor` is empty on the last page."""
+
+    items: list[Block]
+    next_cursor: str
+
+
+class Wanted(BaseModel):
+    """What to list; several values of one filter mean any of them."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    state: list[str] = Field(default=[], max_length=8)
+    agency: str = Field(default="", max_length=63)
+    value: str = Field(default="", max_length=255)
+    about: str = Field(default="", max_length=200)
+    cursor: paging.Cursor = ""
+    limit: int = Field(default=50, ge=1, le=500)
+
+
+@router.get("", summary="List blocks")
+def list_blocks(wanted: Annotated[Wanted, Query()], caller: Reader, centre: TheCentre) -> BlockPage:
+    """Blocks within the caller's scope, newest first, ended ones too."""
+    named = {Row.agency: wanted.agency, Row.value: wanted.value, Row.about: wanted.about}
+    conditions: list[sa.ColumnElement[bool]] = [column == value for column, value in named.items() if value]
+    if wanted.state:
+        conditions.append(Row.state.in_(wanted.state))
+    with centre.database.session(readonly=True) as session:
+        found = records.page(session, Row, caller.scope(Action.BLOCKS_READ), *conditions, cursor=wanted.cursor, limit=wanted.limit)
+    return BlockPage(items=[Block.model_validate(one) for one in found.items], next_cursor=found.next_cursor)
+
+
+@router.post("", status_code=201, summary="Propose a block")
+def propose(proposed: Proposed, response: Response, caller: Proposer, centre: TheCentre) -> Block:
+    """Ask for something to be blocked. Nothing is blocked before another person approves it."""
+    wanted = Proposal(**proposed.model_dump())
+    if wanted.agency and wanted.agency not in {one.id for one in centre.settings.agencies}:
+        raise NotFound(f"there is no agency {wanted.agency}")
+    with centre.database.session() as session:
+        scope = caller.scope(Action.BLOCKS_PROPOSE)
+        made = Block.model_validate(service.propose(session, scope, caller.actor, wanted, service.never_blocked(centre.settings)))
+    set_etag(response, made.version)
+    return made
+
+
+@router.get(
+    "/list/{agency}",
+    summary="Pull an agency's block list",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {}}, "description": "One entry a line"}, 304: {"description": "Nothing changed"}},
+)
+def pull(
+    agency: Annotated[str, Path(max_length=63)],
+    caller: Reader,
+    centre: TheCentre,
+    if_none_match: Annotated[str, Header(description="The ETag of the list as you have it")] = "",
+) -> Response:
+    """What the agency's firewalls are to block now. `X-Bongsu-Signature` is the centre's Ed25519 signature over it (docs/blocks.md)."""
+    scope = caller.scope(Action.BLOCKS_READ)
+    if agency not in {one.id for one in centre.settings.agencies} or (scope is not None and agency not in scope):
+        raise NotFound(f"there is no agency {agency}")
+    with centre.database.session(readonly=True) as session:
+        content = service.list_text(service.published(session, agency, centre.clock.now())).encode()
+    etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+    if if_none_match == etag:
+        return Response(status_code=304, headers={"ETag": etag})
+    signer = load_signer(centre.settings.signing_key)
+    headers = {"ETag": etag, "X-Bongsu-Key": signer.key_id, "X-Bongsu-Signature": signer.sign(service.SIGNED, content)}
+    return Response(content, media_type="text/plain; charset=utf-8", headers=headers)
+
+
+@router.get("/{number}", summary="Read a block")
+def get_block(number: Number, response: Response, caller: Reader, centre: TheCentre) -> BlockDetail:
+    """A block with its history and the steps the caller may take. The ETag is to be sent as If-Match with a step."""
+    with centre.database.session(readonly=True) as session:
+        row = records.find(session, MACHINE, Row, caller.scope(Action.BLOCKS_READ), number)
+        told = progress(session, MACHINE, row, caller, centre.clock.now())
+    set_etag(response, row.version)
+    return BlockDetail(**Block.model_validate(row).model_dump(), progress=told)
+
+
+def _take(session: Session, _centre: Centre, caller: Principal, number: str, step: Step, version: int, wish: Wish) -> Row:
+    expires_at = wish.expires_at if isinstance(wish, ExtendWish) else None
+    scope = caller.scope(step.permission)
+    return service.take(session, scope, caller.actor, number, step.action, version, reason=wish.reason, expires_at=expires_at)
+
+
+add_steps(router, MACHINE, _take, Block.model_validate, Block, wishes={"extend": ExtendWish})
