@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from detect import rules
+from detect.correlation import judge, noisy
 from detect.correlation.history import fires
 from detect.correlation.resolve import resolve
 from detect.correlation.sequences import match_sequences
@@ -126,6 +127,34 @@ def test_in_order_the_same_events_complete_every_type(
     found = [row for row in told.to_pylist() if row["rule_title"] not in alone]
     assert {(row["rule_title"], json.dumps([*json.loads(row["details"])["group"].values()]), row["raw"]) for row in found} == expected
     assert len(found) == len(expected)
+
+
+def said(row: Mapping[str, Any], named: Mapping[str, str]) -> tuple[Any, ...]:
+    """Title and details of a firing, its events by what `named` calls them. The value of a value_count is a lower bound."""
+    details = json.loads(row["details"])
+    value = None if row["rule_title"] in ("Users", "Spread") else details["value"]
+    about = (details["first"], details["last"], details["event_count"], value, tuple(named[one] for one in details["events"]))
+    return row["rule_title"], *details["group"].values(), *about
+
+
+APART = EVENTS.map(lambda drawn: [one | {"at": place * 2} for place, one in enumerate(sorted(drawn, key=lambda one: one["at"]))])
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(drawn=APART, cuts=CUTS, at_once=st.integers(1, 6), page=st.integers(2, 7))
+def test_page_by_page_the_same_events_complete_every_type(
+    runner: asyncio.Runner, centre: Centre, drawn: list[dict[str, Any]], cuts: list[int], at_once: int, page: int
+) -> None:
+    """Every key is one that has too many matches to be read together."""
+    rule = book(*PLAIN, *(one.replace("timespan", "generate: true, timespan") for one in MORE))
+    _, events = events_of(drawn)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(judge, "MOST_ROWS", 1)
+        patch.setattr(noisy, "PAGE_ROWS", page)
+        told = runner.run(streamed(centre, rule, events, cuts, at_once))
+    named = {f"e1-0-{one['raw_offset']}-0": one["raw"] for one in events}
+    expected = [said(row, named) for row in fires(rule, table(events), centre.engine).to_pylist()]
+    assert sorted(map(str, (said(row, named) for row in told.to_pylist() if row["kind"] == "correlation"))) == sorted(map(str, expected))
 
 
 COLUMNS = {
