@@ -114,6 +114,18 @@ def numbers(store: Store, stretch: Stretch) -> AsyncIterator[pa.RecordBatch]:
     return store.stream(sql, where.params, Limits(_SLOW))
 
 
+async def known(store: Store, correlations: Sequence[str], low: int, high: int, events: Sequence[str]) -> set[tuple[str, int, str]]:
+    """Correlation, member and event of the matches of `events` that are stored, received from `low` to `high`."""
+    where = Where()
+    where.add(lambda p: f"correlation IN {p}", ("Array(String)", correlations))
+    _between(where, "received_at", low, high)
+    where.add(lambda p: f"of_event IN {p}", ("Array(String)", events))
+    own = f"arrayStringConcat([{', '.join(f'toString({column.name})' for column in POSITION)}], '-')"
+    sql = f"SELECT correlation, member, if(event = '', {own}, event) AS of_event FROM {MATCHES.name} WHERE {where.sql}"
+    found = await store.query(sql, where.params, Limits(_SLOW))
+    return set(zip(*(found[name].to_pylist() for name in ("correlation", "member", "of_event")), strict=True))
+
+
 async def fired(store: Store, pairs: Collection[Pair], low: int, high: int) -> dict[Pair, set[int]]:
     """The buckets from `low` to `high` in which `pairs` have fired: their begins."""
     where = _of_pairs("rule_hash", pairs)

@@ -52,13 +52,13 @@ def firings(
     correlation: Correlation,
     rows: pa.Table,
     fired: Collection[Bucket] = (),
-    within: Mapping[str, tuple[int, int]] | None = None,
+    within: Mapping[str, tuple[int, int]] | tuple[int, int] | None = None,
     before: Before | None = None,
 ) -> pa.Table:
     """The firings of `correlation` over its matches `rows` (columns of ROWS) but those in buckets of `fired`; columns of FIRED.
 
-    `within` gives for each key the times from and up to which matches may complete; None: any. `before` as in `completions`. In order of
-    key and time. A match that lacks the value the condition is about must not be among `rows`.
+    `within` gives for each key, or for all, the times from and up to which matches may complete; None: any. `before` as in `completions`.
+    In order of key and time. A match that lacks the value the condition is about must not be among `rows`.
     """
     rows = rows.combine_chunks()
     arrived = arrival(rows)
@@ -72,10 +72,12 @@ def firings(
     return pa.Table.from_pylist([_said(correlation, one, values[one.row]) for one in ended], schema=FIRED)
 
 
-def _within(rows: pa.Table, some: Ints, ranges: Mapping[str, tuple[int, int]]) -> npt.NDArray[np.bool_]:
+def _within(rows: pa.Table, some: Ints, ranges: Mapping[str, tuple[int, int]] | tuple[int, int]) -> npt.NDArray[np.bool_]:
     """Which of `some` happened within the range of their key."""
-    keys = rows["group_key"].combine_chunks().take(pa.array(some)).dictionary_encode()
     at = rows["event_time"].cast(pa.int64()).to_numpy()[some]
+    if isinstance(ranges, tuple):
+        return (ranges[0] <= at) & (at <= ranges[1])  # type: ignore[no-any-return]
+    keys = rows["group_key"].combine_chunks().take(pa.array(some)).dictionary_encode()
     limits = np.array([ranges[key] for key in keys.dictionary.to_pylist()], np.int64).reshape(-1, 2)[keys.indices.to_numpy()]
     return (limits[:, 0] <= at) & (at <= limits[:, 1])  # type: ignore[no-any-return]
 
