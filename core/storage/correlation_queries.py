@@ -114,16 +114,26 @@ def numbers(store: Store, stretch: Stretch) -> AsyncIterator[pa.RecordBatch]:
     return store.stream(sql, where.params, Limits(_SLOW))
 
 
-async def known(store: Store, correlations: Sequence[str], low: int, high: int, events: Sequence[str]) -> set[tuple[str, int, str]]:
-    """Correlation, member and event of the matches of `events` that are stored, received from `low` to `high`."""
+async def firings_between(store: Store, correlations: Sequence[str], low: int, high: int) -> pa.Table:
+    """What fired of these hashes by events that happened from `low` to `high`, in order of position; columns of FIRINGS."""
+    where = Where()
+    where.add(lambda p: f"rule_hash IN {p}", ("Array(String)", correlations))
+    _between(where, "event_time", low, high)
+    columns = ", ".join(f"`{name}`" for name in FIRINGS.names)
+    sql = f"SELECT {columns} FROM {FIRINGS.name} WHERE {where.sql} ORDER BY {_POSITION}"
+    return (await store.query(sql, where.params, Limits(_SLOW, 1_000_000))).cast(FIRINGS.schema)
+
+
+async def known(store: Store, correlations: Sequence[str], low: int, high: int, events: Sequence[str]) -> set[tuple[str, str, int, str]]:
+    """Correlation, key, member and event of the matches of `events` that are stored, received from `low` to `high`."""
     where = Where()
     where.add(lambda p: f"correlation IN {p}", ("Array(String)", correlations))
     _between(where, "received_at", low, high)
     where.add(lambda p: f"of_event IN {p}", ("Array(String)", events))
     own = f"arrayStringConcat([{', '.join(f'toString({column.name})' for column in POSITION)}], '-')"
-    sql = f"SELECT correlation, member, if(event = '', {own}, event) AS of_event FROM {MATCHES.name} WHERE {where.sql}"
+    sql = f"SELECT correlation, group_key, member, if(event = '', {own}, event) AS of_event FROM {MATCHES.name} WHERE {where.sql}"
     found = await store.query(sql, where.params, Limits(_SLOW))
-    return set(zip(*(found[name].to_pylist() for name in ("correlation", "member", "of_event")), strict=True))
+    return set(zip(*(found[name].to_pylist() for name in ("correlation", "group_key", "member", "of_event")), strict=True))
 
 
 async def fired(store: Store, pairs: Collection[Pair], low: int, high: int) -> dict[Pair, set[int]]:

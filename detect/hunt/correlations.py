@@ -20,10 +20,11 @@ import pyarrow.compute as pc
 from core.clock import millis
 from core.engine import Engine
 from core.events import EVENTS, FIRINGS, POSITION
+from core.storage import correlation_queries as queries
 from core.storage.contract import Store
 from detect.compiled import CompiledRule, compile_rule
 from detect.correlation.definition import Correlation
-from detect.correlation.firing import FIRED
+from detect.correlation.firing import FIRED, Nested
 from detect.correlation.members import ROWS, Members
 from detect.correlation.resolve import Resolved, resolve
 from detect.correlation.sliding import Sliding
@@ -121,6 +122,16 @@ class Correlating:
                 yield portion.reach, await asyncio.to_thread(_matches, members, portion)
         finally:
             await asyncio.to_thread(members.close)
+
+    async def missed(self, reach: Reach) -> AsyncGenerator[pa.Table]:
+        """As `matches`, and what has fired in the time of `reach` of the correlations that others are made of."""
+        async with aclosing(self.matches(reach)) as parts:
+            async for _, rows in parts:
+                yield rows
+        inner = sorted({use.of.hash for use in self._resolved.uses if isinstance(use.of, Correlation)})
+        if inner:
+            fired = await queries.firings_between(self._store, inner, millis(reach.since), millis(reach.until) - 1)
+            yield await asyncio.to_thread(Nested(self._resolved).rows, fired)
 
     @property
     def by_hash(self) -> dict[str, Correlation]:

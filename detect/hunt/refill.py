@@ -49,8 +49,8 @@ async def _unknown(store: Store, rows: pa.Table) -> pa.Table:
     low, high = pc.min_max(rows["received_at"].cast(pa.int64())).as_py().values()
     ids = event_ids(rows)
     known = await queries.known(store, pc.unique(rows["correlation"]).to_pylist(), low, high, ids)
-    pairs = zip(rows["correlation"].to_pylist(), rows["member"].to_pylist(), ids, strict=True)
-    return rows.filter(pa.array([one not in known for one in pairs], pa.bool_()))
+    each = zip(*(rows[name].to_pylist() for name in ("correlation", "group_key", "member")), ids, strict=True)
+    return rows.filter(pa.array([one not in known for one in each], pa.bool_()))
 
 
 def _placed(rows: pa.Table, maker: Maker, offset: int) -> pa.Table:

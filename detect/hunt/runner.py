@@ -207,8 +207,7 @@ class HuntRunner:
     async def _refill(self, hunt: Hunt, correlating: Correlating, reach: Reach) -> None:
         """Hand what the stream missed to the correlate stage; durable on return."""
         shards = len(await self._bus.end_offsets(topics.MATCHES))
-        async with aclosing(correlating.matches(reach)) as parts:
-            rows = (found async for _, found in parts)
+        async with aclosing(correlating.missed(reach)) as rows:
             async for sent in refill.messages(self._store, rows, correlating.by_hash, maker_of(hunt), hunt.slices_done, shards):
                 await self._bus.produce(topics.MATCHES, sent)
 

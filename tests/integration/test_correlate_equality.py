@@ -15,13 +15,17 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from core.clock import millis
 from detect import rules
 from detect.correlation import judge, noisy
-from detect.correlation.history import fires
+from detect.correlation.history import fires, judged
+from detect.correlation.members import Members
 from detect.correlation.resolve import resolve
 from detect.correlation.sequences import match_sequences
+from detect.correlation.sliding import Sliding
 from detect.rules import RuleBook
-from tests.correlating import BASES, NOW, Centre, base, book, correlation, event, opened
+from detect.ruleset import SETTINGS, compile_rules
+from tests.correlating import BASES, NOW, START, Centre, base, book, correlation, event, opened
 from tests.event_rows import table
 
 PLAIN = (
@@ -155,6 +159,43 @@ def test_page_by_page_the_same_events_complete_every_type(
     named = {f"e1-0-{one['raw_offset']}-0": one["raw"] for one in events}
     expected = [said(row, named) for row in fires(rule, table(events), centre.engine).to_pylist()]
     assert sorted(map(str, (said(row, named) for row in told.to_pylist() if row["kind"] == "correlation"))) == sorted(map(str, expected))
+
+
+def member_rows(centre: Centre, rule: RuleBook, events: list[dict[str, Any]]) -> pa.Table:
+    """What `events` are to the correlations of `rule`."""
+    session = centre.engine.session(SETTINGS)
+    plan, rows = compile_rules(rule.rules, session), table(events)
+    members = Members(resolve(rule), plan, centre.engine)
+    try:
+        return members.rows(rows, plan.run(session, rows))
+    finally:
+        members.close()
+        session.close()
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(drawn=EVENTS, cuts=st.lists(st.integers(0, 60_000), max_size=6), most=st.sampled_from([1_000, 12]))
+def test_stretch_by_stretch_fires_what_fires_at_hand(centre: Centre, drawn: list[dict[str, Any]], cuts: list[int], most: int) -> None:
+    """With little memory too, as far as it is not said that it was too little."""
+    rule = book(*PLAIN, *MORE)
+    _, events = events_of(drawn)
+    rows = member_rows(centre, rule, events)
+    sliding = Sliding(resolve(rule), most)
+    begin = millis(START)
+    ends = [begin, *sorted({begin + cut for cut in cuts}), begin + 60_001]
+    times = rows["event_time"].cast(pa.int64()).to_numpy()
+    found = [
+        sliding.feed(rows.filter(pa.array((since <= times) & (times < until))), since, until) for since, until in itertools.pairwise(ends)
+    ]
+    at_hand = judged(resolve(rule), rows)
+
+    def told(fired: pa.Table) -> list[tuple[str, ...]]:
+        about = ("rule_title", "group_key", "bucket", "event", *(("number", "details") if most == 1_000 else ()))
+        kept = [row for row in fired.to_pylist() if row["rule_hash"] not in sliding.problems]
+        return sorted(tuple(map(str, (row[name] for name in about))) for row in kept)
+
+    assert told(pa.concat_tables(found)) == told(at_hand)
+    assert not sliding.problems or most == 12
 
 
 COLUMNS = {
