@@ -99,11 +99,20 @@ async def earliest(store: Store, stretch: Stretch, most: int) -> pa.Table:
     return await store.query(sql, where.params, Limits(_SLOW, most))
 
 
-async def newest(store: Store, stretch: Stretch, most: int, each: str = "") -> pa.Table:
-    """The last `most` matches of `stretch`, or the last one of each value of the column `each`; in no order."""
+async def newest(store: Store, stretch: Stretch, most: int) -> pa.Table:
+    """The last `most` matches of `stretch`, in no order."""
     where = stretch.where()
-    one = f" LIMIT 1 BY `{each}`" if each else ""
-    sql = f"SELECT {_READ} FROM {MATCHES.name} WHERE {where.sql} ORDER BY {_ARRIVAL}{one} LIMIT {most}"
+    sql = f"SELECT {_READ} FROM {MATCHES.name} WHERE {where.sql} ORDER BY {_ARRIVAL} LIMIT {most}"
+    return await store.query(sql, where.params, Limits(_SLOW, most))
+
+
+async def last_of_each(store: Store, stretch: Stretch, column: str, most: int) -> pa.Table:
+    """The values of `column` of the matches of `stretch` with the time of the last match of each (`event_time`); the `most` newest."""
+    where = stretch.where()
+    sql = (
+        f"SELECT `{column}`, max(event_time) AS event_time FROM (SELECT `{column}`, event_time FROM {MATCHES.name} WHERE {where.sql}) "
+        f"GROUP BY `{column}` ORDER BY event_time DESC LIMIT {most}"
+    )
     return await store.query(sql, where.params, Limits(_SLOW, most))
 
 

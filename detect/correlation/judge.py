@@ -29,7 +29,7 @@ from core.storage.correlation_queries import Pair, Seen, Stretch
 from detect.correlation.definition import Bound, Correlation
 from detect.correlation.firing import FIRED, bucket_of, firings
 from detect.correlation.members import ROWS
-from detect.correlation.noisy import MOST_ROWS, Noisy
+from detect.correlation.noisy import MOST_ROWS, PAGE_ROWS, Noisy
 from detect.correlation.resolve import is_across
 from detect.tuning import UNCHANGED, Tunings
 
@@ -134,6 +134,8 @@ class Judge:
                 self._remember(quiet[0].pair)
                 noisy += quiet
             else:
+                for pair in _with_many(rows):
+                    self._remember(pair)
                 found = await asyncio.to_thread(_judged, rows.cast(ROWS), quiet, fired)
                 return pa.concat_tables([found, *[await self._paged(one, fired, seen) for one in noisy]])
         return pa.concat_tables([FIRED.empty_table(), *[await self._paged(one, fired, seen) for one in noisy]])
@@ -148,9 +150,19 @@ class Judge:
             return FIRED.empty_table()
 
     def _remember(self, pair: Pair) -> None:
+        """Judge the pair in pages from now on, which costs less when it has many matches and few are new."""
         if len(self._noisy) == _MOST_NOISY:
             del self._noisy[next(iter(self._noisy))]
         self._noisy[pair] = None
+
+
+def _with_many(rows: pa.Table) -> list[Pair]:
+    """The pairs that have more than a page of `rows`."""
+    if rows.num_rows <= PAGE_ROWS:
+        return []
+    counted = rows.select(["correlation", "group_key"]).group_by(["correlation", "group_key"]).aggregate([([], "count_all")])
+    many = counted.filter(pc.greater(counted["count_all"], PAGE_ROWS))
+    return list(zip(many["correlation"].to_pylist(), many["group_key"].to_pylist(), strict=True))
 
 
 def _tuned(correlation: Correlation, key: str, tunings: Tunings) -> Correlation | None:

@@ -118,10 +118,17 @@ class Noisy:
         if kind in _COUNTED:
             return await self._firings(page, page.rows, known, await self._before(page)), behind
         if kind in _EACH:
-            rows = await queries.newest(self._store, self._between(page.low - self._span, page.low - 1), self._few(), _EACH[kind])
-            return await self._firings(page, pa.concat_tables([rows.cast(ROWS), page.rows]), known), behind
+            last = await queries.last_of_each(self._store, self._between(page.low - self._span, page.low - 1), _EACH[kind], self._few())
+            return await self._firings(page, pa.concat_tables([self._stand_ins(last), page.rows]), known), behind
         rows = pa.concat_tables([behind, page.rows])
         return await self._firings(page, rows, known), await asyncio.to_thread(_chains, self._correlation, rows)
+
+    def _stand_ins(self, last: pa.Table) -> pa.Table:
+        """`last` as matches of which nothing else is known; nothing is told of them."""
+        given = {name: last[name] for name in last.column_names} | {"group_key": pa.repeat(self._stretch.pair[1], last.num_rows)}
+        blank = {field.name: pa.scalar("" if field.type == pa.string() else 0).cast(field.type) for field in ROWS}
+        columns = [given[name] if name in given else pa.repeat(blank[name], last.num_rows) for name in ROWS.names]
+        return pa.table([column.cast(field.type) for column, field in zip(columns, ROWS, strict=True)], schema=ROWS)
 
     def _few(self) -> int:
         """More values than any threshold; of members all."""
