@@ -99,9 +99,9 @@ class Centre:
                 pass
             await self.settle()
 
-    async def buckets(self) -> list[tuple[str, str, int]]:
-        """Title, key and bucket of what was told of correlations on the stream, but of `Many`, which is silent while all run."""
-        found = await self.here.detections("kind = 'correlation' AND origin != 'hunt' AND rule_title != 'Many'")
+    async def buckets(self, origin: str = "stream") -> list[tuple[str, str, int]]:
+        """Title, key and bucket of what was told of correlations, but of `Many`, which is silent while all run."""
+        found = await self.here.detections(f"kind = 'correlation' AND origin = '{origin}' AND rule_title != 'Many'")
         return sorted(_bucket(row) for row in found)
 
 
@@ -151,6 +151,12 @@ async def test_what_was_not_evaluated_counts_for_correlations_once_it_is_caught_
     wanted = at_hand(here, made)
     assert await centre.buckets() == wanted
     assert len(before) < len(wanted)
+
+    wish = Wish(TODAY, TODAY + timedelta(hours=1), None, [rule_id(number) for number in range(11, 16)])
+    with here.database.session() as session:
+        requests.ask(session, wish, requests.chosen(here.book, wish).every, "person:test")
+    await here.run()
+    assert await centre.buckets("hunt") == wanted, "a hunt finds what the stream found"
 
 
 async def test_a_correlation_of_a_rule_that_was_broken_is_caught_up_with(
