@@ -19,6 +19,7 @@ from core.events import DETECTIONS, MATCHES
 from detect.correlation import judge, noisy, telling
 from detect.correlation.stage import CorrelateStage
 from detect.rules import RuleBook
+from tests.bench import correlate
 from tests.correlating import BASES, COUNT, NOW, START, Centre, base, book, correlation, event, opened, rule_id
 
 
@@ -353,3 +354,14 @@ async def test_noise_of_one_second_is_few_rows(centre: Centre) -> None:
     assert {title: raw for title, _, raw in told(found)} == {"Many": "line 2", "Ports": "line 500"}
     counts = {row["rule_title"]: json.loads(row["details"])["event_count"] for row in found.to_pylist()}
     assert counts == {"Many": 3, "Ports": 501}
+
+
+async def test_of_many_keys_and_of_one_with_many_matches_the_right_ones_fire(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The benchmark in small: batches of 500 events, pages of 200 matches."""
+    monkeypatch.setattr(judge, "PAGE_ROWS", 200)
+    monkeypatch.setattr(noisy, "PAGE_ROWS", 600)
+    monkeypatch.setattr(correlate, "A_BATCH", 500)
+    said: list[dict[str, Any]] = []
+    assert await correlate.bench(tmp_path, 5_000, 3_000, said.append)
+    assert said[-1]["matches"] == 3 * 3_000
+    assert said[-1]["fired"] == 3
