@@ -192,7 +192,14 @@ PARSED: Final = (
     Column("parser", Kind.WORD, "Parser that read the line", ocsf="metadata.log_name"),
     Column("parser_version", Kind.UINT16, "Version of that parser"),
     Column("log_class", Kind.WORD, "What the event tells of: firewall, ips, waf, ...", ocsf="class_name"),
-    Column("event_time", Kind.TIME, "When it happened, by the device's clock", codec="Delta, ZSTD(1)", ocsf="time"),
+    Column(
+        "event_time",
+        Kind.TIME,
+        "When it happened, by the device's clock",
+        codec="Delta, ZSTD(1)",
+        ocsf="time",
+        sigma=("timestamp", "@timestamp"),
+    ),
     Column("vendor", Kind.WORD, "Maker of the device", ocsf="metadata.product.vendor_name"),
     Column("product", Kind.WORD, "Product of the device", ocsf="metadata.product.name"),
     Column(

@@ -1,9 +1,10 @@
 """What the detect stage evaluated, told on the topic `evaluated`: the events nobody evaluated are then known, and can be caught up with.
 
-A message is a JSON object: `set` names a set of rules; `ranges` are [epoch, partition, first record, last record, first raw offset, last
-raw offset], all ends included, of consecutive messages of `events` that were run through it. When the set is not the one told of last,
-`rules` gives for each id its hash and file, and `aside` the files that hold a rule that could not run. A range is told after its
-detections are durable and before its messages are committed.
+A message is a JSON object: `set` names a set of rules and correlations; `ranges` are [epoch, partition, first record, last record, first
+raw offset, last raw offset], all ends included, of consecutive messages of `events` that were run through it. When the set is not the one
+told of last, `rules` gives for each id its hash and file, and `aside` the files that hold a rule that could not run. The hash of a
+correlation is one over all it is made of, and it runs when all of these do. A range is told after its detections are durable and before
+its messages are committed.
 """
 
 from __future__ import annotations
@@ -20,7 +21,11 @@ import pyarrow.compute as pc
 from core import topics
 from core.bus.contract import Bus, Message, Record
 from core.errors import BadMessage
+from detect.correlation.resolve import Resolved
 from detect.ruleset import Plan
+
+Rules = dict[str, tuple[str, str]]
+"""By id the hash and the file of what runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +46,7 @@ class Told:
 
     rule_set: str
     ranges: tuple[Range, ...]
-    rules: dict[str, tuple[str, str]] | None = None
+    rules: Rules | None = None
     aside: frozenset[str] = frozenset()
 
 
@@ -51,21 +56,19 @@ class Evaluations:
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
         self._told = ""
-        self._known: tuple[Plan, int, str] | None = None
+        self._known: tuple[Plan, int, tuple[str, Rules, list[str]]] | None = None
 
-    async def tell_rules(self, plan: Plan, partition: int) -> None:
-        """Say which rules run, if that has changed."""
-        named = self._name(plan)
+    async def tell_rules(self, plan: Plan, resolved: Resolved, partition: int) -> None:
+        """Say which rules and correlations run, if that has changed."""
+        named, rules, aside = self._set(plan, resolved)
         if named == self._told:
             return
-        rules = {rule.id: (rule.hash, rule.file) for rule in plan.active}
-        said = {"set": named, "rules": rules, "aside": sorted({error.file for error in plan.set_aside}), "ranges": []}
-        await self._bus.produce(topics.EVALUATED, [_message(said, partition)])
+        await self._bus.produce(topics.EVALUATED, [_message({"set": named, "rules": rules, "aside": aside, "ranges": []}, partition)])
         self._told = named
 
-    async def tell(self, plan: Plan, batches: Sequence[tuple[Record, pa.Table]]) -> None:
+    async def tell(self, plan: Plan, resolved: Resolved, batches: Sequence[tuple[Record, pa.Table]]) -> None:
         """Say that `batches` were evaluated; a rule that failed meanwhile has left the set."""
-        await self.tell_rules(plan, batches[0][0].partition)
+        await self.tell_rules(plan, resolved, batches[0][0].partition)
         by_partition: dict[int, list[tuple[Record, pa.Table]]] = {}
         for record, batch in batches:
             if batch.num_rows:
@@ -77,12 +80,31 @@ class Evaluations:
         if messages:
             await self._bus.produce(topics.EVALUATED, messages)
 
-    def _name(self, plan: Plan) -> str:
-        """A digest of the rules that run; made anew when a rule was set aside."""
+    def _set(self, plan: Plan, resolved: Resolved) -> tuple[str, Rules, list[str]]:
+        """What runs with a digest of it, and the files of what does not; made anew when a rule was set aside."""
         if self._known is None or self._known[0] is not plan or self._known[1] != len(plan.set_aside):
-            told = sorted(f"{rule.id} {rule.hash}" for rule in plan.active) + sorted({error.file for error in plan.set_aside})
-            self._known = (plan, len(plan.set_aside), hashlib.sha256("\n".join(told).encode()).hexdigest()[:16])
+            rules, aside = _running(plan, resolved)
+            told = sorted(f"{rule_id} {digest}" for rule_id, (digest, _) in rules.items()) + aside
+            self._known = (plan, len(plan.set_aside), (_digest(told), rules, aside))
         return self._known[2]
+
+
+def _running(plan: Plan, resolved: Resolved) -> tuple[Rules, list[str]]:
+    rules = {rule.id: (rule.hash, rule.file) for rule in plan.active}
+    aside = {error.file for error in plan.set_aside}
+    running = {rule.hash: rule.hash for rule in plan.active}
+    for one in resolved.correlations:  # each after those it is made of
+        members = [running.get(use.of.hash) for use in resolved.uses if use.correlation is one]
+        if None in members:
+            aside.add(one.file)
+            continue
+        running[one.hash] = _digest([one.hash, *map(str, members)])
+        rules[one.id] = (running[one.hash], one.file)
+    return rules, sorted(aside)
+
+
+def _digest(texts: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
 
 
 def _message(said: dict[str, Any], partition: int) -> Message:

@@ -58,7 +58,7 @@ class Process:
 @dataclass(frozen=True, slots=True)
 class State:
     """A rule in force. `about` holds file, line, tags, description, `words` (titles and advice in two languages), and what it needs:
-    `needs` of a rule (`detect.needs`), `members` and `all_members` of a correlation.
+    `needs` of a rule (`detect.needs`), `members` and `all_members` of a correlation, and `boolean`: its condition has no thresholds.
     """
 
     rule_id: str
@@ -158,7 +158,7 @@ def _members(one: Correlation, ids: Mapping[str, str], fields: EventFields) -> d
         wanted = [*(one.field_of(field, name) for field in one.group_by), *one.fields]
         known = [found.column for field in wanted if (found := fields.field(field))]
         members.append({"rule": ids.get(name, name), "columns": sorted(set(known))})
-    return {"members": members, "all_members": one.kind.temporal and one.condition is None}
+    return {"members": members, "all_members": one.kind.temporal and one.condition is None, "boolean": one.condition is not None}
 
 
 def _described(one: Rule | Correlation, kind: str, more: Mapping[str, Any]) -> State:

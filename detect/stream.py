@@ -38,7 +38,7 @@ class Prepared:
     """The rules and correlations of a book, compiled with `session` and ready to run. For one thread at a time."""
 
     def __init__(self, book: RuleBook, session: Session, engine: Engine) -> None:
-        resolved = resolve(book)
+        resolved = self.resolved = resolve(book)
         self.plan: Plan = compile_rules(book.rules, session, (*book.set_aside, *resolved.set_aside))
         self.correlations = resolved.correlations
         self.dispatcher = Dispatcher(resolved, self.plan, engine)
@@ -189,7 +189,8 @@ class DetectStage:
         decoded = [(record, batch) for record in records if (batch := _events_of(record)) is not None]
         if not decoded:
             return
-        await self._evaluations.tell_rules(self._detector.plan, decoded[0][0].partition)
+        prepared = self._detector.prepared
+        await self._evaluations.tell_rules(prepared.plan, prepared.resolved, decoded[0][0].partition)
         self._shards = self._shards or len(await self._bus.end_offsets(topics.MATCHES))
         found, matches = await asyncio.to_thread(self._detector.evaluate, [batch for _, batch in decoded], self._shards)
         messages = [
@@ -201,7 +202,8 @@ class DetectStage:
             await self._bus.produce(topics.DETECTIONS, messages)
         if matches:
             await self._bus.produce(topics.MATCHES, matches)
-        await self._evaluations.tell(self._detector.plan, decoded)
+        prepared = self._detector.prepared  # new rules may have come with the batch
+        await self._evaluations.tell(prepared.plan, prepared.resolved, decoded)
 
 
 def _events_of(record: Record) -> pa.Table | None:

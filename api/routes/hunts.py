@@ -123,7 +123,7 @@ class DetectionPage(BaseModel):
 
 
 class FirstKnowable(BaseModel):
-    """What kept history says of a rule as it is now. `searched_at` null: it is still being searched, or waits."""
+    """What kept history says of a rule as it is now. `searched_at` null: it waits, is being searched, or `problem` says why not."""
 
     rule_id: str
     rule_hash: str
@@ -132,6 +132,7 @@ class FirstKnowable(BaseModel):
     since: datetime
     until: datetime
     searched_at: datetime | None
+    problem: str
     matches: int
     agencies: list[Found]
 
@@ -251,6 +252,7 @@ def first_knowable(rule_id: Annotated[str, Path(max_length=200)], caller: RuleRe
         since=row.since,
         until=row.until,
         searched_at=known.found_at,
+        problem=row.problems.get(rule_id, row.problem),
         matches=sum(one.matches for one in agencies),
         agencies=agencies,
     )

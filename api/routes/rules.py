@@ -278,6 +278,8 @@ def put_tuning(rule_id: RuleId, agency: AgencyId, wish: TuningWish, caller: Writ
         state = _state(session, rule_id)
         if wish.condition is not None and state.kind != "correlation":
             raise Invalid("only a correlation has thresholds: this rule looks at one event at a time")
+        if wish.condition is not None and state.about.get("boolean"):
+            raise Invalid("its condition says which of its rules must match and has no thresholds: change the rule, or switch it off here")
         return RuleTuning.model_validate(tunings.put(session, caller.scope(Action.RULES_WRITE), caller.actor, wanted))
 
 

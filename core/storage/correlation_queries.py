@@ -5,7 +5,7 @@ Times are milliseconds since 1970, both ends included. Pairs are a correlation's
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,6 +24,7 @@ _LATEST: Final = 10_413_791_999_999
 _SLOW: Final = 60.0
 _EVENTS_AT_ONCE: Final = 500
 _POSITION: Final = ", ".join(column.name for column in POSITION)
+_ARRIVAL: Final = ", ".join(f"{name} DESC" for name in ("event_time", "received_at", *(column.name for column in POSITION)))
 _READ: Final = ", ".join(f"`{name}`" for name in MATCHES.names if not name.startswith("shard"))
 
 
@@ -51,6 +52,97 @@ async def pairs_with_matches(store: Store, pairs: Collection[Pair], low: int, hi
     _seen(where, seen)
     found = await store.query(f"SELECT DISTINCT correlation, group_key FROM {MATCHES.name} WHERE {where.sql}", where.params, Limits(_SLOW))
     return set(zip(found["correlation"].to_pylist(), found["group_key"].to_pylist(), strict=True)) & set(pairs)
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """The matches of one pair that happened from `low` to `high` and are looked at."""
+
+    pair: Pair
+    low: int
+    high: int
+    seen: Seen
+
+    def where(self) -> Where:
+        where = Where()
+        where.add(lambda h: f"correlation = {h}", ("String", self.pair[0]))
+        where.add(lambda k: f"group_key = {k}", ("String", self.pair[1]))
+        _between(where, "event_time", self.low, self.high)
+        _seen(where, self.seen)
+        return where
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """How many matches there are, how many they stand for, the sum of their numbers, and when the first happened (0: there are none)."""
+
+    rows: int
+    stands_for: int
+    number: float
+    first: int
+
+
+async def totals(store: Store, stretch: Stretch) -> Totals:
+    """What the matches of `stretch` come to."""
+    where = stretch.where()
+    sql = (
+        "SELECT count() AS rows, sum(stands_for) AS stands_for, ifNull(sum(number), 0) AS number, "
+        f"toUnixTimestamp64Milli(min(event_time)) AS first FROM {MATCHES.name} WHERE {where.sql}"
+    )
+    return Totals(**(await store.query(sql, where.params, Limits(_SLOW))).to_pylist()[0])
+
+
+async def earliest(store: Store, stretch: Stretch, most: int) -> pa.Table:
+    """The first `most` matches of `stretch`, in order of time."""
+    where = stretch.where()
+    sql = f"SELECT {_READ} FROM {MATCHES.name} WHERE {where.sql} ORDER BY event_time LIMIT {most}"
+    return await store.query(sql, where.params, Limits(_SLOW, most))
+
+
+async def newest(store: Store, stretch: Stretch, most: int) -> pa.Table:
+    """The last `most` matches of `stretch`, in no order."""
+    where = stretch.where()
+    sql = f"SELECT {_READ} FROM {MATCHES.name} WHERE {where.sql} ORDER BY {_ARRIVAL} LIMIT {most}"
+    return await store.query(sql, where.params, Limits(_SLOW, most))
+
+
+async def last_of_each(store: Store, stretch: Stretch, column: str, most: int) -> pa.Table:
+    """The values of `column` of the matches of `stretch` with the time of the last match of each (`event_time`); the `most` newest."""
+    where = stretch.where()
+    sql = (
+        f"SELECT `{column}`, max(event_time) AS event_time FROM (SELECT `{column}`, event_time FROM {MATCHES.name} WHERE {where.sql}) "
+        f"GROUP BY `{column}` ORDER BY event_time DESC LIMIT {most}"
+    )
+    return await store.query(sql, where.params, Limits(_SLOW, most))
+
+
+def numbers(store: Store, stretch: Stretch) -> AsyncIterator[pa.RecordBatch]:
+    """Time (`at`) and number of every match of `stretch`, in no order, in constant memory."""
+    where = stretch.where()
+    sql = f"SELECT toUnixTimestamp64Milli(event_time) AS at, ifNull(number, 0) AS number FROM {MATCHES.name} WHERE {where.sql}"
+    return store.stream(sql, where.params, Limits(_SLOW))
+
+
+async def firings_between(store: Store, correlations: Sequence[str], low: int, high: int) -> pa.Table:
+    """What fired of these hashes by events that happened from `low` to `high`, in order of position; columns of FIRINGS."""
+    where = Where()
+    where.add(lambda p: f"rule_hash IN {p}", ("Array(String)", correlations))
+    _between(where, "event_time", low, high)
+    columns = ", ".join(f"`{name}`" for name in FIRINGS.names)
+    sql = f"SELECT {columns} FROM {FIRINGS.name} WHERE {where.sql} ORDER BY {_POSITION}"
+    return (await store.query(sql, where.params, Limits(_SLOW, 1_000_000))).cast(FIRINGS.schema)
+
+
+async def known(store: Store, correlations: Sequence[str], low: int, high: int, events: Sequence[str]) -> set[tuple[str, str, int, str]]:
+    """Correlation, key, member and event of the matches of `events` that are stored, received from `low` to `high`."""
+    where = Where()
+    where.add(lambda p: f"correlation IN {p}", ("Array(String)", correlations))
+    _between(where, "received_at", low, high)
+    where.add(lambda p: f"of_event IN {p}", ("Array(String)", events))
+    own = f"arrayStringConcat([{', '.join(f'toString({column.name})' for column in POSITION)}], '-')"
+    sql = f"SELECT correlation, group_key, member, if(event = '', {own}, event) AS of_event FROM {MATCHES.name} WHERE {where.sql}"
+    found = await store.query(sql, where.params, Limits(_SLOW))
+    return set(zip(*(found[name].to_pylist() for name in ("correlation", "group_key", "member", "of_event")), strict=True))
 
 
 async def fired(store: Store, pairs: Collection[Pair], low: int, high: int) -> dict[Pair, set[int]]:

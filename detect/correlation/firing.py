@@ -28,7 +28,7 @@ from core.events import FIRINGS, POSITION, parse_event_id
 from detect.correlation.definition import Correlation, Kind
 from detect.correlation.members import ROWS, json_list
 from detect.correlation.resolve import AGENCY, Resolved, Use, group_by
-from detect.correlation.windows import MATCHES, completions
+from detect.correlation.windows import MATCHES, Before, completions
 
 Ints = npt.NDArray[np.int64]
 Bucket = tuple[str, int]
@@ -39,7 +39,8 @@ FIRED: Final = pa.schema([field for field in FIRINGS.schema if field.name not in
 """Firings before they have a position."""
 
 _LAST: Final = ("received_at", "agency", "event_time", "group_key")
-_MOST_EVENTS: Final = 20  # named in the details
+MOST_EVENTS: Final = 20
+"""Named in the details."""
 
 
 def bucket_of(at_ms: int, span_ms: int) -> int:
@@ -48,18 +49,22 @@ def bucket_of(at_ms: int, span_ms: int) -> int:
 
 
 def firings(
-    correlation: Correlation, rows: pa.Table, fired: Collection[Bucket] = (), within: Mapping[str, tuple[int, int]] | None = None
+    correlation: Correlation,
+    rows: pa.Table,
+    fired: Collection[Bucket] = (),
+    within: Mapping[str, tuple[int, int]] | tuple[int, int] | None = None,
+    before: Before | None = None,
 ) -> pa.Table:
     """The firings of `correlation` over its matches `rows` (columns of ROWS) but those in buckets of `fired`; columns of FIRED.
 
-    `within` gives for each key the times from and up to which matches may complete; None: any. In order of key and time. A match that
-    lacks the value the condition is about must not be among `rows`.
+    `within` gives for each key, or for all, the times from and up to which matches may complete; None: any. `before` as in `completions`.
+    In order of key and time. A match that lacks the value the condition is about must not be among `rows`.
     """
     rows = rows.combine_chunks()
-    arrived = _arrival(rows)
+    arrived = arrival(rows)
     at = rows["event_time"].cast(pa.int64())
     columns = [rows["member"], rows["group_key"], at, pa.array(arrived, pa.uint64()), rows["text"], rows["number"]]
-    found = completions(correlation, pa.table(columns, schema=MATCHES))
+    found = completions(correlation, pa.table(columns, schema=MATCHES), before)
     windows = _Windows(correlation.span_ms, rows, at.to_numpy(), arrived)
     values = dict(zip(found.rows.tolist(), found.values.tolist(), strict=True))
     places = windows.firsts(found.rows if within is None else found.rows[_within(rows, found.rows, within)])
@@ -67,15 +72,17 @@ def firings(
     return pa.Table.from_pylist([_said(correlation, one, values[one.row]) for one in ended], schema=FIRED)
 
 
-def _within(rows: pa.Table, some: Ints, ranges: Mapping[str, tuple[int, int]]) -> npt.NDArray[np.bool_]:
+def _within(rows: pa.Table, some: Ints, ranges: Mapping[str, tuple[int, int]] | tuple[int, int]) -> npt.NDArray[np.bool_]:
     """Which of `some` happened within the range of their key."""
-    keys = rows["group_key"].combine_chunks().take(pa.array(some)).dictionary_encode()
     at = rows["event_time"].cast(pa.int64()).to_numpy()[some]
+    if isinstance(ranges, tuple):
+        return (ranges[0] <= at) & (at <= ranges[1])  # type: ignore[no-any-return]
+    keys = rows["group_key"].combine_chunks().take(pa.array(some)).dictionary_encode()
     limits = np.array([ranges[key] for key in keys.dictionary.to_pylist()], np.int64).reshape(-1, 2)[keys.indices.to_numpy()]
     return (limits[:, 0] <= at) & (at <= limits[:, 1])  # type: ignore[no-any-return]
 
 
-def _arrival(rows: pa.Table) -> Ints:
+def arrival(rows: pa.Table) -> Ints:
     """For each match its place in the order in which the events reached us; of one event, in the order of the members."""
     position = {name: rows[name].combine_chunks() for name in _POSITION}
     nested = np.flatnonzero(pc.not_equal(rows["event"], "").to_numpy())
@@ -127,9 +134,9 @@ class _Windows:
     def ended(self, places: Ints) -> list[_Ended]:
         """The windows that end at `places`."""
         begins = [self._begin(place) for place in places.tolist()]
-        ranges = [(max(begin, place + 1 - _MOST_EVENTS), place + 1) for begin, place in zip(begins, places.tolist(), strict=True)]
+        ranges = [(max(begin, place + 1 - MOST_EVENTS), place + 1) for begin, place in zip(begins, places.tolist(), strict=True)]
         newest = self._rows.take(pa.array(np.concatenate([np.empty(0, np.int64), *(self.order[slice(*one)] for one in ranges)])))
-        events = iter(_events(newest))
+        events = iter(event_ids(newest))
         last = self._rows.select(_LAST).take(pa.array(self.order[places])).to_pylist()
         return [
             _Ended(
@@ -148,7 +155,7 @@ class _Windows:
         return of_key + int(np.searchsorted(self._at[of_key : place + 1], self._at[place] - self._span))
 
 
-def _events(rows: pa.Table) -> list[str]:
+def event_ids(rows: pa.Table) -> list[str]:
     """The ids of the events that matched."""
     own = pc.binary_join_element_wise(*(rows[name].cast(pa.string()) for name in _POSITION), "-")
     return pc.if_else(pc.equal(rows["event"], ""), own, rows["event"]).to_pylist()  # type: ignore[no-any-return]

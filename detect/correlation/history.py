@@ -39,12 +39,12 @@ def judged(resolved: Resolved, rows: pa.Table) -> pa.Table:
     for correlation in resolved.correlations:
         mine = rows.filter(pc.equal(rows["correlation"], correlation.hash))
         found.append(firings(correlation, mine))
-        rows = pa.concat_tables([rows, nested.rows(_placed(found[-1]))])
+        rows = pa.concat_tables([rows, nested.rows(placed(found[-1]))])
     return pa.concat_tables(found)
 
 
-def _placed(fired: pa.Table) -> pa.Table:
-    """Firings as matches have the place of the event that completed them; a position of their own nobody asks for here."""
+def placed(fired: pa.Table) -> pa.Table:
+    """Firings (of FIRED) as matches have the place of the event that completed them; a position of their own nobody asks for here."""
     blank = {field.name: pa.repeat(pa.scalar("" if field.name == "raw_epoch" else 0, field.type), fired.num_rows) for field in _POSITION}
     return pa.table({**blank, **{name: fired[name] for name in FIRED.names}})
 

@@ -4,7 +4,8 @@ Invariants:
 - What is read at once is bounded, however many keys the new matches have: a few thousand pairs of correlation and key, and MOST_ROWS
   rows. Pairs are read together where their timespans and times are alike.
 - A pair whose buckets have all fired is not read again, so a key that goes on and on costs a look-up.
-- A pair that alone has more than MOST_ROWS matches within reach is not judged: that is logged and counted, and holds up nobody else.
+- A pair that alone has more than MOST_ROWS matches within reach is judged page by page (`detect.correlation.noisy`). What cannot be
+  judged even so is logged and counted, and holds up nobody else.
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ from core.errors import QueryTooCostly
 from core.rule_records import EVERY_AGENCY
 from core.storage import correlation_queries as queries
 from core.storage.contract import Store
-from core.storage.correlation_queries import Pair, Seen
+from core.storage.correlation_queries import Pair, Seen, Stretch
 from detect.correlation.definition import Bound, Correlation
 from detect.correlation.firing import FIRED, bucket_of, firings
 from detect.correlation.members import ROWS
+from detect.correlation.noisy import MOST_ROWS, PAGE_ROWS, Noisy
 from detect.correlation.resolve import is_across
 from detect.tuning import UNCHANGED, Tunings
 
@@ -35,8 +37,8 @@ Fired = Mapping[Pair, Collection[int]]
 """The begins of the buckets in which pairs have fired."""
 
 MOST_PAIRS: Final = 2_000
-MOST_ROWS: Final = 500_000
 
+_MOST_NOISY: Final = 1_000  # pairs remembered as noisy, so that they are not read in vain first
 _SLOTS: Final = 4  # into which the time of new matches is cut at most: each is a question to the store
 _SPANS: Final = 8  # a slot is at least so many timespans long
 _log = structlog.get_logger()
@@ -73,6 +75,7 @@ class Judge:
     def __init__(self, store: Store, correlations: Mapping[str, Correlation]) -> None:
         self._store = store
         self._correlations = correlations
+        self._noisy: dict[Pair, None] = {}
 
     async def fired(self, rows: pa.Table, seen: Seen, tunings: Tunings = UNCHANGED) -> pa.Table:
         """What fires through `rows` (columns of ROWS), which are stored, by what agencies changed; columns of FIRED. Raises StoreError."""
@@ -118,20 +121,48 @@ class Judge:
         return await self._read(quiet, fired, seen)
 
     async def _read(self, touched: Sequence[_Touched], fired: Fired, seen: Seen) -> pa.Table:
-        if not touched:
-            return FIRED.empty_table()
-        span = touched[0].correlation.span_ms
-        low, high = min(one.low for one in touched) - span, max(one.high for one in touched) + span
+        noisy = [one for one in touched if one.pair in self._noisy]
+        if quiet := [one for one in touched if one.pair not in self._noisy]:
+            span = quiet[0].correlation.span_ms
+            low, high = min(one.low for one in quiet) - span, max(one.high for one in quiet) + span
+            try:
+                rows = await queries.matches(self._store, [one.pair for one in quiet], low, high, seen, MOST_ROWS)
+            except QueryTooCostly:
+                if len(quiet) > 1:
+                    half = len(quiet) // 2
+                    return pa.concat_tables([await self._read(part, fired, seen) for part in (quiet[:half], [*quiet[half:], *noisy])])
+                self._remember(quiet[0].pair)
+                noisy += quiet
+            else:
+                for pair in _with_many(rows):
+                    self._remember(pair)
+                found = await asyncio.to_thread(_judged, rows.cast(ROWS), quiet, fired)
+                return pa.concat_tables([found, *[await self._paged(one, fired, seen) for one in noisy]])
+        return pa.concat_tables([FIRED.empty_table(), *[await self._paged(one, fired, seen) for one in noisy]])
+
+    async def _paged(self, one: _Touched, fired: Fired, seen: Seen) -> pa.Table:
+        stretch = Stretch(one.pair, one.low, one.high + one.correlation.span_ms, seen)
         try:
-            rows = await queries.matches(self._store, [one.pair for one in touched], low, high, seen, MOST_ROWS)
+            return await Noisy(self._store, one.correlation, stretch).fired(fired.get(one.pair, ()))
         except QueryTooCostly as error:
-            if len(touched) == 1:
-                metrics.CORRELATIONS_NOT_JUDGED.labels(touched[0].correlation.id).inc()
-                _log.error("correlate.too_many_matches", rule=touched[0].correlation.id, group=touched[0].key, error=str(error))
-                return FIRED.empty_table()
-            half = len(touched) // 2
-            return pa.concat_tables([await self._read(part, fired, seen) for part in (touched[:half], touched[half:])])
-        return await asyncio.to_thread(_judged, rows.cast(ROWS), touched, fired)
+            metrics.CORRELATIONS_NOT_JUDGED.labels(one.correlation.id).inc()
+            _log.error("correlate.too_many_matches", rule=one.correlation.id, group=one.key, error=str(error))
+            return FIRED.empty_table()
+
+    def _remember(self, pair: Pair) -> None:
+        """Judge the pair in pages from now on, which costs less when it has many matches and few are new."""
+        if len(self._noisy) == _MOST_NOISY:
+            del self._noisy[next(iter(self._noisy))]
+        self._noisy[pair] = None
+
+
+def _with_many(rows: pa.Table) -> list[Pair]:
+    """The pairs that have more than a page of `rows`."""
+    if rows.num_rows <= PAGE_ROWS:
+        return []
+    counted = rows.select(["correlation", "group_key"]).group_by(["correlation", "group_key"]).aggregate([([], "count_all")])
+    many = counted.filter(pc.greater(counted["count_all"], PAGE_ROWS))
+    return list(zip(many["correlation"].to_pylist(), many["group_key"].to_pylist(), strict=True))
 
 
 def _tuned(correlation: Correlation, key: str, tunings: Tunings) -> Correlation | None:

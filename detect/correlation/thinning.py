@@ -1,10 +1,11 @@
 """Fewer rows of noisy members, without a change to what fires.
 
 Where a condition only has lower bounds on a count, of the matches of one message, key and second only the first and the last few are
-needed. Let `few` be 1 for the types that ask what is there at all (value_count: per value; temporal: per member) and the bound for
-event_count, and let rows in the middle of a group be left out:
-- A window, which is at least a second long, cannot begin and end inside the same second. So it holds an end of each group it touches: as
-  many of its rows as before, or at least `few`. The condition holds over it if it held before.
+needed; in place of a second it may be any stretch up to the timespan at whose multiples buckets begin, such as the timespan itself. Let
+`few` be 1 for the types that ask what is there at all (value_count: per value; temporal: per member) and the bound for event_count, and
+let rows in the middle of a group be left out:
+- A window, which is at least as long as a second, cannot begin and end inside the same second. So it holds an end of each group it
+  touches: as many of its rows as before, or at least `few`. The condition holds over it if it held before.
 - A row in the middle is never the first that completes in its bucket: the last of the first `few` of its group has completed before, in
   the same second and so in the same bucket, as buckets begin at whole seconds.
 So the first completing match of every bucket stays and still completes, and nothing completes that did not before.
@@ -29,16 +30,17 @@ Ints = npt.NDArray[np.int64]
 def thinned(rows: pa.Table, correlations: Mapping[str, Correlation]) -> pa.Table:
     """`rows` (of ROWS, of rules, in the order of the events) of one message that are needed; `stands_for` counts those left out."""
     hashes = pc.unique(rows["correlation"]).to_pylist()
-    parts = [_of_correlation(correlations[one], rows.filter(pc.equal(rows["correlation"], one))) for one in hashes]
+    parts = [of_one(correlations[one], rows.filter(pc.equal(rows["correlation"], one))) for one in hashes]
     return pa.concat_tables(parts) if parts else rows
 
 
-def _of_correlation(correlation: Correlation, rows: pa.Table) -> pa.Table:
+def of_one(correlation: Correlation, rows: pa.Table, stretch_ms: int = 1000) -> pa.Table:
+    """Those of `rows`, which are of one correlation, that are needed. `stretch_ms`: a divisor of its timespan."""
     few = _few(correlation)
     if not few or rows.num_rows <= 2 * few:
         return rows
     at = rows["event_time"].cast(pa.int64()).to_numpy()
-    parts = [_codes(rows["group_key"]), at // 1000]
+    parts = [_codes(rows["group_key"]), at // stretch_ms]
     if correlation.kind is not Kind.EVENT_COUNT:
         parts.append(_codes(rows["text"]) if correlation.kind is Kind.VALUE_COUNT else rows["member"].to_numpy().astype(np.int64))
     order = np.lexsort((rows["received_at"].cast(pa.int64()).to_numpy(), at, *parts))
@@ -48,7 +50,9 @@ def _of_correlation(correlation: Correlation, rows: pa.Table) -> pa.Table:
     rank = np.arange(len(order)) - np.repeat(starts, sizes)
     size = np.repeat(sizes, sizes)
     kept = (rank < few) | (rank >= size - few)
-    stands_for = np.where(rank == size - 1, 1 + np.maximum(size - 2 * few, 0), 1)
+    stands_for = rows["stands_for"].to_numpy()[order].astype(np.int64)
+    left_out = np.add.reduceat(np.where(kept, 0, stands_for), starts)
+    stands_for += np.where(rank == size - 1, np.repeat(left_out, sizes), 0)
     place = rows.schema.get_field_index("stands_for")
     counted = rows.set_column(place, rows.schema.field(place), pa.array(_back(stands_for, order), pa.uint32()))
     return counted.filter(pa.array(_back(kept, order)))

@@ -10,7 +10,6 @@ The engine's own window functions cannot say this: their ranges end with all row
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import ceil, floor
@@ -52,6 +51,14 @@ class Completions:
 
 
 @dataclass(frozen=True, slots=True)
+class Before:
+    """For each match of a table how many matches of its window are not in the table, and the sum of their numbers."""
+
+    count: Ints
+    total: Floats
+
+
+@dataclass(frozen=True, slots=True)
 class _Window:
     """Matches in order of key, time and arrival: for each the first of its key, and the first of its window."""
 
@@ -61,14 +68,19 @@ class _Window:
     start: Ints
 
 
-def completions(correlation: Correlation, matches: pa.Table) -> Completions:
-    """The matches (columns of MATCHES) that complete `correlation`."""
+def completions(correlation: Correlation, matches: pa.Table, before: Before | None = None) -> Completions:
+    """The matches (columns of MATCHES) that complete `correlation`.
+
+    `before` tells of an event_count, value_sum or value_avg what came before the table begins.
+    """
     kept = _kept(correlation, matches)
     if not len(kept):
         return Completions(np.empty(0, np.int64), np.empty(0, np.float64))
     rows = matches.take(pa.array(kept))
     order, window = _windows(rows, correlation.span_ms)
-    values, holds = _judged(correlation, window, rows.take(pa.array(order)))
+    place = kept[order]
+    earlier = Before(before.count[place], before.total[place]) if before else Before(np.zeros(len(place), np.int64), np.zeros(len(place)))
+    values, holds = _judged(correlation, window, rows.take(pa.array(order)), earlier)
     found = np.argsort(kept[order[holds]], kind="stable")
     return Completions(kept[order[holds]][found], values[holds][found])
 
@@ -104,14 +116,14 @@ def _starts(key: Ints, at: Ints, first: Ints, span: int) -> Ints:
     return start
 
 
-def _judged(correlation: Correlation, window: _Window, rows: pa.Table) -> tuple[Floats, Flags]:
+def _judged(correlation: Correlation, window: _Window, rows: pa.Table, before: Before) -> tuple[Floats, Flags]:
     """For each match the number, and whether the condition holds."""
     match correlation.kind:
         case Kind.EVENT_COUNT:
-            values = (np.arange(len(window.at)) - window.start + 1).astype(np.float64)
+            values = (np.arange(len(window.at)) - window.start + 1 + before.count).astype(np.float64)
         case Kind.VALUE_COUNT:
-            codes = rows["text"].combine_chunks().dictionary_encode().indices.to_pylist()
-            values = np.fromiter(_distinct(codes, window.start), np.float64)
+            codes = rows["text"].combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
+            values = _distinct(codes, window.start).astype(np.float64)
         case Kind.TEMPORAL:
             seen = _seen(correlation, window)
             if correlation.condition is not None:
@@ -120,14 +132,14 @@ def _judged(correlation: Correlation, window: _Window, rows: pa.Table) -> tuple[
         case Kind.TEMPORAL_ORDERED:
             values = _chained(correlation, window)
         case _:
-            values = _of_numbers(correlation, rows["number"].to_numpy(), window.start)
+            values = _of_numbers(correlation, rows["number"].to_numpy(), window.start, before)
     return values, _within(values, _bounds(correlation))
 
 
 def _bounds(correlation: Correlation) -> tuple[Bound, ...]:
     if correlation.bounds:
         return correlation.bounds
-    members = len(correlation.members) if correlation.condition is None else len(_chain(correlation))
+    members = len(correlation.members) if correlation.condition is None else len(chain(correlation))
     return (Bound(">=", members),)
 
 
@@ -143,26 +155,23 @@ def _within(values: Floats, bounds: tuple[Bound, ...]) -> Flags:
     return np.logical_and.reduce([test[bound.relation](values, bound.value) for bound in bounds])  # type: ignore[no-any-return]
 
 
-def _distinct(codes: list[int], start: Ints) -> Iterator[int]:
-    """How many values each window holds."""
-    held: Counter[int] = Counter()
-    low = 0
-    for code, begin in zip(codes, start.tolist(), strict=True):
-        for gone in codes[low:begin]:
-            held[gone] -= 1
-            if not held[gone]:
-                del held[gone]
-        low = begin
-        held[code] += 1
-        yield len(held)
+def _distinct(codes: Ints, start: Ints) -> Ints:
+    """How many values each window holds: a match counts until its value comes again, or the window has left it behind."""
+    place = np.arange(len(codes))
+    order = np.argsort(codes, kind="stable")
+    again = np.full(len(codes), len(codes), np.int64)
+    same = codes[order][1:] == codes[order][:-1]
+    again[order[:-1][same]] = order[1:][same]
+    ends = np.minimum(again, np.searchsorted(start, place, side="right"))
+    return place + 1 - np.cumsum(np.bincount(ends, minlength=len(codes) + 1))[: len(codes)]
 
 
-def _of_numbers(correlation: Correlation, numbers: Floats, start: Ints) -> Floats:
+def _of_numbers(correlation: Correlation, numbers: Floats, start: Ints, before: Before) -> Floats:
     if correlation.kind in (Kind.VALUE_SUM, Kind.VALUE_AVG):
         sums = np.concatenate(([0.0], np.cumsum(numbers)))
         place = np.arange(len(numbers))
-        total = sums[place + 1] - sums[start]
-        return total if correlation.kind is Kind.VALUE_SUM else total / (place - start + 1)
+        total = sums[place + 1] - sums[start] + before.total
+        return total if correlation.kind is Kind.VALUE_SUM else total / (place - start + 1 + before.count)
     return np.fromiter(_quantiles(numbers.tolist(), start.tolist(), correlation.percentile / 100), np.float64)
 
 
@@ -217,7 +226,7 @@ def _chained(correlation: Correlation, window: _Window) -> Floats:
 
     `begun` is the place where the latest begun chain of the first k members began, of the chains that have ended by then.
     """
-    order = _chain(correlation)
+    order = chain(correlation)
     begun = _latest(np.where(window.member == order[0], np.arange(len(window.at)), _NEVER), window.first)
     length = (begun >= window.start).astype(np.float64)
     for member in order[1:]:
@@ -226,7 +235,7 @@ def _chained(correlation: Correlation, window: _Window) -> Floats:
     return length
 
 
-def _chain(correlation: Correlation) -> list[int]:
+def chain(correlation: Correlation) -> list[int]:
     """The places of the members of a chain: all, or those a boolean condition wants to be there."""
     if correlation.condition is None:
         return list(range(len(correlation.members)))

@@ -19,6 +19,7 @@ from core.storage.contract import Store
 from core.storage.event_queries import Scope, Where
 from core.storage.writer import highest_offsets
 from detect.compiled import compile_rule
+from detect.correlation.definition import Correlation
 from detect.correlation.resolve import resolve
 from detect.fields import EventFields
 from detect.hunt import ledger, requests
@@ -64,32 +65,34 @@ class Background:
         await self._fill_repairs(book)
 
     def _note_rules(self, book: RuleBook) -> None:
-        """One search for all versions of rules that history was not asked about yet."""
+        """One search for all versions of rules that history was not asked about yet, and one for all of correlations."""
         with self._database.session() as session:
             exclusive(session, "hunts")
             known = {(row.rule_id, row.rule_hash) for row in session.execute(sa.select(FirstKnowable.rule_id, FirstKnowable.rule_hash))}
-            new = [rule for rule in _able(book.rules) if (rule.id, rule.hash) not in known]
-            if not new:
-                return
-            until = now(session)
-            hunt = requests.ask(session, Wish(until - self._history, until, None, kind=Kind.FIRST_KNOWABLE), new, requests.CENTRE)
-            for rule in new:
-                row = FirstKnowable(rule_id=rule.id, rule_hash=rule.hash, hunt_id=hunt.id, noted_at=until, found_at=None, found={})
-                session.add(row)
+            self._note(session, [rule for rule in _able(book.rules) if (rule.id, rule.hash) not in known])
+            self._note(session, [one for one in resolve(book).correlations if (one.id, one.hash) not in known])
+
+    def _note(self, session: Session, new: Sequence[Rule | Correlation]) -> None:
+        if not new:
+            return
+        until = now(session)
+        hunt = requests.ask(session, Wish(until - self._history, until, None, kind=Kind.FIRST_KNOWABLE), new, requests.CENTRE)
+        for rule in new:
+            row = FirstKnowable(rule_id=rule.id, rule_hash=rule.hash, hunt_id=hunt.id, noted_at=until, found_at=None, found={})
+            session.add(row)
         _log.info("hunt.new_rules", rules=len(new), hunt=hunt.id)
 
     async def _fill_gaps(self, book: RuleBook) -> None:
-        """Run every rule over the events that were stored and not evaluated."""
+        """Run every rule and correlation over the events that were stored and not evaluated."""
         found = await asyncio.to_thread(self._read, ledger.gaps)
         if not found:
             return
         highest = await highest_offsets(self._store, EVENTS)
         settled = [gap for gap in found if highest.get(gap.place[:2], -1) > gap.place[3]][:_MOST_PLACES]
         stored = [(gap, await self._stored([gap.place])) for gap in settled]
-        silent = resolve(book).silent
-        await asyncio.to_thread(self._queue_gaps, _able([rule for rule in book.rules if rule.hash not in silent]), stored)
+        await asyncio.to_thread(self._queue_gaps, _telling(book), stored)
 
-    def _queue_gaps(self, rules: Sequence[Rule], stored: Sequence[tuple[Gap, _Stored]]) -> None:
+    def _queue_gaps(self, rules: Sequence[Rule | Correlation], stored: Sequence[tuple[Gap, _Stored]]) -> None:
         full = [(gap, there) for gap, there in stored if there.rows]
         with self._database.session() as session:
             exclusive(session, "evaluated")
@@ -106,18 +109,18 @@ class Background:
     async def _fill_repairs(self, book: RuleBook) -> None:
         """Run each repaired rule over what was evaluated while it was broken."""
         for repair in await asyncio.to_thread(self._read, ledger.repairs):
-            rules = _able([rule for rule in book.rules if rule.id == repair.rule_id])
-            if rules:
+            if repair.rule_id in {*(rule.id for rule in _able(book.rules)), *(one.id for one in resolve(book).correlations)}:
+                rules = [one for one in _telling(book) if one.id == repair.rule_id]
                 parts = [repair.places[at : at + _MOST_PLACES] for at in range(0, len(repair.places), _MOST_PLACES)]
                 stored = [(part, await self._stored(part)) for part in parts]
                 await asyncio.to_thread(self._queue_repair, rules, repair, stored)
 
-    def _queue_repair(self, rules: Sequence[Rule], repair: Repair, stored: Sequence[tuple[Sequence[Place], _Stored]]) -> None:
+    def _queue_repair(self, rules: Sequence[Rule | Correlation], repair: Repair, stored: Sequence[tuple[Sequence[Place], _Stored]]) -> None:
         with self._database.session() as session:
             exclusive(session, "evaluated")
             if repair not in ledger.repairs(session):
                 return
-            asked = [_ask(session, rules, places, [there]).id for places, there in stored if there.rows]
+            asked = [_ask(session, rules, places, [there]).id for places, there in stored if there.rows and rules]
             ledger.caught_up(session, repair, ",".join(asked))
         _log.info("hunt.rule_repaired", rule=repair.rule_id, events=sum(there.rows for _, there in stored), hunts=asked)
 
@@ -133,10 +136,16 @@ class Background:
         return _Stored(**found.to_pylist()[0])
 
 
-def _ask(session: Session, rules: Sequence[Rule], places: Sequence[Place], stored: Sequence[_Stored]) -> Hunt:
+def _ask(session: Session, rules: Sequence[Rule | Correlation], places: Sequence[Place], stored: Sequence[_Stored]) -> Hunt:
     since, until = min(there.first for there in stored), max(there.last for there in stored) + _MILLISECOND
     everywhere: Scope = None
     return requests.ask(session, Wish(since, until, everywhere, kind=Kind.BACKFILL), rules, requests.CENTRE, ranges=places)
+
+
+def _telling(book: RuleBook) -> list[Rule | Correlation]:
+    """What tells of what it finds: the rules that are there only for correlations count as members of these."""
+    resolved = resolve(book)
+    return [*_able([rule for rule in book.rules if rule.hash not in resolved.silent]), *resolved.correlations]
 
 
 def _able(rules: Sequence[Rule]) -> list[Rule]:

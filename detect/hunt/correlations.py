@@ -1,14 +1,15 @@
 """Correlations over history: the matches of all they are made of, judged by the firing rule of the stream.
 
-The matches are looked for slice by slice like those of rules, only with the columns that correlations need, and judged together at the
-end: a window may reach over any number of slices. They are looked for from before the hunt's time on, so that what fires in it is what the
-stream would have fired; what completed before it is not told.
+History is gone through in order of time, a slice after the other, with the matches in memory that the next may still need. A slice that
+does not continue the last one (the first of all, or after a restart) begins earlier: what came up to twice the timespans before it is read
+and not told of. So what fires in a slice is what fires when all of history is at hand.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import aclosing
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -16,31 +17,35 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from core.clock import from_millis
+from core.clock import millis
 from core.engine import Engine
-from core.errors import QueryTooCostly
 from core.events import EVENTS, FIRINGS, POSITION
+from core.storage import correlation_queries as queries
 from core.storage.contract import Store
 from detect.compiled import CompiledRule, compile_rule
 from detect.correlation.definition import Correlation
-from detect.correlation.history import judged
+from detect.correlation.firing import FIRED, Nested
 from detect.correlation.members import ROWS, Members
 from detect.correlation.resolve import Resolved, resolve
+from detect.correlation.sliding import Sliding
 from detect.correlation.telling import completing_events
 from detect.correlation.telling import detections as told
 from detect.fields import EventFields
 from detect.hunt.findings import Maker
+from detect.hunt.occurrences import Occurrences, Portion
 from detect.hunt.plan import plan
 from detect.hunt.search import Search, Tally
+from detect.hunt.slices import Slice
 from detect.hunt.statements import Reach
 from detect.rules import Rule, RuleBook
 from detect.ruleset import Matches, Plan
 
 MOST_MATCHES: Final = 1_000_000
-"""Matches of members one hunt may judge: some 200 bytes each are held in memory."""
+"""Matches of members within reach of the timespans of the correlations of a search: some 200 bytes each are held in memory."""
 
-_AT_ONCE: Final = 20_000
 _ALWAYS: Final = frozenset(("received_at", "agency", "event_time", *(column.name for column in POSITION)))
+Alive = Callable[[int], Awaitable[bool]]
+"""Whether to go on; told how many rows of a slice are done."""
 
 
 def closure(book: RuleBook, wanted: Collection[Correlation]) -> RuleBook:
@@ -69,53 +74,90 @@ class Correlating:
         self._wanted = frozenset(wanted)
         fields = EventFields()
         self._compiled: list[CompiledRule] = [compile_rule(rule, fields) for rule in book.rules]
-        columns = _ALWAYS.union(*({*use.keys, *use.values} for use in self._resolved.uses if isinstance(use.of, Rule)))
-        self._search = Search(store, self._compiled, threads=threads, columns=[name for name in EVENTS.names if name in columns])
+        needed = _ALWAYS.union(*({*use.keys, *use.values} for use in self._resolved.uses if isinstance(use.of, Rule)))
+        columns = [name for name in EVENTS.names if name in needed]
+        self._search = Search(store, self._compiled, threads=threads, columns=columns)
+        self._occurrences = Occurrences(store, self._search, columns, threads=threads)
+        self._sliding: Sliding | None = None
+        self._until: datetime | None = None
 
     @property
-    def problems(self) -> dict[str, str]:
-        """Why members, by title, were left out."""
-        return {self._compiled[place].rule.title: why for place, why in self._search.problems.items()}
+    def problems(self) -> Mapping[str, str]:
+        """Why correlations that are wanted, by id, could not be judged."""
+        broken = {
+            self._compiled[place].rule.hash: f"{self._compiled[place].rule.title}: {why}" for place, why in self._search.problems.items()
+        }
+        broken |= self._sliding.problems if self._sliding else {}
+        for one in self._resolved.correlations:  # each after those it is made of
+            for use in self._resolved.uses:
+                if use.correlation.hash == one.hash and use.of.hash in broken:
+                    broken.setdefault(one.hash, broken[use.of.hash])
+        return {one.id: broken[one.hash] for one in self._resolved.correlations if one.hash in broken and one.hash in self._wanted}
 
-    async def fired(self, reach: Reach, alive: Callable[[int], Awaitable[bool]]) -> pa.Table | None:
-        """The firings within `reach`, columns of FIRED in order of time; None as soon as `alive`, told how many rows are done, says no.
+    async def plan(self, reach: Reach) -> list[Slice]:
+        """The slices of a search. StoreError as the store raises it."""
+        return await plan(self._store, self._search, reach)
 
-        QueryTooCostly when there are more matches than can be judged. StoreError as the store raises it.
+    async def fired(self, reach: Reach, alive: Alive) -> pa.Table | None:
+        """The firings within `reach`, columns of FIRED in order of time; None as soon as `alive` says no.
+
+        StoreError as the store raises it.
         """
-        rows = await self._matches(reach, alive)
-        if rows is None:
+        if self._until != reach.since:
+            self._sliding = None
+            before = timedelta(milliseconds=2 * sum(one.span_ms for one in self._resolved.correlations))
+            if await self._slide(reach.within(reach.since - before, reach.since), alive) is None:
+                return None
+        found = await self._slide(reach, alive)
+        if found is None:
             return None
-        found = await asyncio.to_thread(judged, self._resolved, rows)
-        low, high = (pa.scalar(at, EVENTS.column("event_time").arrow.type) for at in (reach.since, reach.until))
-        inside = pc.and_(pc.greater_equal(found["event_time"], low), pc.less(found["event_time"], high))
         mine = pc.is_in(found["rule_hash"], pa.array(sorted(self._wanted), pa.string()))
-        return found.filter(pc.and_(inside, mine)).sort_by([("event_time", "ascending"), ("event", "ascending"), ("rule_id", "ascending")])
+        return found.filter(mine).sort_by([("event_time", "ascending"), ("event", "ascending"), ("rule_id", "ascending")])
 
-    async def _matches(self, reach: Reach, alive: Callable[[int], Awaitable[bool]]) -> pa.Table | None:
-        before = timedelta(milliseconds=2 * sum(one.span_ms for one in self._resolved.correlations))
-        wide = reach.within(reach.since - before, reach.until)
+    async def matches(self, reach: Reach) -> AsyncGenerator[tuple[Reach, pa.Table]]:
+        """What matches within `reach` is to the correlations, in order of time, a part of `reach` after the other; columns of ROWS."""
         members = Members(self._resolved, Plan(self._compiled, []), self._engine)
-        found = [ROWS.empty_table()]
-        done = matches = 0
         try:
-            for piece in await plan(self._store, self._search, wide):
-                if not await alive(done):
-                    return None
-                part = wide.within(from_millis(piece.start), from_millis(piece.end))
-                tallies = await self._search.tallies(part, _AT_ONCE)
-                matches += sum(tally.count for tally in tallies)
-                if matches > MOST_MATCHES:
-                    raise QueryTooCostly(
-                        f"the rules of these correlations match more than {MOST_MATCHES:,} events: hunt a shorter time, or fewer agencies"
-                    )
-                async for lines in self._search.every_line(part, tallies, _AT_ONCE):
-                    count = lines.events.num_rows
-                    hits = Matches(rules=np.full(count, lines.rule, np.int64), rows=np.arange(count, dtype=np.int64))
-                    found.append(await asyncio.to_thread(members.rows, lines.events, hits))
-                done += piece.rows
+            async for portion in self._occurrences.portions(reach):
+                yield portion.reach, await asyncio.to_thread(_matches, members, portion)
         finally:
             await asyncio.to_thread(members.close)
+
+    async def missed(self, reach: Reach) -> AsyncGenerator[pa.Table]:
+        """As `matches`, and what has fired in the time of `reach` of the correlations that others are made of."""
+        async with aclosing(self.matches(reach)) as parts:
+            async for _, rows in parts:
+                yield rows
+        inner = sorted({use.of.hash for use in self._resolved.uses if isinstance(use.of, Correlation)})
+        if inner:
+            fired = await queries.firings_between(self._store, inner, millis(reach.since), millis(reach.until) - 1)
+            yield await asyncio.to_thread(Nested(self._resolved).rows, fired)
+
+    @property
+    def by_hash(self) -> dict[str, Correlation]:
+        """The correlations that are judged, those that others are made of among them."""
+        return {one.hash: one for one in self._resolved.correlations}
+
+    async def _slide(self, reach: Reach, alive: Alive) -> pa.Table | None:
+        sliding = self._sliding or Sliding(self._resolved, MOST_MATCHES)
+        self._sliding, self._until = sliding, None  # a slice that breaks off leaves no state to go on with
+        found = [FIRED.empty_table()]
+        async with aclosing(self.matches(reach)) as parts:
+            async for part, rows in parts:
+                if not await alive(0):
+                    return None
+                found.append(await asyncio.to_thread(sliding.feed, rows, millis(part.since), millis(part.until)))
+        self._until = reach.until
         return pa.concat_tables(found)
+
+
+def _matches(members: Members, portion: Portion) -> pa.Table:
+    """What a portion is to the correlations; columns of ROWS."""
+    found = [ROWS.empty_table()]
+    for lines in portion.lines:
+        count = lines.events.num_rows
+        found.append(members.rows(lines.events, Matches(rules=np.full(count, lines.rule, np.int64), rows=np.arange(count, dtype=np.int64))))
+    return pa.concat_tables(found)
 
 
 def tallies(fired: pa.Table, ids: Sequence[str]) -> list[tuple[str, Tally]]:

@@ -103,8 +103,6 @@ def chosen(book: RuleBook, wish: Wish) -> Chosen:
     if len({one.id for one in wanted}) < len(wanted):
         raise Invalid("the same rule is named twice")
     found = _chosen(book, pasted, wanted)
-    if wish.kind is Kind.BACKFILL and found.correlations:
-        raise Invalid("a backfill takes no correlations: hunt for them instead")
     if aside := resolve(found.members).set_aside:
         raise Invalid("; ".join(str(error) for error in aside[:5]))
     return found

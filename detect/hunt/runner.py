@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -21,12 +21,12 @@ import structlog
 
 from core import arrow, metrics, topics
 from core.bus.contract import Bus, Message
-from core.clock import Clock, from_millis, millis
+from core.clock import Clock, from_millis
 from core.database import Database
 from core.engine import Engine
 from core.errors import BongsuError, BusError, StoreError, StoreUnavailable
 from core.storage.contract import Limits, Store
-from detect.hunt import correlations, findings, requests
+from detect.hunt import correlations, findings, refill, requests
 from detect.hunt.background import Background
 from detect.hunt.correlations import Correlating
 from detect.hunt.findings import Maker
@@ -35,7 +35,7 @@ from detect.hunt.plan import plan
 from detect.hunt.queue import HELD, Outcome, Queue, slice_of
 from detect.hunt.requests import Kind
 from detect.hunt.search import Lines, Search
-from detect.hunt.slices import Slice, density
+from detect.hunt.slices import Slice
 from detect.hunt.statements import Reach
 from detect.rule_files import RuleLibrary
 
@@ -54,16 +54,18 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """The rules and correlations of the search under way. Correlations are judged in a slice of their own, the last one."""
+    """The rules and correlations of the search under way. Correlations have slices of their own, behind those of the rules."""
 
     hunt_id: str
     search: Search
     correlations: tuple[str, ...]
     correlating: Correlating | None
 
-    def last(self, hunt: Hunt) -> Correlating | None:
-        """What judges the slice that is next, if that is the one of correlations."""
-        return self.correlating if hunt.slices_done == len(hunt.slices or ()) - 1 else None
+    def at_correlations(self, hunt: Hunt) -> bool:
+        """Whether the slice that is next is one of correlations. Both kinds begin with the same instant."""
+        slices = hunt.slices or []
+        begins = [number for number, (start, _, _) in enumerate(slices) if start == slices[0][0]]
+        return hunt.slices_done >= begins[-1] if len(begins) > 1 else not self.search.compiled
 
 
 class HuntRunner:
@@ -124,8 +126,8 @@ class HuntRunner:
                 prepared = await self._prepare(hunt)
                 if hunt.slices is None:
                     await asyncio.to_thread(self._queue.planned, hunt.id, await self._planned(hunt, prepared))
-                elif correlating := prepared.last(hunt):
-                    await self._correlations(hunt, prepared.correlations, correlating)
+                elif prepared.at_correlations(hunt):
+                    await self._correlations(hunt, prepared)
                 else:
                     await self._slice(hunt, prepared)
         except (BusError, StoreUnavailable):
@@ -167,31 +169,47 @@ class HuntRunner:
         return _Prepared(hunt.id, search, tuple(one.id for one in found.correlations), correlating)
 
     async def _planned(self, hunt: Hunt, prepared: _Prepared) -> list[Slice]:
-        """The slices of the rules, and one for all correlations."""
+        """The slices of the rules, and behind them those of the correlations."""
         reach = reach_of(hunt)
         made = await plan(self._store, prepared.search, reach) if prepared.search.compiled else []
-        if prepared.correlating is None:
-            return made
-        rows = sum(one.rows for one in made) or (await density(self._store, reach)).total
-        return [*made, Slice(millis(reach.since), millis(reach.until), rows)]
+        return made if prepared.correlating is None else [*made, *await prepared.correlating.plan(reach)]
 
-    async def _correlations(self, hunt: Hunt, ids: Sequence[str], correlating: Correlating) -> None:
+    async def _correlations(self, hunt: Hunt, prepared: _Prepared) -> None:
         async def alive(rows: int) -> bool:
             return await asyncio.to_thread(self._queue.hold, hunt.id, rows)
 
-        fired = await correlating.fired(reach_of(hunt), alive)
-        if fired is None:
-            return  # cancelled
-        outcome = Outcome(correlations.tallies(fired, ids))
-        if correlating.problems:
-            why = "; ".join(f"{title}: {problem}" for title, problem in correlating.problems.items())
-            outcome.problems = dict.fromkeys(ids, why)
-        kept = pa.concat_tables([fired.filter(pc.equal(fired["rule_id"], one)).slice(0, MOST_KEPT) for one in ids])
+        outcome = Outcome(problems=_problems(hunt, prepared))
+        if (correlating := prepared.correlating) is not None:
+            piece = slice_of(hunt)
+            reach = reach_of(hunt).within(from_millis(piece.start), from_millis(piece.end))
+            if not await alive(0):
+                return  # cancelled
+            if hunt.kind == Kind.BACKFILL:
+                await self._refill(hunt, correlating, reach)
+            elif (fired := await correlating.fired(reach, alive)) is not None:
+                outcome.tallies = correlations.tallies(fired, prepared.correlations)
+                if hunt.kind == Kind.HUNT:
+                    await self._tell_fired(hunt, prepared.correlations, fired, outcome)
+            else:
+                return  # cancelled
+            outcome.problems |= correlating.problems
+        await asyncio.to_thread(self._queue.advance, hunt.id, hunt.slices_done, outcome)
+
+    async def _tell_fired(self, hunt: Hunt, ids: Sequence[str], fired: pa.Table, outcome: Outcome) -> None:
+        """Make detections of the earliest firings; durable on return."""
+        room = {one: max(MOST_KEPT - hunt.kept.get(one, 0), 0) for one in ids}
+        kept = pa.concat_tables([fired.filter(pc.equal(fired["rule_id"], one)).slice(0, room[one]) for one in ids])
         for message, portion in enumerate(findings.portions(kept)):
             offset = findings.offset(hunt.slices_done, message)
             made = await correlations.detections(self._store, portion, maker_of(hunt), offset, self._clock.now())
             await self._tell(hunt, made, outcome)
-        await asyncio.to_thread(self._queue.advance, hunt.id, hunt.slices_done, outcome)
+
+    async def _refill(self, hunt: Hunt, correlating: Correlating, reach: Reach) -> None:
+        """Hand what the stream missed to the correlate stage; durable on return."""
+        shards = len(await self._bus.end_offsets(topics.MATCHES))
+        async with aclosing(correlating.missed(reach)) as rows:
+            async for sent in refill.messages(self._store, rows, correlating.by_hash, maker_of(hunt), hunt.slices_done, shards):
+                await self._bus.produce(topics.MATCHES, sent)
 
     async def _slice(self, hunt: Hunt, prepared: _Prepared) -> None:
         search = prepared.search

@@ -240,6 +240,20 @@ async def test_a_change_that_makes_no_sense_is_refused(
     assert why in answer.json()["detail"]
 
 
+async def test_a_correlation_with_a_boolean_condition_has_no_thresholds_to_change(centre: TestCentre) -> None:
+    both = "00000000-0000-4000-8000-000000000099"
+    condition = "type: temporal, rules: [telnet, many], timespan: 1h, condition: telnet and not many"
+    text = RULES.replace("title: Many telnets\n", "title: Many telnets\nname: many\n")
+    book = rules.parse(f"{text}---\ntitle: Few telnets\nid: {both}\ncorrelation: {{{condition}}}\n", "/rules/own.yml")
+    assert not book.set_aside
+    with centre.centre.database.session() as session:
+        published.publish(session, "host-1", Snapshot(book.rules, book.correlations, []))
+    async with centre.as_person("analyst") as analyst:
+        refused = await analyst.put(f"/v1/rules/{both}/tunings/seogu", json={"reason": "x", "condition": {"gte": 5}})
+        assert (refused.status_code, "no thresholds" in refused.json()["detail"]) == (422, True), refused.text
+        assert (await analyst.put(f"/v1/rules/{both}/tunings/seogu", json={"reason": "x", "enabled": False})).status_code == 200
+
+
 async def test_an_officer_sees_changes_at_the_own_agency_and_changes_nothing(centre: TestCentre) -> None:
     async with centre.as_person("analyst") as analyst:
         for agency in ("seogu", "parks", "_all"):

@@ -16,9 +16,10 @@ from core import topics
 from core.clock import SystemClock
 from core.errors import BusUnavailable, StoreUnavailable
 from core.events import DETECTIONS, MATCHES
-from detect.correlation import judge, telling
+from detect.correlation import judge, noisy, telling
 from detect.correlation.stage import CorrelateStage
 from detect.rules import RuleBook
+from tests.bench import correlate
 from tests.correlating import BASES, COUNT, NOW, START, Centre, base, book, correlation, event, opened, rule_id
 
 
@@ -298,15 +299,33 @@ async def test_what_is_read_at_once_is_bounded_however_many_keys_there_are(centr
     assert max(store.sizes) <= 3 * judge.MOST_PAIRS
 
 
-async def test_too_many_matches_are_read_in_halves_and_one_key_alone_is_reported(centre: Centre, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_too_many_matches_are_read_in_halves_and_of_one_key_alone_in_pages(centre: Centre, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(judge, "MOST_ROWS", 8)
-    rule = book(*BASES, COUNT.replace("gte: 3", "eq: 3"))  # not thinned
+    monkeypatch.setattr(noisy, "PAGE_ROWS", 5)
+    rule = book(
+        *BASES, COUNT.replace("gte: 3", "eq: 3"), COUNT.replace("gte: 3", "eq: 11").replace(rule_id(11), rule_id(12))
+    )  # not thinned
     few = [event(n, n, src=f"192.0.2.{n % 4}") for n in range(12)]
     many = [event(n, n / 10, src="192.0.2.9") for n in range(12, 24)]
     await centre.detect(rule, [few, many])
     await centre.correlate(centre.stage(rule))
-    assert [key for _, key, _ in told(await centre.detections())] == [f"gu,192.0.2.{n}" for n in range(4)]
-    assert REGISTRY.get_sample_value("bongsu_correlations_not_judged_total", {"rule": rule_id(11)}) == 1
+    lines = [(f"gu,192.0.2.{n}", f"line {8 + n}") for n in range(4)]
+    assert [found[1:] for found in told(await centre.detections())] == [*lines, ("gu,192.0.2.9", "line 14"), ("gu,192.0.2.9", "line 22")]
+
+
+async def test_what_cannot_be_judged_in_pages_is_reported_and_holds_up_nothing(centre: Centre, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judge, "MOST_ROWS", 8)
+    monkeypatch.setattr(noisy, "MOST_ROWS", 8)
+    monkeypatch.setattr(noisy, "PAGE_ROWS", 5)
+    median = "type: value_median, rules: [a], group-by: [src_ip], timespan: 1m, condition: {field: bytes, gte: 10}"
+    rule = book(*BASES, COUNT.replace("gte: 3", "eq: 3"), correlation(12, "Median", median))
+    same = [event(n, 0, src="192.0.2.8", bytes=n) for n in range(10)]
+    many = [event(n, n, src="192.0.2.9", bytes=n) for n in range(10, 20)]
+    await centre.detect(rule, [same, many])
+    await centre.correlate(centre.stage(rule))
+    assert told(await centre.detections()) == [("Many", "gu,192.0.2.9", "line 12")]
+    counted = [REGISTRY.get_sample_value("bongsu_correlations_not_judged_total", {"rule": rule_id(number)}) for number in (11, 12)]
+    assert counted == [1, 2], "ten at one instant; two medians of ten"
 
 
 async def test_a_key_that_has_fired_is_not_read_again_in_its_span(centre: Centre) -> None:
@@ -335,3 +354,14 @@ async def test_noise_of_one_second_is_few_rows(centre: Centre) -> None:
     assert {title: raw for title, _, raw in told(found)} == {"Many": "line 2", "Ports": "line 500"}
     counts = {row["rule_title"]: json.loads(row["details"])["event_count"] for row in found.to_pylist()}
     assert counts == {"Many": 3, "Ports": 501}
+
+
+async def test_of_many_keys_and_of_one_with_many_matches_the_right_ones_fire(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The benchmark in small: batches of 500 events, pages of 200 matches."""
+    monkeypatch.setattr(judge, "PAGE_ROWS", 200)
+    monkeypatch.setattr(noisy, "PAGE_ROWS", 600)
+    monkeypatch.setattr(correlate, "A_BATCH", 500)
+    said: list[dict[str, Any]] = []
+    assert await correlate.bench(tmp_path, 2_000, 1_500, said.append)
+    assert said[-1]["matches"] == 3 * 1_500
+    assert said[-1]["fired"] == 3

@@ -19,7 +19,7 @@ from core.clock import from_millis, millis
 from core.errors import Invalid, NotFound
 from detect import rules
 from detect.correlation.history import fires
-from detect.hunt import correlations, findings, plan, requests, runner, slices, statements
+from detect.hunt import correlations, findings, occurrences, plan, requests, runner, slices, statements
 from detect.hunt.plan import estimate
 from detect.hunt.requests import State, Wish
 from detect.hunt.search import Search
@@ -413,7 +413,7 @@ BROKEN_IN = f"title: Broken in\nid: {rule_id(71)}\ncorrelation: " + json.dumps(
 async def test_correlations_fire_in_history_as_they_do_over_the_events_at_hand(here: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan, "FEWEST_ROWS", 25)
     monkeypatch.setattr(plan, "MOST_ROWS", 25)
-    monkeypatch.setattr(correlations, "_AT_ONCE", 4)
+    monkeypatch.setattr(occurrences, "AT_ONCE", 4)
     here.rules(LOGIN, ENTERED, FORCE, BROKEN_IN)
     rows = events(
         [
@@ -449,40 +449,55 @@ async def test_correlations_fire_in_history_as_they_do_over_the_events_at_hand(h
     assert here.hunt(pasted).found[rule_id(70)].keys() == {"parks"}
 
 
-async def test_a_correlation_of_too_many_matches_is_refused_with_the_reason(here: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(correlations, "MOST_MATCHES", 10)
-    here.rules(LOGIN, FORCE)
-    await here.put(events([{"log_class": "auth", "action": "login failed", "src_ip": "203.0.113.1"} for _ in range(20)]))
-    hunt_id = here.ask(70)
+FAILURES = [{"log_class": "auth", "action": "login failed", "src_ip": f"203.0.113.{n % 2}", "bytes": n} for n in range(40)]
+
+
+async def test_a_correlation_of_too_many_matches_is_given_up_with_the_reason_and_no_other(
+    here: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(correlations, "MOST_MATCHES", 20)
+    median = {"type": "value_median", "rules": ["failed"], "timespan": "1m", "condition": {"field": "bytes", "gte": 1}}
+    outer = {"type": "event_count", "rules": ["median"], "timespan": "1m", "condition": {"gte": 1}}
+    texts = [
+        f"title: {name}\nid: {rule_id(n)}\nname: {name}\ncorrelation: {json.dumps(text)}\n"
+        for n, name, text in ((80, "median", median), (81, "outer", outer))
+    ]
+    here.rules(LOGIN, FORCE, *texts)
+    rows = events(FAILURES)
+    await here.put(rows)
+    hunt_id = here.ask(70, 80, 81)
     await here.run()
-    assert here.hunt(hunt_id).state == State.FAILED
-    assert "shorter time" in here.hunt(hunt_id).problem
+    done = here.hunt(hunt_id)
+    assert (done.state, done.problems.keys()) == (State.DONE, {rule_id(80), rule_id(81)})
+    assert "within reach of its timespan" in done.problems[rule_id(80)]
+    wanted = [row for row in fires(here.book, rows, here.engine).to_pylist() if row["rule_id"] == rule_id(70)]
+    found = await here.detections()
+    assert sorted((row["agency"], row["event_time"]) for row in found) == sorted((row["agency"], row["event_time"]) for row in wanted)
+    assert len(wanted) == 2
 
 
-async def test_a_hunt_of_correlations_is_cancelled_between_its_slices(here: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "FEWEST_ROWS", 5)
-    monkeypatch.setattr(plan, "MOST_ROWS", 5)
+async def test_a_hunt_of_correlations_is_cancelled_and_goes_on_after_a_restart(here: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "FEWEST_ROWS", 20)
+    monkeypatch.setattr(plan, "MOST_ROWS", 20)
     here.rules(LOGIN, FORCE)
-    await here.put(events([{"log_class": "auth", "action": "login failed", "src_ip": "203.0.113.1"} for _ in range(20)]))
-    hunt_id = here.ask(70)
+    await here.put(rows := events(FAILURES * 5))
+    cancelled = here.ask(70)
+    here.clock.advance(timedelta(seconds=1))
+    kept = here.ask(70)
     hunting = here.runner()
-    await hunting.step()
-    counted, asked = Search.tallies, 0
-
-    async def cancelled_meanwhile(self: Search, *arguments: Any) -> Any:
-        nonlocal asked
-        asked += 1
-        with here.database.session() as session:
-            if requests.get(session, None, hunt_id).state == State.RUNNING and asked > 3:
-                requests.cancel(session, None, hunt_id)
-        return await counted(self, *arguments)
-
-    monkeypatch.setattr(Search, "tallies", cancelled_meanwhile)
-    assert await hunting.step()
-    assert not await hunting.step()
-    assert here.hunt(hunt_id).state == State.CANCELLED
-    await here.store_detections()
-    assert await here.detections() == []
+    for _ in range(3):
+        assert await hunting.step()
+    with here.database.session() as session:
+        requests.cancel(session, None, cancelled)
+    while here.hunt(kept).slices_done < 4:
+        assert await hunting.step()
+    assert (here.hunt(cancelled).state, here.hunt(cancelled).slices_done) == (State.CANCELLED, 2)
+    await here.run(here.runner())  # it has no memory of the four slices
+    assert (here.hunt(kept).state, len(here.hunt(kept).slices)) == (State.DONE, 10)
+    wanted = fires(here.book, rows, here.engine).to_pylist()
+    found = [row for row in await here.detections() if row["raw_epoch"] == f"hunt{kept}"]
+    assert sorted((row["event_time"], row["details"]) for row in found) == sorted((row["event_time"], row["details"]) for row in wanted)
+    assert len(wanted) == 8
 
 
 sizes = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3_000)), max_size=40)
