@@ -39,6 +39,7 @@ OWN_RULES: Final = Path(__file__).resolve().parents[1] / "sigma_rules"
 
 _log = structlog.get_logger()
 _SEPARATOR: Final = re.compile(r"^---(?:[ \t].*)?$", re.MULTILINE)
+_FILTER: Final = re.compile(r"""\bfilter["']?[ \t]*:""")
 _NULL: Final = re.compile("<sigma[.]types[.]SigmaNull object at 0x[0-9a-f]+>")
 _DEFAULT_LEVEL: Final = "medium"
 # What is wrong in a rule's description, not in what it detects.
@@ -85,7 +86,7 @@ class LogSource:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule that can be compiled. `custom` holds the attributes Sigma does not define, as written."""
+    """A rule that can be compiled. `custom` holds the attributes Sigma does not define, as written; `filters` are laid over it."""
 
     id: str
     name: str
@@ -99,6 +100,7 @@ class Rule:
     tree: Node
     description: str = ""
     custom: Mapping[str, Any] = field(default_factory=dict)
+    filters: tuple[RuleFilter, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,7 @@ class RuleFilter:
     """A Sigma filter: a further condition on the rules it names (None: on every rule its log source covers)."""
 
     id: str
+    title: str
     rules: tuple[str, ...] | None
     logsource: LogSource
     hash: str
@@ -164,6 +167,11 @@ def rule_files(folder: Path) -> list[Path]:
     if folder.is_file():
         return [folder]
     return sorted(path for path in folder.rglob("*") if path.suffix in (".yml", ".yaml") and ".samples." not in path.name)
+
+
+def filter_files(folders: Iterable[Path]) -> list[Path]:
+    """The files under `folders` that may hold filters, found without reading them as rules."""
+    return [path for folder in folders for path in rule_files(folder) if _FILTER.search(path.read_text("utf-8", errors="replace"))]
 
 
 def parse(text: str, file: str, placeholders: Placeholders | None = None, *, strict: bool = True) -> RuleBook:
@@ -239,7 +247,9 @@ def _read(document: dict[str, Any], file: str, line: int, placeholders: Placehol
     if isinstance(parsed, SigmaFilter):
         references = parsed.filter.rules
         named = None if isinstance(references, str) else tuple(reference.reference for reference in references)
-        return RuleFilter(str(parsed.id or ""), named, logsource, digest, file, line, tree_of(parsed.filter, placeholders))
+        return RuleFilter(
+            str(parsed.id or ""), parsed.title or "", named, logsource, digest, file, line, tree_of(parsed.filter, placeholders)
+        )
     return Rule(
         id=_id(parsed.id, document),
         name=parsed.name or "",
@@ -322,7 +332,7 @@ def _bound(found: Sequence[Read], errors: list[RuleError]) -> RuleBook:
 
 
 def _filtered(rule: Rule, by: RuleFilter) -> Rule:
-    return replace(rule, tree=AllOf((rule.tree, by.tree)), hash=_digest(f"{rule.hash}/{by.hash}"))
+    return replace(rule, tree=AllOf((rule.tree, by.tree)), hash=_digest(f"{rule.hash}/{by.hash}"), filters=(*rule.filters, by))
 
 
 def _digest(text: str) -> str:

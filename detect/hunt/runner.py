@@ -105,8 +105,10 @@ class HuntRunner:
                         await self.background.look_around()
                     worked = await self.step()
                 except (BusError, StoreError) as error:
+                    metrics.STAGE_RETRIES.labels("hunts").inc()
                     _log.warning("hunt.waits", error=str(error))
                 except Exception as error:  # noqa: BLE001 - the loop's boundary: a defect must not end the process
+                    metrics.STAGE_RETRIES.labels("hunts").inc()
                     _log.error("hunt.look_around_failed", error=str(error), exc_info=error)
                 if not worked:
                     await asyncio.sleep(_IDLE_SECONDS)
@@ -131,11 +133,15 @@ class HuntRunner:
         except (BusError, StoreUnavailable):
             raise
         except BongsuError as error:
-            await asyncio.to_thread(self._queue.fail, hunt.id, str(error))
+            await self._fail(hunt, str(error))
         except Exception as error:  # noqa: BLE001 - the loop's boundary: one search must not stop those behind it
             _log.error("hunt.failed", hunt=hunt.id, error=str(error), exc_info=error)
-            await asyncio.to_thread(self._queue.fail, hunt.id, "a defect of ours; the log of the centre has more under the hunt's id")
+            await self._fail(hunt, "a defect of ours; the log of the centre has more under the hunt's id")
         return True
+
+    async def _fail(self, hunt: Hunt, problem: str) -> None:
+        metrics.HUNTS_FAILED.labels(hunt.kind).inc()
+        await asyncio.to_thread(self._queue.fail, hunt.id, problem)
 
     @asynccontextmanager
     async def _holding(self, hunt_id: str) -> AsyncIterator[None]:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from prometheus_client import REGISTRY
 
 from core.clock import from_millis, millis
 from core.errors import Invalid, NotFound
@@ -516,7 +517,12 @@ async def test_a_defect_in_one_hunt_does_not_stop_the_next(here: Ground, monkeyp
             raise ZeroDivisionError
         return await run(*arguments)
 
+    def failed() -> float:
+        return REGISTRY.get_sample_value("bongsu_failed_hunts_total", {"kind": "hunt"}) or 0.0
+
+    before = failed()
     monkeypatch.setattr(runner, "plan", fails_once)
     await here.run()
+    assert failed() == before + 1
     assert [here.hunt(hunt_id).state for hunt_id in order] == [State.FAILED, State.DONE]
     assert "defect" in here.hunt(order[0]).problem

@@ -194,6 +194,7 @@ def test_sigma_cli_finds_nothing_wrong_with_our_rules(tmp_path: Path) -> None:
     done = subprocess.run([sigma, "check", "--fail-on-issues", *excluded, corpus], capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stdout
     assert "Found 0 errors, 0 condition errors and 0 issues." in done.stdout
+    assert len(list(corpus.rglob("*.yml"))) >= 160
 
 
 # ---- needs ----
