@@ -34,7 +34,7 @@ from detect.hunt.models import Hunt
 from detect.hunt.plan import plan
 from detect.hunt.queue import HELD, Outcome, Queue, slice_of
 from detect.hunt.requests import Kind
-from detect.hunt.search import Lines, Search
+from detect.hunt.search import Found, Lines, Search
 from detect.hunt.slices import Slice, density
 from detect.hunt.statements import Reach
 from detect.rule_files import RuleLibrary
@@ -205,15 +205,17 @@ class HuntRunner:
         reach = reach_of(hunt).within(from_millis(piece.start), from_millis(piece.end))
         ids = [one.rule.id for one in search.compiled]
         room = {place: MOST_KEPT - hunt.kept.get(rule, 0) for place, rule in enumerate(ids)}
-        times = {Kind.HUNT: max([1, *room.values()]), Kind.BACKFILL: _AT_ONCE, Kind.FIRST_KNOWABLE: 1}[Kind(hunt.kind)]
-        tallies = await search.tallies(reach, times)
+        if hunt.kind == Kind.HUNT:
+            found = await search.first(reach, room)
+        else:
+            found = Found(await search.tallies(reach, _AT_ONCE if hunt.kind == Kind.BACKFILL else 1), {})
         if not await asyncio.to_thread(self._queue.hold, hunt.id):
             return  # cancelled: what this slice found is not told
-        outcome = Outcome([(ids[tally.rule], tally) for tally in tallies], problems=_problems(hunt, prepared))
+        outcome = Outcome([(ids[tally.rule], tally) for tally in found.tallies], problems=_problems(hunt, prepared))
         if hunt.kind == Kind.HUNT:
-            await self._produce(hunt, search, search.lines(reach, tallies, room), outcome)
+            await self._produce(hunt, search, search.lines(reach, found.tallies, room, found.events), outcome)
         elif hunt.kind == Kind.BACKFILL:
-            await self._produce(hunt, search, search.every_line(reach, tallies, _AT_ONCE), outcome)
+            await self._produce(hunt, search, search.every_line(reach, found.tallies, _AT_ONCE), outcome)
         await asyncio.to_thread(self._queue.advance, hunt.id, hunt.slices_done, outcome)
         metrics.HUNTED_ROWS.labels(hunt.kind).inc(piece.rows)
 

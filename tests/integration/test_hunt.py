@@ -271,14 +271,14 @@ async def test_a_cancelled_hunt_stops_and_tells_nothing_more(here: Ground, monke
     hunting = here.runner()
     await hunting.step()
     await hunting.step()
-    counted = Search.tallies
+    counted = Search.first
 
     async def cancelled_meanwhile(self: Search, *arguments: Any) -> Any:
         with here.database.session() as session:
             requests.cancel(session, None, hunt_id)
         return await counted(self, *arguments)
 
-    monkeypatch.setattr(Search, "tallies", cancelled_meanwhile)
+    monkeypatch.setattr(Search, "first", cancelled_meanwhile)
     assert await hunting.step()
     assert not await hunting.step()
     await here.store_detections()
