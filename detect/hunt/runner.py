@@ -209,9 +209,11 @@ class HuntRunner:
             found = await search.first(reach, room)
         else:
             found = Found(await search.tallies(reach, _AT_ONCE if hunt.kind == Kind.BACKFILL else 1), {})
+        known = {place: hunt.found.get(rule, {}) for place, rule in enumerate(ids)}
+        tallies = await search.named(reach, found.tallies, known)
         if not await asyncio.to_thread(self._queue.hold, hunt.id):
             return  # cancelled: what this slice found is not told
-        outcome = Outcome([(ids[tally.rule], tally) for tally in found.tallies], problems=_problems(hunt, prepared))
+        outcome = Outcome([(ids[tally.rule], tally) for tally in tallies], problems=_problems(hunt, prepared))
         if hunt.kind == Kind.HUNT:
             await self._produce(hunt, search, search.lines(reach, found.tallies, room, found.events), outcome)
         elif hunt.kind == Kind.BACKFILL:

@@ -6,8 +6,8 @@ or found again by agency and time, for which the table is ordered. A rule the en
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Final
@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from core.clock import from_millis
 from core.errors import StoreError, StoreUnavailable
-from core.events import EVENTS
+from core.events import EVENTS, POSITION
 from core.storage.contract import Limits, Store
 from detect.compiled import CompiledRule
 from detect.hunt import statements
@@ -33,7 +33,10 @@ _LIMITS: Final = Limits(seconds=600.0, rows=1_000_000, memory_bytes=4 << 30)
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """The matches of a rule (its place among the compiled ones) in one agency: how many, the first one's time (ms) and event id."""
+    """The matches of a rule (its place among the compiled ones) in one agency: how many, the first one's time (ms) and event id.
+
+    `event` is '' where it was not asked for; `times` are those of the first matches (ms).
+    """
 
     rule: int
     agency: str
@@ -82,6 +85,18 @@ class Search:
     async def tallies(self, reach: Reach, times: int) -> list[Tally]:
         """The matches within `reach`, with the first `times` instants of each rule and agency. StoreError when the store fails."""
         return await self._every_pass(lambda asked: self._counted(asked, reach, times))
+
+    async def named(self, reach: Reach, tallies: Sequence[Tally], known: Mapping[int, Collection[str]]) -> list[Tally]:
+        """`tallies` of `reach` with the first event of each; but for the agencies of a rule where it is `known` already."""
+        wanted = [tally for tally in tallies if not tally.event and tally.agency not in known.get(tally.rule, ())]
+        names: dict[tuple[int, str], str] = {}
+        for rule in sorted({tally.rule for tally in wanted}):
+            places = [(tally.agency, from_millis(tally.first)) for tally in wanted if tally.rule == rule]
+            columns = ["agency", *(column.name for column in POSITION)]
+            sql, params = statements.lines(self._compiled[rule], reach, places, columns, "LIMIT 1 BY agency", self._threads)
+            rows = await self._store.query(sql, params, _LIMITS)
+            names |= {(rule, agency): event for agency, event in zip(rows["agency"].to_pylist(), event_ids(rows).to_pylist(), strict=True)}
+        return [replace(tally, event=names.get((tally.rule, tally.agency), tally.event)) for tally in tallies]
 
     async def first(self, reach: Reach, room: Mapping[int, int]) -> Found:
         """The matches within `reach` with their events, as far as one statement gives both; `lines` gets the others. As `tallies`.
@@ -134,7 +149,14 @@ class Search:
             return []
         times_of = rows["times"].combine_chunks()
         return [
-            Tally(asked.rules[row["rule"]], row["agency"], row["matches"], row["first"], row["event"], times_of[place].values.to_numpy())
+            Tally(
+                asked.rules[row["rule"]],
+                row["agency"],
+                row["matches"],
+                times_of[place].values[0].as_py(),
+                "",
+                times_of[place].values.to_numpy(),
+            )
             for place, row in enumerate(rows.drop_columns("times").to_pylist())
         ]
 
@@ -149,7 +171,7 @@ class Search:
                 yield Lines(rule, known[rule])
                 continue
             places = _earliest([tally for tally in tallies if tally.rule == rule], room[rule])
-            sql, params = statements.lines(self._compiled[rule], reach, places, self._columns, room[rule], self._threads)
+            sql, params = statements.lines(self._compiled[rule], reach, places, self._columns, f"LIMIT {room[rule]}", self._threads)
             yield Lines(rule, (await self._store.query(sql, params, _LIMITS)).cast(self._shape))
 
     async def every_line(self, reach: Reach, tallies: Sequence[Tally], at_once: int) -> AsyncIterator[Lines]:

@@ -128,7 +128,7 @@ async def test_many_rules_are_asked_together_and_find_the_same(here: Ground) -> 
     await here.put(rows)
     compiled = requests.compiled(here.book.rules)
     together = statements.passes(compiled)
-    assert sorted(len(one.rules) for one in together) == [1, 3, 31]
+    assert sorted(len(one.rules) for one in together) == [1, 34]
     here.ask(*range(30), 40, 41, 42, 50, 51)
     await here.run()
     wanted = streamed(here, rows)
