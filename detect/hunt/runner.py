@@ -26,7 +26,7 @@ from core.database import Database
 from core.engine import Engine
 from core.errors import BongsuError, BusError, StoreError, StoreUnavailable
 from core.storage.contract import Limits, Store
-from detect.hunt import correlations, findings, requests
+from detect.hunt import correlations, findings, requests, tuned
 from detect.hunt.background import Background
 from detect.hunt.correlations import Correlating
 from detect.hunt.findings import Maker
@@ -38,6 +38,7 @@ from detect.hunt.search import Found, Lines, Search
 from detect.hunt.slices import Slice, density
 from detect.hunt.statements import Reach
 from detect.rule_files import RuleLibrary
+from detect.tuning import Tunings
 
 MOST_KEPT: Final = 10_000
 """Detections a hunt makes of one rule, the earliest; further matches are counted."""
@@ -58,6 +59,7 @@ class _Prepared:
 
     hunt_id: str
     search: Search
+    tunings: Tunings
     correlations: tuple[str, ...]
     correlating: Correlating | None
 
@@ -167,10 +169,11 @@ class HuntRunner:
     def _read(self, hunt: Hunt) -> _Prepared:
         found = requests.as_asked(self._library.current(), hunt)
         threads = 0 if hunt.kind == Kind.HUNT else 1
-        search = Search(self._store, requests.compiled(found.rules), threads=threads)
+        tunings = tuned.tunings_of(hunt.rules)
+        search = Search(self._store, [tuned.laid_over(one, tunings) for one in requests.compiled(found.rules)], threads=threads)
         hashes = [one.hash for one in found.correlations]
         correlating = Correlating(self._store, self._engine, found.members, hashes, threads=threads) if hashes else None
-        return _Prepared(hunt.id, search, tuple(one.id for one in found.correlations), correlating)
+        return _Prepared(hunt.id, search, tunings, tuple(one.id for one in found.correlations), correlating)
 
     async def _planned(self, hunt: Hunt, prepared: _Prepared) -> list[Slice]:
         """The slices of the rules, and one for all correlations."""
@@ -215,25 +218,27 @@ class HuntRunner:
             return  # cancelled: what this slice found is not told
         outcome = Outcome([(ids[tally.rule], tally) for tally in tallies], problems=_problems(hunt, prepared))
         if hunt.kind == Kind.HUNT:
-            await self._produce(hunt, search, search.lines(reach, found.tallies, room, found.events), outcome)
+            await self._produce(hunt, prepared, search.lines(reach, found.tallies, room, found.events), outcome)
         elif hunt.kind == Kind.BACKFILL:
-            await self._produce(hunt, search, search.every_line(reach, found.tallies, _AT_ONCE), outcome)
+            await self._produce(hunt, prepared, search.every_line(reach, found.tallies, _AT_ONCE), outcome)
         await asyncio.to_thread(self._queue.advance, hunt.id, hunt.slices_done, outcome)
         metrics.HUNTED_ROWS.labels(hunt.kind).inc(piece.rows)
 
-    async def _produce(self, hunt: Hunt, search: Search, found: AsyncIterator[Lines], outcome: Outcome) -> None:
+    async def _produce(self, hunt: Hunt, prepared: _Prepared, found: AsyncIterator[Lines], outcome: Outcome) -> None:
         """Make detections of what was found; durable on return."""
         maker = maker_of(hunt)
         message = 0
         async for lines in found:
-            rule = search.compiled[lines.rule].rule
+            compiled = prepared.search.compiled[lines.rule]
+            rule = compiled.rule
             for events in findings.portions(lines.events):
                 offset = findings.offset(hunt.slices_done, message)
                 message += 1
                 if hunt.kind == Kind.BACKFILL:
                     events = await self._unknown(findings.detection_ids(rule, events), events)  # noqa: PLW2901 - the rest of it
                 if events.num_rows:
-                    made = findings.detections(rule, events, maker, offset, self._clock.now())
+                    levels = tuned.levels(compiled, events["agency"], prepared.tunings)
+                    made = findings.detections(rule, events, levels, maker, offset, self._clock.now())
                     await self._tell(hunt, made, outcome)
 
     async def _tell(self, hunt: Hunt, made: pa.Table, outcome: Outcome) -> None:

@@ -106,7 +106,7 @@ class Search:
         events: dict[int, pa.Table] = {}
 
         async def ask(asked: Pass) -> list[Tally]:
-            places = [rule for rule in asked.rules if room[rule] > 0]
+            places = [rule for rule in asked.rules if room.get(rule, 0) > 0]
             if asked in self._many or len(places) < len(asked.rules):
                 return await self._counted(asked, reach, max([1, *(room[rule] for rule in places)]))
             limit = min(room[rule] for rule in places)

@@ -197,12 +197,10 @@ def lines(
     return f"{matching(select, where.sql, condition(one))} {limit}{_settings(threads)}", where.params
 
 
-def size(one: CompiledRule, reach: Reach) -> tuple[str, dict[str, Any]]:
-    """The rows `one` looks at, and the bytes of the columns it reads of them, not compressed."""
-    where = reach.where()
+def size(one: CompiledRule, reach: Reach) -> str:
+    """The bytes of the columns `one` reads of the rows it looks at, not compressed; the parameters are those of `reach.where()`."""
     columns = ", ".join(f"`{name}`" for name in sorted(one.columns | {"agency", "event_time", "log_class"}))
-    sql = f"SELECT count() AS rows, sum(byteSize({columns})) AS bytes FROM events WHERE {where.sql} AND {_of_classes(one.classes)}"
-    return sql, where.params
+    return f"SELECT sum(byteSize({columns})) AS bytes FROM events WHERE {reach.where().sql} AND {_of_classes(one.classes)}"
 
 
 def _settings(threads: int) -> str:

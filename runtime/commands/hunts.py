@@ -150,7 +150,8 @@ def _show(hunt: dict[str, Any], *, as_json: bool) -> None:
     table = Table("rule", "matches", "kept", "agency", "first match", "event", title=title, title_justify="left")
     for rule in hunt["rules"]:
         kept = f"{rule['kept']:,}{' (the earliest)' if rule['capped'] else ''}"
-        table.add_row(rule["title"], rule["problem"] or f"{rule['matches']:,}", kept, "", "", "")
+        off = f" (off at {', '.join(agency or 'all others' for agency in rule['off_at'])})" if rule["off_at"] else ""
+        table.add_row(rule["title"] + off, rule["problem"] or f"{rule['matches']:,}", kept, "", "", "")
         for one in rule["agencies"]:
             table.add_row("", f"{one['matches']:,}", "", one["agency"], one["first_event_at"], one["first_event_id"])
     console = Console()
