@@ -169,9 +169,16 @@ def rule_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.suffix in (".yml", ".yaml") and ".samples." not in path.name)
 
 
-def filter_files(folders: Iterable[Path]) -> list[Path]:
-    """The files under `folders` that may hold filters, found without reading them as rules."""
-    return [path for folder in folders for path in rule_files(folder) if _FILTER.search(path.read_text("utf-8", errors="replace"))]
+def load_file(file: Path, folders: Iterable[Path]) -> RuleBook:
+    """What one file holds, with the filters of the files under `folders` laid over it; files without filters are not read as rules."""
+    others = [path for folder in folders for path in rule_files(folder) if path.resolve() != file.resolve()]
+    book = load([file, *(path for path in others if _FILTER.search(path.read_text("utf-8", errors="replace")))])
+    own = str(file)
+    return RuleBook(
+        tuple(rule for rule in book.rules if rule.file == own),
+        tuple(error for error in book.set_aside if error.file == own),
+        tuple(one for one in book.correlations if one.file == own),
+    )
 
 
 def parse(text: str, file: str, placeholders: Placeholders | None = None, *, strict: bool = True) -> RuleBook:

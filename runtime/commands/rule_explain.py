@@ -20,7 +20,7 @@ from detect.compiled import compile_rule
 from detect.convert import converted
 from detect.explain import Part
 from detect.fields import EventFields
-from detect.rules import Rule, filter_files, load
+from detect.rules import Rule, load_file
 from detect.ruleset import SETTINGS, compile_rules
 from ingest import parser
 from ingest.compile import ParserSet
@@ -92,18 +92,14 @@ def convert(rule_file: RuleFile, rule_id: RuleTitle = "", config_file: Config = 
 
 def _rule(file: Path, wanted: str, settings: DetectSettings) -> Rule:
     """The rule of a file with the filters that the rule folders of the settings lay over it; the file's first error when it has none."""
-    others = [path for path in filter_files(rule_folders(settings)) if path.resolve() != file.resolve()]
-    book = load([file, *others])
-    own = [rule for rule in book.rules if rule.file == str(file)]
-    found = [rule for rule in own if not wanted or wanted in (rule.id, rule.title, rule.name)]
+    book = load_file(file, rule_folders(settings))
+    found = [rule for rule in book.rules if not wanted or wanted in (rule.id, rule.title, rule.name)]
     if len(found) == 1:
         return found[0]
     if not found:
         for error in book.set_aside:
-            if error.file == str(file):
-                raise RuleError(error.file, error.reason, error.line)
-        correlated = any(one.file == str(file) for one in book.correlations)
-        what = "correlations, which look at more than one event" if correlated else f"no rule {wanted}".rstrip()
+            raise RuleError(error.file, error.reason, error.line)
+        what = "correlations, which look at more than one event" if book.correlations else f"no rule {wanted}".rstrip()
         raise FileError(file, f"holds {what}")
     raise ConfigError("--id", f"{file} holds several rules: name one of {', '.join(rule.id for rule in found)}")
 
