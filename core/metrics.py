@@ -42,6 +42,7 @@ RULES_RELOADED = Counter("bongsu_rules_reloaded_total", "Times the rules were re
 DETECTIONS_OFF = Counter("bongsu_switched_off_detections_total", "Detections left out because the rule is off at the agency", ["rule"])
 BASELINE_TICKS = Counter("bongsu_baseline_ticks_total", "Ticks of the baselines' detectors", ["detector", "outcome"])
 BASELINE_BEHIND = Gauge("bongsu_baseline_behind_seconds", "Since the end of the last window a detector has looked at", ["detector"])
+HUNTS_FAILED = Counter("bongsu_failed_hunts_total", "Searches through history that ended without an answer", ["kind"])
 HUNTED_ROWS = Counter("bongsu_hunted_rows_total", "Stored events searches through history have looked at", ["kind"])
 
 # Respond

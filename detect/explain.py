@@ -122,7 +122,11 @@ def _every(node: Node) -> Sequence[Node]:
 
 
 def _names(rule: Rule) -> dict[Node, str]:
-    """The detections of the rule's file by what they mean. A rule that is merged from several documents has none."""
+    """The filters laid over a rule, and the detections of its file (none where several documents are merged), by what they mean."""
+    return _detections(rule) | {one.tree: f"filter: {one.title}" for one in rule.filters}
+
+
+def _detections(rule: Rule) -> dict[Node, str]:
     try:
         text = Path(rule.file).read_text("utf-8")
         documents = list(yaml.load_all(text, SigmaYAMLLoader))

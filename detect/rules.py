@@ -38,6 +38,7 @@ OWN_RULES: Final = Path(__file__).resolve().parents[1] / "sigma_rules"
 
 _log = structlog.get_logger()
 _SEPARATOR: Final = re.compile(r"^---(?:[ \t].*)?$", re.MULTILINE)
+_FILTER: Final = re.compile(r"""\bfilter["']?[ \t]*:""")
 _NULL: Final = re.compile("<sigma[.]types[.]SigmaNull object at 0x[0-9a-f]+>")
 _DEFAULT_LEVEL: Final = "medium"
 # What is wrong in a rule's description, not in what it detects.
@@ -84,9 +85,9 @@ class LogSource:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule that can be compiled. `custom` holds the attributes Sigma does not define, as written.
+    """A rule that can be compiled. `custom` holds the attributes Sigma does not define, as written; `filters` are laid over it.
 
-    `sources` are its document and those of the filters over it, as JSON: `hash_of` makes its hash of them.
+    `sources` are its document and those of its filters, as JSON: `hash_of` makes its hash of them.
     """
 
     id: str
@@ -101,6 +102,7 @@ class Rule:
     tree: Node
     description: str = ""
     custom: Mapping[str, Any] = field(default_factory=dict)
+    filters: tuple[RuleFilter, ...] = ()
     sources: tuple[str, ...] = ()
 
 
@@ -109,6 +111,7 @@ class RuleFilter:
     """A Sigma filter: a further condition on the rules it names (None: on every rule its log source covers)."""
 
     id: str
+    title: str
     rules: tuple[str, ...] | None
     logsource: LogSource
     hash: str
@@ -168,6 +171,18 @@ def rule_files(folder: Path) -> list[Path]:
     if folder.is_file():
         return [folder]
     return sorted(path for path in folder.rglob("*") if path.suffix in (".yml", ".yaml") and ".samples." not in path.name)
+
+
+def load_file(file: Path, folders: Iterable[Path]) -> RuleBook:
+    """What one file holds, with the filters of the files under `folders` laid over it; files without filters are not read as rules."""
+    others = [path for folder in folders for path in rule_files(folder) if path.resolve() != file.resolve()]
+    book = load([file, *(path for path in others if _FILTER.search(path.read_text("utf-8", errors="replace")))])
+    own = str(file)
+    return RuleBook(
+        tuple(rule for rule in book.rules if rule.file == own),
+        tuple(error for error in book.set_aside if error.file == own),
+        tuple(one for one in book.correlations if one.file == own),
+    )
 
 
 def parse(text: str, file: str, placeholders: Placeholders | None = None, *, strict: bool = True) -> RuleBook:
@@ -244,7 +259,15 @@ def _read(document: dict[str, Any], file: str, line: int, placeholders: Placehol
         references = parsed.filter.rules
         named = None if isinstance(references, str) else tuple(reference.reference for reference in references)
         return RuleFilter(
-            str(parsed.id or ""), named, logsource, hash_of([source]), file, line, tree_of(parsed.filter, placeholders), source
+            str(parsed.id or ""),
+            parsed.title or "",
+            named,
+            logsource,
+            hash_of([source]),
+            file,
+            line,
+            tree_of(parsed.filter, placeholders),
+            source,
         )
     return Rule(
         id=_id(parsed.id, document),
@@ -331,4 +354,4 @@ def _bound(found: Sequence[Read], errors: list[RuleError]) -> RuleBook:
 
 def _filtered(rule: Rule, by: RuleFilter) -> Rule:
     sources = (*rule.sources, by.source)
-    return replace(rule, tree=AllOf((rule.tree, by.tree)), hash=hash_of(sources), sources=sources)
+    return replace(rule, tree=AllOf((rule.tree, by.tree)), hash=hash_of(sources), filters=(*rule.filters, by), sources=sources)

@@ -17,7 +17,7 @@ from core.clock import from_millis, millis
 from core.errors import Forbidden, Invalid, NotFound
 from core.permissions import Action, Agencies, Principal
 from detect.compiled import CompiledRule
-from detect.hunt import requests, results
+from detect.hunt import requests, results, tuned
 from detect.hunt.models import Hunt as Row
 from detect.hunt.plan import Estimate as Cost
 from detect.hunt.plan import estimate
@@ -74,7 +74,10 @@ class Found(BaseModel):
 
 
 class RuleResult(BaseModel):
-    """What a rule found. `kept` matches were made detections, of which a hunt makes `MOST_KEPT` at most (`capped`); all are counted."""
+    """What a rule found. `kept` matches were made detections, of which a hunt makes `MOST_KEPT` at most (`capped`); all are counted.
+
+    `off_at` are the agencies where it is switched off: nothing of theirs counts. '' among them: every agency that is not told apart.
+    """
 
     id: str
     title: str
@@ -84,6 +87,7 @@ class RuleResult(BaseModel):
     kept: int
     capped: bool
     problem: str
+    off_at: list[str]
     agencies: list[Found]
 
 
@@ -306,11 +310,14 @@ def _hunt(row: Row, scope: Agencies) -> Hunt:
     )
 
 
-def _result(row: Row, about: dict[str, str], scope: Agencies) -> RuleResult:
+def _result(row: Row, about: dict[str, Any], scope: Agencies) -> RuleResult:
     agencies = _found(row.found.get(about["id"], {}), scope)
     matches, kept = sum(one.matches for one in agencies), row.kept.get(about["id"], 0)
     capped = row.kind == Kind.HUNT and kept >= MOST_KEPT and matches > kept
-    return RuleResult(**about, matches=matches, kept=kept, capped=capped, problem=row.problems.get(about["id"], ""), agencies=agencies)
+    off_at = [agency for agency in tuned.off_at(about) if scope is None or agency in scope or not agency]
+    problem = row.problems.get(about["id"], "")
+    told = {name: about[name] for name in ("id", "title", "level", "hash")}
+    return RuleResult(**told, matches=matches, kept=kept, capped=capped, problem=problem, off_at=off_at, agencies=agencies)
 
 
 def _found(found: dict[str, Any], scope: Agencies) -> list[Found]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Path, Query
@@ -51,31 +51,10 @@ class NewSilence(BaseModel):
     expires_at: AwareDatetime
 
 
-class Silence(BaseModel):
-    """A silence. `detections` were held back by it so far, the newest at `last_at`."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    id: int
-    rule_id: str
-    agency: str
-    match: dict[str, str]
-    owner: str
-    reason: str
-    created_at: datetime
-    created_by: str
-    expires_at: datetime
-    ended_at: datetime | None
-    ended_by: str
-    detections: int
-    last_at: datetime | None
-    active: bool
-
-
 class SilencePage(BaseModel):
     """Silences, newest first. `next_cursor` is empty on the last page."""
 
-    items: list[Silence]
+    items: list[silences.Silence]
     next_cursor: str
 
 
@@ -94,25 +73,25 @@ def list_silences(
     with centre.database.session(readonly=True) as session:
         rows = silences.listed(session, caller.scope(Action.RULES_READ), active=active, rule_id=rule_id, before=before, limit=limit + 1)
     following = str(rows[limit - 1].id) if len(rows) > limit else ""
-    return SilencePage(items=[Silence.model_validate(row) for row in rows[:limit]], next_cursor=following)
+    return SilencePage(items=rows[:limit], next_cursor=following)
 
 
 @router.get("/{silence_id}", summary="Read a silence")
-def get_silence(silence_id: SilenceId, caller: Reader, centre: TheCentre) -> Silence:
+def get_silence(silence_id: SilenceId, caller: Reader, centre: TheCentre) -> silences.Silence:
     """One silence, ended or not."""
     with centre.database.session(readonly=True) as session:
-        return Silence.model_validate(silences.find(session, caller.scope(Action.RULES_READ), silence_id))
+        return silences.find(session, caller.scope(Action.RULES_READ), silence_id)
 
 
 @router.post("", status_code=201, summary="Make a silence")
-def make_silence(wish: NewSilence, caller: Writer, centre: TheCentre) -> Silence:
+def make_silence(wish: NewSilence, caller: Writer, centre: TheCentre) -> silences.Silence:
     """From now until it expires, what it holds is stored and counted and opens no incident. At most `respond.longest_silence_days`."""
     if wish.agency and wish.agency not in {one.id for one in centre.settings.agencies} | {"_unknown"}:
         raise Invalid(f"there is no agency {wish.agency!r}")
     wanted = silences.Wish(wish.reason, wish.owner or caller.name, wish.expires_at, wish.rule_id, wish.agency, wish.match)
     longest = timedelta(days=centre.settings.respond.longest_silence_days)
     with centre.database.session() as session:
-        return Silence.model_validate(silences.make(session, caller.scope(Action.RULES_WRITE), caller.actor, wanted, longest))
+        return silences.make(session, caller.scope(Action.RULES_WRITE), caller.actor, wanted, longest)
 
 
 @router.delete("/{silence_id}", status_code=204, summary="End a silence")

@@ -15,31 +15,9 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from core.events import Column, Kind, Table
 from core.storage.contract import Limits, Store
+from core.storage.tables import INDICATORS
 
-INDICATORS: Final = Table(
-    "indicators",
-    (
-        Column("feed", Kind.WORD, "Feed it came with"),
-        Column("type", Kind.WORD, "address, network, domain, url, hash; empty: the feed's own mark"),
-        Column("value", Kind.TEXT, "What is bad, normalised"),
-        Column("address", Kind.IP, "First address of an address or network", nullable=True),
-        Column("prefix", Kind.UINT8, "Length of its prefix, of 128; 0 where there is no address"),
-        Column("import_id", Kind.UINT64, "Import that last brought it"),
-        Column("first_import", Kind.UINT64, "Import that first brought it, since it was last not in force"),
-        Column("valid_from", Kind.TIME, "In force from then on", nullable=True),
-        Column("valid_until", Kind.TIME, "In force until then; not set: without end", nullable=True),
-        Column("confidence", Kind.UINT8, "0 to 100"),
-        Column("tlp", Kind.WORD, "Traffic Light Protocol 2.0: clear, green, amber, amber+strict, red"),
-        Column("source", Kind.TEXT, "Who says so"),
-        Column("labels", Kind.TEXT, "What they call it, joined by commas"),
-        Column("reference", Kind.TEXT, "Its id with them"),
-        Column("description", Kind.TEXT, "What they say of it"),
-    ),
-    order_by="(feed, type, value)",
-    partition_by="feed",
-)
 MATCHED: Final = (*("feed", "type", "value", "address", "prefix", "import_id", "valid_from", "valid_until", "confidence", "tlp"),)
 """The columns that matching needs."""
 

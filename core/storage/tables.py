@@ -1,4 +1,4 @@
-"""The tables a store may be asked to fill, and rows in their shape."""
+"""The tables a store may be asked to fill: those made of events (`core.events`), and here the others; and rows in their shape."""
 
 from __future__ import annotations
 
@@ -8,7 +8,30 @@ import pyarrow as pa
 
 from core.errors import StoreError
 from core.events import TABLES, Column, Kind, Table
-from core.storage.indicators import INDICATORS
+
+INDICATORS: Final = Table(
+    "indicators",
+    (
+        Column("feed", Kind.WORD, "Feed it came with"),
+        Column("type", Kind.WORD, "address, network, domain, url, hash; empty: the feed's own mark"),
+        Column("value", Kind.TEXT, "What is bad, normalised"),
+        Column("address", Kind.IP, "First address of an address or network", nullable=True),
+        Column("prefix", Kind.UINT8, "Length of its prefix, of 128; 0 where there is no address"),
+        Column("import_id", Kind.UINT64, "Import that last brought it"),
+        Column("first_import", Kind.UINT64, "Import that first brought it, since it was last not in force"),
+        Column("valid_from", Kind.TIME, "In force from then on", nullable=True),
+        Column("valid_until", Kind.TIME, "In force until then; not set: without end", nullable=True),
+        Column("confidence", Kind.UINT8, "0 to 100"),
+        Column("tlp", Kind.WORD, "Traffic Light Protocol 2.0: clear, green, amber, amber+strict, red"),
+        Column("source", Kind.TEXT, "Who says so"),
+        Column("labels", Kind.TEXT, "What they call it, joined by commas"),
+        Column("reference", Kind.TEXT, "Its id with them"),
+        Column("description", Kind.TEXT, "What they say of it"),
+    ),
+    order_by="(feed, type, value)",
+    partition_by="feed",
+)
+"""Indicators of known-bad things: `core.storage.indicators`."""
 
 BASELINE_MEMORY: Final = Table(
     "baseline_memory",

@@ -65,14 +65,13 @@ def offset(slice_number: int, message: int) -> int:
     return slice_number * _MESSAGES_A_SLICE + message
 
 
-def detections(rule: Rule, events: pa.Table, maker: Maker, raw_offset: int, now: datetime) -> pa.Table:
-    """`events`, which `rule` matches, as rows of DETECTIONS at `raw_offset`."""
+def detections(rule: Rule, events: pa.Table, levels: pa.Array, maker: Maker, raw_offset: int, now: datetime) -> pa.Table:
+    """`events`, which `rule` matches, as rows of DETECTIONS at `raw_offset`, with the level of each."""
     count = events.num_rows
     ids = event_ids(events)
     said = {
         "rule_id": rule.id,
         "rule_title": rule.title,
-        "rule_level": rule.level,
         "rule_hash": rule.hash,
         "rule_tags": ",".join(rule.tags),
         "kind": "rule",
@@ -86,6 +85,7 @@ def detections(rule: Rule, events: pa.Table, maker: Maker, raw_offset: int, now:
         name: pa.repeat(pa.scalar(millis(value) if isinstance(value, datetime) else value, DETECTIONS.column(name).arrow.type), count)
         for name, value in said.items()
     }
+    columns["rule_level"] = levels
     columns["raw_line"] = pa.array(np.arange(count), pa.uint32())
     columns["detection_id"] = pc.binary_join_element_wise(columns["rule_id"], ids, ":")
     end = f'"], "event_count": 1, "hunt": {json.dumps(maker.hunt)}}}'

@@ -18,7 +18,8 @@ from core.database import AnyText, Base, Json, RowId, UtcDateTime
 
 
 class Hunt(Base):
-    """A search. `agencies` None reaches every agency; `rules` are {id, title, level, hash}; `text` the rules that are not saved.
+    """A search. `agencies` None reaches every agency; `rules` are {id, title, level, hash, tuned (as in `detect.hunt.tuned`)}; `text` the
+    rules that are not saved.
 
     `ranges` limits it to positions [epoch, partition, first, last] of `logs.raw`. `slices` are [start, end, rows] in milliseconds, None
     before it is planned. `found`: by rule and agency {count, first (milliseconds), event}; `kept`: by rule the detections made;

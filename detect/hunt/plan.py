@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -17,7 +18,8 @@ from detect.hunt.statements import Reach
 PROBED_ROWS: Final = 500_000
 FEWEST_ROWS: Final = 200_000
 MOST_ROWS: Final = 64_000_000
-_SLICE_SECONDS: Final = 2.0
+_FIRST_ROWS: Final = 1_000_000
+_SLICE_SECONDS: Final = 5.0
 _LEAST_SECONDS: Final = 1e-3
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
@@ -37,11 +39,9 @@ async def estimate(store: Store, search: Search, reach: Reach) -> Estimate:
     if not found.total:
         return Estimate(0, 0, 0.0)
     probe = _newest(found, reach)
-    size = 0
-    for one in search.compiled:
-        sql, params = statements.size(one, probe)
-        row = (await store.query(sql, params)).to_pylist()[0]
-        size += int(row["bytes"] or 0)
+    params = probe.where().params
+    alike = Counter(statements.size(one, probe) for one in search.compiled)
+    size = sum([rules * int((await store.query(sql, params))["bytes"][0].as_py() or 0) for sql, rules in alike.items()])
     rows = await _rows(store, probe)
     fixed, seconds = await _seconds(search, probe)
     share = found.total / max(rows, 1)
@@ -49,15 +49,18 @@ async def estimate(store: Store, search: Search, reach: Reach) -> Estimate:
 
 
 async def plan(store: Store, search: Search, reach: Reach) -> list[Slice]:
-    """Slices that take about two seconds each, so that progress is true and a cancel is quick."""
+    """Slices that take about five seconds each, so that progress is true and a cancel is quick.
+
+    The first one is smaller: a rule that matches often has its earliest events from it, and is only counted in the others.
+    """
     found = await slices.density(store, reach)
     if found.total <= FEWEST_ROWS:
-        return slices.cut(found, reach.since, reach.until, FEWEST_ROWS)
+        return slices.cut(found, reach.since, reach.until, FEWEST_ROWS, FEWEST_ROWS)
     probe = _newest(found, reach)
     _, seconds = await _seconds(search, probe)
     speed = await _rows(store, probe) / seconds
     rows = min(max(round(speed * _SLICE_SECONDS), FEWEST_ROWS), MOST_ROWS)
-    return slices.cut(found, reach.since, reach.until, rows)
+    return slices.cut(found, reach.since, reach.until, rows, min(rows, _FIRST_ROWS))
 
 
 def _newest(found: Density, reach: Reach) -> Reach:

@@ -120,7 +120,7 @@ def _rows(hunt: Hunt) -> int:
 
 
 def _added(found: Mapping[str, Any], tallies: Sequence[tuple[str, Tally]]) -> dict[str, Any]:
-    """`found` with the matches of one more slice."""
+    """`found` with the matches of one more slice, which is later than those before."""
     merged = {rule: dict(agencies) for rule, agencies in found.items()}
     for rule, tally in tallies:
         agencies = merged.setdefault(rule, {})
@@ -128,8 +128,7 @@ def _added(found: Mapping[str, Any], tallies: Sequence[tuple[str, Tally]]) -> di
         if before is None:
             agencies[tally.agency] = {"count": tally.count, "first": tally.first, "event": tally.event}
         else:
-            earlier = min((before["first"], before["event"]), (tally.first, tally.event))
-            agencies[tally.agency] = {"count": before["count"] + tally.count, "first": earlier[0], "event": earlier[1]}
+            agencies[tally.agency] = {**before, "count": before["count"] + tally.count}
     return merged
 
 

@@ -24,6 +24,7 @@ from detect.compiled import CompiledRule, compile_rule
 from detect.correlation.definition import Correlation
 from detect.correlation.resolve import resolve
 from detect.fields import EventFields
+from detect.hunt import tuned
 from detect.hunt.correlations import closure
 from detect.hunt.models import FirstKnowable, Hunt
 from detect.hunt.statements import Place
@@ -169,7 +170,7 @@ def ask(session: Session, wish: Wish, wanted: Sequence[Rule | Correlation], aske
         since=wish.since,
         until=wish.until,
         agencies=None if wish.agencies is None else sorted(wish.agencies),
-        rules=[{"id": rule.id, "title": rule.title, "level": rule.level, "hash": rule.hash} for rule in wanted],
+        rules=_about(session, wish, wanted),
         text=wish.text,
         ranges=[list(place) for place in ranges] or None,
         slices=None,
@@ -186,6 +187,15 @@ def ask(session: Session, wish: Wish, wanted: Sequence[Rule | Correlation], aske
     session.add(row)
     session.flush()
     return row
+
+
+def _about(session: Session, wish: Wish, wanted: Sequence[Rule | Correlation]) -> list[dict[str, Any]]:
+    """What is kept of the rules of a search: saved ones that make detections with what agencies changed about them."""
+    saved = {rule.id for rule in wanted} if wish.kind is Kind.BACKFILL else set(wish.rule_ids)
+    noted = tuned.noted(session, saved)
+    return [
+        {"id": rule.id, "title": rule.title, "level": rule.level, "hash": rule.hash, "tuned": noted.get(rule.id, {})} for rule in wanted
+    ]
 
 
 def as_asked(book: RuleBook, hunt: Hunt) -> Chosen:

@@ -26,7 +26,7 @@ from core.database import Database
 from core.engine import Engine
 from core.errors import BongsuError, BusError, StoreError, StoreUnavailable
 from core.storage.contract import Limits, Store
-from detect.hunt import correlations, findings, refill, requests
+from detect.hunt import correlations, findings, refill, requests, tuned
 from detect.hunt.background import Background
 from detect.hunt.correlations import Correlating
 from detect.hunt.findings import Maker
@@ -34,10 +34,11 @@ from detect.hunt.models import Hunt
 from detect.hunt.plan import plan
 from detect.hunt.queue import HELD, Outcome, Queue, slice_of
 from detect.hunt.requests import Kind
-from detect.hunt.search import Lines, Search
+from detect.hunt.search import Found, Lines, Search
 from detect.hunt.slices import Slice
 from detect.hunt.statements import Reach
 from detect.rule_files import RuleLibrary
+from detect.tuning import Tunings
 
 MOST_KEPT: Final = 10_000
 """Detections a hunt makes of one rule, the earliest; further matches are counted."""
@@ -58,6 +59,7 @@ class _Prepared:
 
     hunt_id: str
     search: Search
+    tunings: Tunings
     correlations: tuple[str, ...]
     correlating: Correlating | None
 
@@ -107,8 +109,10 @@ class HuntRunner:
                         await self.background.look_around()
                     worked = await self.step()
                 except (BusError, StoreError) as error:
+                    metrics.STAGE_RETRIES.labels("hunts").inc()
                     _log.warning("hunt.waits", error=str(error))
                 except Exception as error:  # noqa: BLE001 - the loop's boundary: a defect must not end the process
+                    metrics.STAGE_RETRIES.labels("hunts").inc()
                     _log.error("hunt.look_around_failed", error=str(error), exc_info=error)
                 if not worked:
                     await asyncio.sleep(_IDLE_SECONDS)
@@ -133,11 +137,15 @@ class HuntRunner:
         except (BusError, StoreUnavailable):
             raise
         except BongsuError as error:
-            await asyncio.to_thread(self._queue.fail, hunt.id, str(error))
+            await self._fail(hunt, str(error))
         except Exception as error:  # noqa: BLE001 - the loop's boundary: one search must not stop those behind it
             _log.error("hunt.failed", hunt=hunt.id, error=str(error), exc_info=error)
-            await asyncio.to_thread(self._queue.fail, hunt.id, "a defect of ours; the log of the centre has more under the hunt's id")
+            await self._fail(hunt, "a defect of ours; the log of the centre has more under the hunt's id")
         return True
+
+    async def _fail(self, hunt: Hunt, problem: str) -> None:
+        metrics.HUNTS_FAILED.labels(hunt.kind).inc()
+        await asyncio.to_thread(self._queue.fail, hunt.id, problem)
 
     @asynccontextmanager
     async def _holding(self, hunt_id: str) -> AsyncIterator[None]:
@@ -163,10 +171,11 @@ class HuntRunner:
     def _read(self, hunt: Hunt) -> _Prepared:
         found = requests.as_asked(self._library.current(), hunt)
         threads = 0 if hunt.kind == Kind.HUNT else 1
-        search = Search(self._store, requests.compiled(found.rules), threads=threads)
+        tunings = tuned.tunings_of(hunt.rules)
+        search = Search(self._store, [tuned.laid_over(one, tunings) for one in requests.compiled(found.rules)], threads=threads)
         hashes = [one.hash for one in found.correlations]
         correlating = Correlating(self._store, self._engine, found.members, hashes, threads=threads) if hashes else None
-        return _Prepared(hunt.id, search, tuple(one.id for one in found.correlations), correlating)
+        return _Prepared(hunt.id, search, tunings, tuple(one.id for one in found.correlations), correlating)
 
     async def _planned(self, hunt: Hunt, prepared: _Prepared) -> list[Slice]:
         """The slices of the rules, and behind them those of the correlations."""
@@ -217,31 +226,37 @@ class HuntRunner:
         reach = reach_of(hunt).within(from_millis(piece.start), from_millis(piece.end))
         ids = [one.rule.id for one in search.compiled]
         room = {place: MOST_KEPT - hunt.kept.get(rule, 0) for place, rule in enumerate(ids)}
-        times = {Kind.HUNT: max([1, *room.values()]), Kind.BACKFILL: _AT_ONCE, Kind.FIRST_KNOWABLE: 1}[Kind(hunt.kind)]
-        tallies = await search.tallies(reach, times)
+        if hunt.kind == Kind.HUNT:
+            found = await search.first(reach, room)
+        else:
+            found = Found(await search.tallies(reach, _AT_ONCE if hunt.kind == Kind.BACKFILL else 1), {})
+        known = {place: hunt.found.get(rule, {}) for place, rule in enumerate(ids)}
+        tallies = await search.named(reach, found.tallies, known)
         if not await asyncio.to_thread(self._queue.hold, hunt.id):
             return  # cancelled: what this slice found is not told
         outcome = Outcome([(ids[tally.rule], tally) for tally in tallies], problems=_problems(hunt, prepared))
         if hunt.kind == Kind.HUNT:
-            await self._produce(hunt, search, search.lines(reach, tallies, room), outcome)
+            await self._produce(hunt, prepared, search.lines(reach, found.tallies, room, found.events), outcome)
         elif hunt.kind == Kind.BACKFILL:
-            await self._produce(hunt, search, search.every_line(reach, tallies, _AT_ONCE), outcome)
+            await self._produce(hunt, prepared, search.every_line(reach, found.tallies, _AT_ONCE), outcome)
         await asyncio.to_thread(self._queue.advance, hunt.id, hunt.slices_done, outcome)
         metrics.HUNTED_ROWS.labels(hunt.kind).inc(piece.rows)
 
-    async def _produce(self, hunt: Hunt, search: Search, found: AsyncIterator[Lines], outcome: Outcome) -> None:
+    async def _produce(self, hunt: Hunt, prepared: _Prepared, found: AsyncIterator[Lines], outcome: Outcome) -> None:
         """Make detections of what was found; durable on return."""
         maker = maker_of(hunt)
         message = 0
         async for lines in found:
-            rule = search.compiled[lines.rule].rule
+            compiled = prepared.search.compiled[lines.rule]
+            rule = compiled.rule
             for events in findings.portions(lines.events):
                 offset = findings.offset(hunt.slices_done, message)
                 message += 1
                 if hunt.kind == Kind.BACKFILL:
                     events = await self._unknown(findings.detection_ids(rule, events), events)  # noqa: PLW2901 - the rest of it
                 if events.num_rows:
-                    made = findings.detections(rule, events, maker, offset, self._clock.now())
+                    levels = tuned.levels(compiled, events["agency"], prepared.tunings)
+                    made = findings.detections(rule, events, levels, maker, offset, self._clock.now())
                     await self._tell(hunt, made, outcome)
 
     async def _tell(self, hunt: Hunt, made: pa.Table, outcome: Outcome) -> None:

@@ -87,10 +87,11 @@ async def _kept(store: Store, reach: Reach) -> Reach:
     return reach.within(row["first"], row["last"] + timedelta(milliseconds=1)) if row["rows"] else reach
 
 
-def cut(found: Density, since: datetime, until: datetime, rows: int) -> list[Slice]:
-    """Slices of about `rows` rows, at least one."""
+def cut(found: Density, since: datetime, until: datetime, rows: int, first: int) -> list[Slice]:
+    """Slices of about `rows` rows, the first one of about `first`; at least one."""
     start, end = millis(since), millis(until)
-    place = (np.cumsum(found.rows) - found.rows) // max(rows, 1)
+    behind = np.cumsum(found.rows) - found.rows - max(first, 1)
+    place = np.where(behind < 0, 0, 1 + behind // max(rows, 1))
     firsts = np.flatnonzero(np.diff(place, prepend=-1)) if len(place) else np.empty(0, np.int64)
     starts = [start, *found.at[firsts[1:]].tolist()]
     counts = np.add.reduceat(found.rows, firsts).tolist() if len(firsts) else [0]

@@ -1,7 +1,8 @@
 """The SQL of a hunt: the expressions of the stream over the rows of the store.
 
 Few rules are asked one by one: the engine then reads first the columns of each rule's cheap conditions, and the others only where these
-hold. Many are asked together, by the classes of logs they are for; rows in which no witness stands are left out before any is judged.
+hold; those that look at the same one column are asked together, so that it is read once. Many are asked together by the classes of logs
+they are for: one scan leaves out the rows in which no witness stands, and each rule is judged on what is left.
 """
 
 from __future__ import annotations
@@ -19,10 +20,9 @@ from detect.compiled import CompiledRule
 from detect.ruleset import SETTINGS
 
 ALONE: Final = 8
-"""Up to as many rules are asked one by one."""
+"""Up to as many rules are asked one by one, unless they look at one and the same column."""
 
 _FEWEST_SCANNED: Final = 16
-_EVENT: Final = "concat(raw_epoch, '-', toString(raw_partition), '-', toString(raw_offset), '-', toString(raw_line))"
 _PLACE: Final = ("event_time", "raw_epoch", "raw_partition", "raw_offset", "raw_line")
 
 Place = tuple[str, int, int, int]
@@ -65,11 +65,16 @@ def _any_range(*names: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """Rules (places in a list of compiled rules) that are asked in one statement. `guard` is a condition all their matches meet."""
+    """Rules (places in a list of compiled rules) that are asked in one statement.
+
+    `guard` is met by all their matches; `scan` too by those of the rules that are not in `direct`, '' where that is none.
+    """
 
     rules: tuple[int, ...]
     tests: tuple[str, ...]
     guard: str
+    scan: str = ""
+    direct: frozenset[int] = frozenset()
 
     def halves(self) -> tuple[Pass, Pass]:
         """The same in two."""
@@ -78,30 +83,38 @@ class Pass:
             self, rules=self.rules[half:], tests=self.tests[half:]
         )
 
+    @property
+    def likely(self) -> str:
+        """What rows must meet to be worth looking at rule by rule: one scan, and the tests it cannot speak for."""
+        direct = [test for rule, test in zip(self.rules, self.tests, strict=True) if rule in self.direct]
+        some = [self.scan, *direct] if self.scan else direct
+        return f"{self.guard} AND ({' OR '.join(some)})" if len(self.rules) > 1 else f"{self.guard} AND {self.tests[0]}"
+
+    @property
+    def exactly(self) -> str:
+        """What the rows are that any rule matches."""
+        return f"{self.likely} AND ({' OR '.join(self.tests)})" if self.scan and len(self.rules) > 1 else self.likely
+
 
 def passes(compiled: Sequence[CompiledRule]) -> list[Pass]:
     """The statements that together ask all of `compiled`."""
-    if len(compiled) <= ALONE:
-        return [Pass((place,), (one.sql,), _guard_alone(one)) for place, one in enumerate(compiled)]
-    by_classes: dict[frozenset[LogClass], list[int]] = {}
+    together: dict[object, list[int]] = {}
     for place, one in enumerate(compiled):
-        by_classes.setdefault(one.classes, []).append(place)
-    found = []
-    for classes, places in by_classes.items():
-        scanned = [place for place in places if compiled[place].witnesses]
-        if len(scanned) < _FEWEST_SCANNED:
-            scanned = []
-        direct = [place for place in places if place not in set(scanned)]
-        of_class = _of_classes(classes)
-        if direct:
-            found.append(_pass(compiled, direct, of_class))
-        if scanned:
-            found.append(_pass(compiled, scanned, f"{of_class} AND {_witnessed(compiled[place] for place in scanned)}"))
-    return found
+        alone = len(compiled) <= ALONE and len(one.columns) > 1
+        together.setdefault(place if alone else (one.classes, one.columns if len(compiled) <= ALONE else None), []).append(place)
+    return [_pass(compiled, places) for places in together.values()]
 
 
-def _pass(compiled: Sequence[CompiledRule], places: Sequence[int], guard: str) -> Pass:
-    return Pass(tuple(places), tuple(compiled[place].sql for place in places), guard)
+def _pass(compiled: Sequence[CompiledRule], places: Sequence[int]) -> Pass:
+    first = compiled[places[0]]
+    tests = tuple(compiled[place].sql for place in places)
+    if len(places) == 1:
+        return Pass(tuple(places), tests, _guard_alone(first))
+    scanned = [place for place in places if compiled[place].witnesses]
+    if len(scanned) < _FEWEST_SCANNED:
+        scanned = []
+    scan = _witnessed(compiled[place] for place in scanned) if scanned else ""
+    return Pass(tuple(places), tests, _of_classes(first.classes), scan, frozenset(places).difference(scanned))
 
 
 def _guard_alone(one: CompiledRule) -> str:
@@ -131,46 +144,63 @@ def _witnessed(compiled: Iterable[CompiledRule]) -> str:
 
 
 def counting(asked: Pass, reach: Reach, times: int, threads: int) -> tuple[str, dict[str, Any]]:
-    """Matches by rule (place in the pass) and agency: how many, the first one, and the times of the first `times`."""
+    """Matches by rule (place in the pass) and agency: how many, and the times of the first `times`."""
     where = reach.where()
-    if len(asked.tests) == 1:
-        hunted, condition = "0", f"{asked.guard} AND {asked.tests[0]}"
-    else:
-        hunted = f"arrayJoin(arrayFilter((i, hit) -> hit, range({len(asked.tests)}), [{', '.join(asked.tests)}]))"
-        condition = asked.guard
-    place = ", ".join(_PLACE)
+    hunted = "0" if len(asked.tests) == 1 else f"arrayJoin({_hits(asked)})"
     sql = (
-        f"SELECT toUInt32(hunted) AS rule, agency, count() AS matches, toUnixTimestamp64Milli(min(event_time)) AS first, "
-        f"argMin({_EVENT}, ({place})) AS event, groupArraySorted({times})(toUnixTimestamp64Milli(event_time)) AS times "
-        f"FROM (SELECT agency, {place}, {hunted} AS hunted FROM events WHERE {where.sql} AND {condition}) "
+        f"SELECT toUInt32(hunted) AS rule, agency, count() AS matches, "
+        f"groupArraySorted({times})(toUnixTimestamp64Milli(event_time)) AS times "
+        f"FROM (SELECT agency, event_time, {hunted} AS hunted FROM events WHERE {where.sql} AND {asked.likely}) "
         f"GROUP BY hunted, agency ORDER BY hunted, agency{_settings(threads)}"
     )
     return sql, where.params
 
 
+def condition(one: CompiledRule) -> str:
+    """What holds of the rows of `events` that a rule matches."""
+    return f"{_guard_alone(one)} AND {one.sql}"
+
+
+def matching(select: Sequence[str], where: str, condition: str) -> str:
+    """The statement that gives events in order of time and position: those of which `where` and a rule's `condition` hold."""
+    return f"SELECT {', '.join(select)}\nFROM events\nWHERE {where}\n  AND {condition}\nORDER BY {', '.join(_PLACE)}"
+
+
+def first(asked: Pass, reach: Reach, columns: Sequence[str], limit: int, threads: int) -> tuple[str, dict[str, Any]]:
+    """The first `limit` events that rules of a pass match; of a pass of several with `hits`, the places of those rules in it.
+
+    Up to 10,000 rows the engine reads the columns no condition looks at only where a row is wanted in the end.
+    """
+    where = reach.where()
+    select = [f"`{name}`" for name in columns]
+    if len(asked.tests) > 1:
+        select.append(f"{_hits(asked)} AS hits")
+    return f"{matching(select, where.sql, asked.exactly)} LIMIT {limit}{_settings(threads)}", where.params
+
+
+def _hits(asked: Pass) -> str:
+    """The places in the pass of the rules that match."""
+    return f"arrayFilter((i, hit) -> hit, range({len(asked.tests)}), [{', '.join(asked.tests)}])"
+
+
 def lines(
-    one: CompiledRule, reach: Reach, places: Sequence[tuple[str, datetime]], columns: Sequence[str], limit: int, threads: int
+    one: CompiledRule, reach: Reach, places: Sequence[tuple[str, datetime]], columns: Sequence[str], limit: str, threads: int
 ) -> tuple[str, dict[str, Any]]:
-    """The first `limit` events that `one` matches of those of these agencies and times, in order of time and position."""
+    """The events `one` matches of those of these agencies and times, in order of time and position; `limit` says how many."""
     where = reach.where()
     where.add(
         lambda agencies, times: f"(agency, event_time) IN (SELECT p.1, p.2 FROM (SELECT arrayJoin(arrayZip({agencies}, {times})) AS p))",
         ("Array(String)", [agency for agency, _ in places]),
         ("Array(DateTime64(3, 'UTC'))", [at for _, at in places]),
     )
-    sql = (
-        f"SELECT {', '.join(f'`{name}`' for name in columns)} FROM events WHERE {where.sql} AND {_of_classes(one.classes)} AND {one.sql} "
-        f"ORDER BY {', '.join(_PLACE)} LIMIT {limit}{_settings(threads)}"
-    )
-    return sql, where.params
+    select = [f"`{name}`" for name in columns]
+    return f"{matching(select, where.sql, condition(one))} {limit}{_settings(threads)}", where.params
 
 
-def size(one: CompiledRule, reach: Reach) -> tuple[str, dict[str, Any]]:
-    """The rows `one` looks at, and the bytes of the columns it reads of them, not compressed."""
-    where = reach.where()
+def size(one: CompiledRule, reach: Reach) -> str:
+    """The bytes of the columns `one` reads of the rows it looks at, not compressed; the parameters are those of `reach.where()`."""
     columns = ", ".join(f"`{name}`" for name in sorted(one.columns | {"agency", "event_time", "log_class"}))
-    sql = f"SELECT count() AS rows, sum(byteSize({columns})) AS bytes FROM events WHERE {where.sql} AND {_of_classes(one.classes)}"
-    return sql, where.params
+    return f"SELECT sum(byteSize({columns})) AS bytes FROM events WHERE {reach.where().sql} AND {_of_classes(one.classes)}"
 
 
 def _settings(threads: int) -> str:

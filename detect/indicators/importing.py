@@ -28,7 +28,7 @@ from core.database import Database
 from core.errors import Invalid, TooMany
 from core.storage import indicators
 from core.storage.contract import Store
-from core.storage.indicators import INDICATORS
+from core.storage.tables import INDICATORS
 from detect.indicators import csv_feed, feeds, misp, stix
 from detect.indicators.feeds import MOST_REFUSALS, Defaults
 from detect.indicators.findings import hash_of

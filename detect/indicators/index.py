@@ -19,7 +19,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from core.storage.indicators import INDICATORS, MATCHED
+from core.storage.indicators import MATCHED
+from core.storage.tables import INDICATORS
 from detect.indicators import keys, values
 from detect.indicators.hashing import Hashes, Ints
 from detect.indicators.keys import Addresses, Hosts, Keys, masked

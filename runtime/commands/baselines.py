@@ -6,48 +6,31 @@ import json
 from datetime import datetime
 from typing import Annotated, Any
 
-import httpx
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from core.clock import KST
-from core.errors import BongsuError, ConfigError
+from runtime.asking import LOCAL, Centre, To, key_option
 from runtime.commands.options import AsJson
 
 app = typer.Typer(add_completion=False)
 
 
-class BaselinesRefused(BongsuError):
-    """A running centre did not tell its baselines."""
-
-
 @app.command("baselines")
 def _baselines(
-    to: Annotated[str, typer.Option("--to", help="The running centre.")] = "http://127.0.0.1:8514",
-    key: Annotated[str, typer.Option("--key", envvar="BONGSU_KEY", help="API key with rules:read.")] = "",
+    to: To = LOCAL,
+    key: Annotated[str, key_option("rules:read")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Show how far each detector is, how each source stands, and how many values are known. Times are Seoul's; in JSON, UTC."""
-    if not key:
-        raise ConfigError("--key", "asking a running centre needs an API key with rules:read: `bongsu keys create`")
-    found = _asked(to, key)
+    found = Centre(to, key, "rules:read").ask("GET", "/v1/baselines")
     if as_json:
         typer.echo(json.dumps(found, ensure_ascii=False))
         return
     console = Console()
     for table in (_detectors(found["detectors"]), _sources(found["sources"]), _terms(found["terms"])):
         console.print(table)
-
-
-def _asked(url: str, key: str) -> dict[str, Any]:
-    try:
-        answer = httpx.get(f"{url}/v1/baselines", headers={"Authorization": f"Bearer {key}"}, timeout=90)
-    except httpx.TransportError as error:
-        raise BaselinesRefused(f"{url} does not answer ({error or type(error).__name__})") from error
-    if not answer.is_success:
-        raise BaselinesRefused(f"{url} refused with {answer.status_code}: {answer.text[:200]}")
-    return dict(answer.json())
 
 
 def _detectors(rows: list[dict[str, Any]]) -> Table:

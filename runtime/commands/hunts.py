@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import time
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-import httpx
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from core.clock import SystemClock
-from core.errors import BongsuError, ConfigError, FileError
+from core.errors import ConfigError, FileError
+from runtime.asking import LOCAL, Centre, To, key_option
 from runtime.commands.options import AsJson
 
 app = typer.Typer(add_completion=False, help="Search history with rules.", no_args_is_help=True)
@@ -23,41 +24,22 @@ app = typer.Typer(add_completion=False, help="Search history with rules.", no_ar
 _AGAIN_SECONDS: Final = 0.5
 _SPANS: Final = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 _OVER: Final = frozenset(("done", "cancelled", "failed"))
+_HUNTS: Final = "/v1/hunts"
+_PAGE: Final = 200
 
-To = Annotated[str, typer.Option("--to", help="The running centre, such as http://127.0.0.1:8514.")]
-Key = Annotated[str, typer.Option("--key", envvar="BONGSU_KEY", help="API key with hunts:run.")]
+Key = Annotated[str, key_option("hunts:run")]
 Since = Annotated[str, typer.Option("--since", help="From when on: a time with its zone, or so long ago: 90m, 24h, 7d.")]
 Until = Annotated[str, typer.Option("--until", help="Before when; default: now.")]
 RuleIds = Annotated[list[str] | None, typer.Option("--rule", help="Id of a loaded rule, or a file of Sigma rules. Repeat for several.")]
 
 
-class HuntRefused(BongsuError):
-    """A running centre did not do what was asked."""
-
-
-class _Centre:
-    """The hunts of a running centre."""
-
-    def __init__(self, url: str, key: str) -> None:
-        if not key:
-            raise ConfigError("--key", "asking a running centre needs an API key with hunts:run: `bongsu keys create`")
-        self._url = url.rstrip("/")
-        self._client = httpx.Client(headers={"Authorization": f"Bearer {key}"}, timeout=150)
-
-    def ask(self, method: str, path: str, **options: Any) -> dict[str, Any]:
-        try:
-            answer = self._client.request(method, f"{self._url}/v1/hunts{path}", **options)
-        except httpx.TransportError as error:
-            raise HuntRefused(f"{self._url} does not answer ({error or type(error).__name__})") from error
-        if not answer.is_success:
-            told = answer.json().get("detail") if "json" in answer.headers.get("content-type", "") else answer.text[:200]
-            raise HuntRefused(f"{self._url} refused with {answer.status_code}: {told}")
-        return dict(answer.json())
+def _centre(to: str, key: str) -> Centre:
+    return Centre(to, key, "hunts:run")
 
 
 @app.command("run")
 def run(
-    to: To,
+    to: To = LOCAL,
     key: Key = "",
     rule: RuleIds = None,
     since: Since = "24h",
@@ -68,43 +50,45 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Say what a hunt costs, run it, and show what it found. Ctrl-C leaves it running: `bongsu hunt cancel` ends it."""
-    centre = _Centre(to, key)
+    centre = _centre(to, key)
     wish = {**_span(since, until), **_rules(rule or []), "agencies": agency or None}
-    cost = centre.ask("POST", "", json={**wish, "dry_run": True})
+    cost = centre.ask("POST", _HUNTS, json={**wish, "dry_run": True})
     if dry_run:
         _say(cost, as_json, f"{cost['rows']:,} events, {_size(cost['bytes'])} to read, about {cost['seconds']:.1f} s")
         return
     if not as_json:
         typer.echo(f"{cost['rows']:,} events, {_size(cost['bytes'])} to read, about {cost['seconds']:.1f} s")
-    _follow(centre, centre.ask("POST", "", json=wish), wait=wait, as_json=as_json)
+    _follow(centre, centre.ask("POST", _HUNTS, json=wish), wait=wait, as_json=as_json)
 
 
 @app.command("backfill")
 def backfill(
-    to: To,
     rule: Annotated[list[str], typer.Option("--rule", help="Id of a loaded rule. Repeat for several.")],
     since: Since,
     until: Until = "",
+    to: To = LOCAL,
     key: Key = "",
     agency: Annotated[list[str] | None, typer.Option("--agency", help="Only this agency. Repeat for several.")] = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Stay until it is done.")] = True,
     as_json: AsJson = False,
 ) -> None:
     """Run rules over what the stream missed, and open incidents of what it has not found yet."""
-    centre = _Centre(to, key)
+    centre = _centre(to, key)
     wish = {**_span(since, until), "rule_ids": rule, "agencies": agency or None, "kind": "backfill"}
-    _follow(centre, centre.ask("POST", "", json=wish), wait=wait, as_json=as_json)
+    _follow(centre, centre.ask("POST", _HUNTS, json=wish), wait=wait, as_json=as_json)
 
 
 @app.command("list")
 def list_hunts(
-    to: To,
+    to: To = LOCAL,
     key: Key = "",
     kind: Annotated[str, typer.Option("--kind", help="Only hunt, backfill or first_knowable.")] = "",
+    most: Annotated[int, typer.Option("--limit", min=1, help="How many.")] = 50,
     as_json: AsJson = False,
 ) -> None:
     """List the newest searches."""
-    found = _Centre(to, key).ask("GET", "", params={"kind": kind} if kind else {})["items"]
+    asked = {"limit": min(most, _PAGE)} | ({"kind": kind} if kind else {})
+    found = list(islice(_centre(to, key).every(_HUNTS, asked), most))
     if as_json:
         typer.echo(json.dumps(found, ensure_ascii=False))
         return
@@ -117,19 +101,32 @@ def list_hunts(
 
 
 @app.command("show")
-def show(hunt_id: str, to: To, key: Key = "", as_json: AsJson = False) -> None:
+def show(hunt_id: str, to: To = LOCAL, key: Key = "", as_json: AsJson = False) -> None:
     """Show a search: how far it is, and what it found."""
-    _show(_Centre(to, key).ask("GET", f"/{hunt_id}"), as_json=as_json)
+    _show(_centre(to, key).ask("GET", f"{_HUNTS}/{hunt_id}"), as_json=as_json)
+
+
+@app.command("detections")
+def detections(
+    hunt_id: str,
+    to: To = LOCAL,
+    key: Annotated[str, key_option("hunts:run and logs:read")] = "",
+    rule: Annotated[str, typer.Option("--rule", help="Only of the rule of this id.")] = "",
+) -> None:
+    """Print the detections a search made, with their events and raw lines: one JSON object a line, in order of time."""
+    asked = {"limit": _PAGE} | ({"rule_id": rule} if rule else {})
+    for one in _centre(to, key).every(f"{_HUNTS}/{hunt_id}/detections", asked):
+        typer.echo(json.dumps(one, ensure_ascii=False))
 
 
 @app.command("cancel")
-def cancel(hunt_id: str, to: To, key: Key = "", as_json: AsJson = False) -> None:
+def cancel(hunt_id: str, to: To = LOCAL, key: Key = "", as_json: AsJson = False) -> None:
     """End a search. What it has found stays."""
-    ended = _Centre(to, key).ask("DELETE", f"/{hunt_id}")
+    ended = _centre(to, key).ask("DELETE", f"{_HUNTS}/{hunt_id}")
     _say(ended, as_json, f"{ended['id']}: {ended['state']}")
 
 
-def _follow(centre: _Centre, hunt: dict[str, Any], *, wait: bool, as_json: bool) -> None:
+def _follow(centre: Centre, hunt: dict[str, Any], *, wait: bool, as_json: bool) -> None:
     if not wait:
         _say(hunt, as_json, hunt["id"])
         return
@@ -138,7 +135,7 @@ def _follow(centre: _Centre, hunt: dict[str, Any], *, wait: bool, as_json: bool)
         bar = progress.add_task(f"{hunt['kind']} {hunt['id']}", total=1)
         while hunt["state"] not in _OVER:
             time.sleep(_AGAIN_SECONDS)
-            hunt = centre.ask("GET", f"/{hunt['id']}")
+            hunt = centre.ask("GET", f"{_HUNTS}/{hunt['id']}")
             progress.update(bar, total=max(hunt["rows_total"], 1), completed=hunt["rows_done"])
     _show(hunt, as_json=as_json)
     if hunt["state"] != "done":
@@ -153,7 +150,8 @@ def _show(hunt: dict[str, Any], *, as_json: bool) -> None:
     table = Table("rule", "matches", "kept", "agency", "first match", "event", title=title, title_justify="left")
     for rule in hunt["rules"]:
         kept = f"{rule['kept']:,}{' (the earliest)' if rule['capped'] else ''}"
-        table.add_row(rule["title"], rule["problem"] or f"{rule['matches']:,}", kept, "", "", "")
+        off = f" (off at {', '.join(agency or 'all others' for agency in rule['off_at'])})" if rule["off_at"] else ""
+        table.add_row(rule["title"] + off, rule["problem"] or f"{rule['matches']:,}", kept, "", "", "")
         for one in rule["agencies"]:
             table.add_row("", f"{one['matches']:,}", "", one["agency"], one["first_event_at"], one["first_event_id"])
     console = Console()

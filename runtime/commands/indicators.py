@@ -5,30 +5,26 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from typing import Annotated, BinaryIO
 
-import httpx
 import typer
 import zstandard
 from rich.console import Console
 from rich.progress import wrap_file
 from rich.table import Table
 
-from core.errors import BongsuError, ConfigError, FileError
+from core.errors import FileError
+from runtime.asking import LOCAL, Centre, To, key_option
 from runtime.commands.options import AsJson
 
 app = typer.Typer(add_completion=False, help="Feeds of known-bad things: take in, list, ask, delete.", no_args_is_help=True)
 
-To = Annotated[str, typer.Option("--to", help="The running centre, such as http://127.0.0.1:8514.")]
-Key = Annotated[str, typer.Option("--key", envvar="BONGSU_KEY", help="API key with indicators:read or indicators:write.")]
-_LOCAL = "http://127.0.0.1:8514"
+Reading = Annotated[str, key_option("indicators:read")]
+Writing = Annotated[str, key_option("indicators:write")]
+_FEEDS = "/v1/indicators/feeds"
 _CHUNK = 1 << 20
 _HEAD = 4096
 _SECONDS = 3600  # a file of a million indicators is answered when the last one is in the store
-
-
-class IndicatorsRefused(BongsuError):
-    """A running centre did not do what was asked."""
 
 
 @app.command("import")
@@ -39,15 +35,16 @@ def import_(
     expire_days: Annotated[int | None, typer.Option("--expire-days", min=0, help="For what has no end of its own; 0: without end.")] = None,
     tlp: Annotated[str, typer.Option("--tlp", help="For what has no marking: clear, green, amber, amber+strict, red.")] = "",
     confidence: Annotated[int | None, typer.Option("--confidence", min=0, max=100, help="For what tells none.")] = None,
-    to: To = _LOCAL,
-    key: Key = "",
+    to: To = LOCAL,
+    key: Writing = "",
     as_json: AsJson = False,
 ) -> None:
     """Take a file into a feed. What it brings anew is searched for in the kept history, too."""
     query = {"format": form or _format(file), "expire_days": expire_days, "tlp": tlp or None, "confidence": confidence}
     params = {name: value for name, value in query.items() if value is not None}
     with file.open("rb") as opened, wrap_file(opened, file.stat().st_size, description="import", console=Console(stderr=True)) as shown:
-        done = _call("POST", f"{to}/v1/indicators/feeds/{feed}", key, params=params, content=_compressed(shown))
+        body = {"content": _compressed(shown), "headers": {"Content-Encoding": "zstd"}}
+        done = Centre(to, key, "indicators:write").ask("POST", f"{_FEEDS}/{feed}", params=params, seconds=_SECONDS, **body)
     if as_json:
         typer.echo(json.dumps(done))
         return
@@ -57,9 +54,9 @@ def import_(
 
 
 @app.command("list")
-def list_(to: To = _LOCAL, key: Key = "", as_json: AsJson = False) -> None:
+def list_(to: To = LOCAL, key: Reading = "", as_json: AsJson = False) -> None:
     """List the feeds, and what of each is in force."""
-    found = _call("GET", f"{to}/v1/indicators/feeds", key)
+    found = Centre(to, key, "indicators:read").ask("GET", _FEEDS)
     if as_json:
         typer.echo(json.dumps(found))
         return
@@ -74,12 +71,12 @@ def list_(to: To = _LOCAL, key: Key = "", as_json: AsJson = False) -> None:
 @app.command("check")
 def check(
     value: Annotated[str, typer.Argument(help="Address, network, domain, URL or hash.")],
-    to: To = _LOCAL,
-    key: Key = "",
+    to: To = LOCAL,
+    key: Reading = "",
     as_json: AsJson = False,
 ) -> None:
     """Say whether a value is known to be bad: exit code 0 when an indicator in force speaks of it, 1 when none does."""
-    found = _call("GET", f"{to}/v1/indicators", key, params={"value": value})
+    found = Centre(to, key, "indicators:read").ask("GET", "/v1/indicators", params={"value": value})
     if as_json:
         typer.echo(json.dumps(found))
     else:
@@ -97,11 +94,11 @@ def check(
 @app.command("delete")
 def delete(
     feed: Annotated[str, typer.Argument(help="The feed.")],
-    to: To = _LOCAL,
-    key: Key = "",
+    to: To = LOCAL,
+    key: Writing = "",
 ) -> None:
     """Delete a feed with all its indicators. What they met stays."""
-    _call("DELETE", f"{to}/v1/indicators/feeds/{feed}", key)
+    Centre(to, key, "indicators:write").ask("DELETE", f"{_FEEDS}/{feed}", seconds=_SECONDS)
     typer.echo(f"deleted {feed}")
 
 
@@ -128,23 +125,3 @@ def _compressed(file: BinaryIO) -> Iterator[bytes]:
     while chunk := file.read(_CHUNK):
         yield compressor.compress(chunk)
     yield compressor.flush()
-
-
-def _call(method: str, url: str, key: str, params: dict[str, Any] | None = None, content: Iterator[bytes] | None = None) -> Any:
-    if not key:
-        raise ConfigError("--key", "asking a running centre needs an API key: `bongsu keys create NAME --action indicators:write`")
-    headers = {"Authorization": f"Bearer {key}"} | ({"Content-Encoding": "zstd"} if content is not None else {})
-    try:
-        answer = httpx.request(method, url, params=params, headers=headers, content=content, timeout=_SECONDS)
-    except httpx.TransportError as error:
-        raise IndicatorsRefused(f"{url} does not answer ({error or type(error).__name__})") from error
-    if not answer.is_success:
-        raise IndicatorsRefused(f"{url} refused with {answer.status_code}: {_detail(answer)}")
-    return answer.json() if answer.content else None
-
-
-def _detail(answer: httpx.Response) -> str:
-    try:
-        return str(answer.json()["detail"])
-    except (ValueError, KeyError):
-        return answer.text[:200]

@@ -11,7 +11,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
-import httpx
 import typer
 from rich.console import Console
 from rich.progress import track
@@ -21,7 +20,7 @@ from core import config
 from core.clock import FixedClock, SystemClock
 from core.config import Settings
 from core.engine import Engine
-from core.errors import BongsuError, ConfigError, FileError, NotFound, ParserError
+from core.errors import ConfigError, FileError, NotFound, ParserError
 from core.storage.coverage import coverage as ask
 from ingest import parser, samples
 from ingest.compile import Parser, ParserSet
@@ -30,6 +29,7 @@ from ingest.encoding import to_text
 from ingest.normalise import Normaliser
 from ingest.parse_lines import parse_lines
 from ingest.parser import Tier
+from runtime.asking import Centre, ToOrStore, key_option
 from runtime.bootstrap import open_parts
 from runtime.commands.options import AsJson, Config
 
@@ -38,10 +38,6 @@ app = typer.Typer(add_completion=False, help="List, try and begin parsers, and s
 _MOST_EMPTY_SHOWN = 8
 _FEW_LINES = 10
 _SAID_OF_EVERY_LINE = frozenset(("parser", "parser_version", "log_class", "event_time", "vendor", "product", "device"))
-
-
-class CoverageRefused(BongsuError):
-    """A running centre did not tell its coverage."""
 
 
 @app.command("list")
@@ -155,32 +151,23 @@ def _named(parsers: ParserSet, name: str) -> Parser:
 @app.command("coverage")
 def coverage(
     hours: Annotated[float, typer.Option("--hours", min=0.01, max=168, help="How far back, by the time of receipt.")] = 1,
-    to: Annotated[str, typer.Option("--to", help="A running centre, such as http://127.0.0.1:8514; without it, the store itself.")] = "",
-    key: Annotated[str, typer.Option("--key", envvar="BONGSU_KEY", help="API key with counters:read, for --to.")] = "",
+    to: ToOrStore = "",
+    key: Annotated[str, key_option("counters:read")] = "",
     config_file: Config = None,
     as_json: AsJson = False,
 ) -> None:
     """For each source: how many of its recent lines a parser of its product read, and which columns always came out empty."""
-    if to and not key:
-        raise ConfigError("--key", "asking a running centre needs an API key with counters:read: `bongsu keys create`")
     settings = config.load(config_file)
     parsers = _parsers(settings)
-    found = _asked(to, key, hours) if to else asyncio.run(_of_the_store(settings, hours))
+    if to:
+        found = Centre(to, key, "counters:read").ask("GET", "/v1/coverage", params={"hours": hours})["sources"]
+    else:
+        found = asyncio.run(_of_the_store(settings, hours))
     rows = [_share(source, parsers) for source in found]
     if as_json:
         typer.echo(json.dumps(rows, ensure_ascii=False))
     else:
         _print_coverage(rows, hours)
-
-
-def _asked(url: str, key: str, hours: float) -> list[dict[str, Any]]:
-    try:
-        answer = httpx.get(f"{url}/v1/coverage", params={"hours": hours}, headers={"Authorization": f"Bearer {key}"}, timeout=90)
-    except httpx.TransportError as error:
-        raise CoverageRefused(f"{url} does not answer ({error or type(error).__name__})") from error
-    if not answer.is_success:
-        raise CoverageRefused(f"{url} refused with {answer.status_code}: {answer.text[:200]}")
-    return list(answer.json()["sources"])
 
 
 async def _of_the_store(settings: Settings, hours: float) -> list[dict[str, Any]]:

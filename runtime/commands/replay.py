@@ -22,6 +22,7 @@ from core.events import IntakeFlag
 from ingest.attribution import Attribution
 from ingest.sources import file as file_source
 from ingest.sources.intake import Intake
+from runtime.asking import LOCAL, Centre, key_option
 from runtime.bootstrap import open_parts
 from runtime.commands.options import Config
 from runtime.push import push
@@ -32,25 +33,22 @@ app = typer.Typer(add_completion=False)
 @app.command("replay")
 def _replay(
     file: Annotated[str, typer.Argument(help="File of lines (plain, gzip, zstd), or - for standard input.")],
-    to: Annotated[
-        str, typer.Option("--to", help="A running centre, such as http://127.0.0.1:8514; without it, straight onto the bus.")
-    ] = "",
-    key: Annotated[str, typer.Option("--key", envvar="BONGSU_KEY", help="API key with logs:write, for --to.")] = "",
+    to: Annotated[str, typer.Option("--to", help=f"A running centre, such as {LOCAL}; without it, straight onto the bus.")] = "",
+    key: Annotated[str, key_option("logs:write")] = "",
     agency: Annotated[str, typer.Option("--agency", help="Whose lines they are, without --to.")] = "",
     source: Annotated[str, typer.Option("--source", help="Which source of the agency, without --to.")] = "replay",
     config_file: Config = None,
 ) -> None:
     """Put every line of FILE on the bus: through a running centre (--to), or straight onto Kafka or the bus of a centre that is stopped."""
-    if to and not key:
-        raise ConfigError("--key", "pushing to a running centre needs an API key with logs:write: `bongsu keys create`")
+    centre = Centre(to, key, "logs:write") if to else None
     settings = config.load(config_file)
     if not to and agency not in {known.id for known in settings.agencies}:
         raise ConfigError("--agency", f"{agency!r} is not an agency of the settings")
     with _opened(file) as (stream, size), _bar(size) as progress:
-        if to:
-            lines = asyncio.run(push(stream, size, to, key, progress))
-        else:
+        if centre is None:
             lines = asyncio.run(_onto_the_bus(settings, stream, agency, source, progress))
+        else:
+            lines = push(stream, size, centre, progress)
     typer.echo(f"{lines:,} lines are on the bus")
 
 

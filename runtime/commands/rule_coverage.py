@@ -8,14 +8,13 @@ from collections import defaultdict
 from datetime import timedelta
 from typing import Annotated, Any
 
-import httpx
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from core import config
 from core.config import Settings
-from core.errors import BongsuError, ConfigError
+from core.errors import BongsuError
 from core.storage import rule_queries
 from detect import coverage
 from detect.compiled import compile_rule
@@ -26,29 +25,23 @@ from detect.published import Snapshot, State, describe
 from detect.rules import Rule, RuleBook
 from respond.grouping import LEVELS
 from runtime import logs
+from runtime.asking import Centre, ToOrStore, key_option
 from runtime.bootstrap import open_parts, rule_book
 from runtime.commands.options import AsJson, Config
 
 _MOST_SHOWN = 5
 
 
-class CoverageRefused(BongsuError):
-    """A running centre did not tell its coverage."""
-
-
 def show(
     hours: Annotated[float, typer.Option("--hours", min=0.01, max=168, help="How far back, by the time of receipt.")] = 24,
-    to: Annotated[str, typer.Option("--to", help="A running centre, such as http://127.0.0.1:8514; without it, the store itself.")] = "",
-    key: Annotated[str, typer.Option("--key", envvar="BONGSU_KEY", help="API key with rules:read, for --to.")] = "",
+    to: ToOrStore = "",
+    key: Annotated[str, key_option("rules:read")] = "",
     config_file: Config = None,
     as_json: AsJson = False,
 ) -> None:
     """How many rules know each technique of ATT&CK, and which rules can fire at each agency by the columns its sources really fill."""
-    if to and not key:
-        raise ConfigError("--key", "asking a running centre needs an API key with rules:read: `bongsu keys create`")
-    settings = config.load(config_file)
     logs.configure("error")
-    told = _asked(to, key, hours) if to else asyncio.run(_of_the_store(settings, hours))
+    told = _asked(Centre(to, key, "rules:read"), hours) if to else asyncio.run(_of_the_store(config.load(config_file), hours))
     if as_json:
         typer.echo(json.dumps(told, ensure_ascii=False))
     else:
@@ -56,14 +49,8 @@ def show(
         _print_agencies(told["agencies"], hours)
 
 
-def _asked(url: str, key: str, hours: float) -> dict[str, Any]:
-    try:
-        answer = httpx.get(f"{url}/v1/rules/coverage", params={"hours": hours}, headers={"Authorization": f"Bearer {key}"}, timeout=90)
-    except httpx.TransportError as error:
-        raise CoverageRefused(f"{url} does not answer ({error or type(error).__name__})") from error
-    if not answer.is_success:
-        raise CoverageRefused(f"{url} refused with {answer.status_code}: {answer.text[:200]}")
-    found: dict[str, Any] = answer.json()
+def _asked(centre: Centre, hours: float) -> dict[str, Any]:
+    found = centre.ask("GET", "/v1/rules/coverage", params={"hours": hours})
     return {"techniques": found["techniques"], "agencies": found["agencies"]}
 
 

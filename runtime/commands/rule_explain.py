@@ -12,6 +12,7 @@ import pyarrow as pa
 import typer
 
 from core import config
+from core.config import DetectSettings, IntakeSettings
 from core.engine import Engine
 from core.errors import ConfigError, FileError, RuleError
 from detect import explain, lint
@@ -19,11 +20,12 @@ from detect.compiled import compile_rule
 from detect.convert import converted
 from detect.explain import Part
 from detect.fields import EventFields
-from detect.rules import Rule, load
+from detect.rules import Rule, load_file
 from detect.ruleset import SETTINGS, compile_rules
 from ingest import parser
 from ingest.compile import ParserSet
 from runtime import logs, rule_samples
+from runtime.bootstrap import rule_folders
 from runtime.commands.options import AsJson, Config
 
 RuleFile = Annotated[Path, typer.Option("--rule", help="The file of the rule.")]
@@ -44,14 +46,15 @@ def show(
     if bool(line) == bool(event):
         raise ConfigError("--line", "give either --line RAW or --event JSON")
     logs.configure("error")
-    rule = _rule(rule_file, rule_id)
+    settings = config.load(config_file)
+    rule = _rule(rule_file, rule_id, settings.detect)
     engine = Engine()
     try:
         with closing(engine.session(SETTINGS)) as session:
             if event:
                 told = explain.of_object(session, rule, _object(event))
             else:
-                told = explain.of_event(session, rule, _event(engine, line, config_file))
+                told = explain.of_event(session, rule, _event(engine, line, settings.intake))
     finally:
         engine.close()
     if as_json:
@@ -63,15 +66,16 @@ def show(
         raise typer.Exit(1)
 
 
-def convert(rule_file: RuleFile, rule_id: RuleTitle = "", as_json: AsJson = False) -> None:
+def convert(rule_file: RuleFile, rule_id: RuleTitle = "", config_file: Config = None, as_json: AsJson = False) -> None:
     """Show the ClickHouse SQL a rule becomes, a whole SELECT to hunt with, and what pySigma says of the rule."""
     logs.configure("error")
-    rule = _rule(rule_file, rule_id)
+    rule = _rule(rule_file, rule_id, config.load(config_file).detect)
     compiled = compile_rule(rule, EventFields())
     engine = Engine()
     try:
         with closing(engine.session(SETTINGS)) as session:
-            _refused(compile_rules([rule], session).set_aside)
+            for error in compile_rules([rule], session).set_aside:
+                raise RuleError(error.file, error.reason, error.line)
     finally:
         engine.close()
     found = converted(compiled)
@@ -86,22 +90,18 @@ def convert(rule_file: RuleFile, rule_id: RuleTitle = "", as_json: AsJson = Fals
     typer.echo(f"\n{found.condition}\n\n{found.hunt}")
 
 
-def _rule(file: Path, wanted: str) -> Rule:
-    """The rule of a file; the first error of it when it has none."""
-    book = load([file])
+def _rule(file: Path, wanted: str, settings: DetectSettings) -> Rule:
+    """The rule of a file with the filters that the rule folders of the settings lay over it; the file's first error when it has none."""
+    book = load_file(file, rule_folders(settings))
     found = [rule for rule in book.rules if not wanted or wanted in (rule.id, rule.title, rule.name)]
     if len(found) == 1:
         return found[0]
     if not found:
-        _refused(book.set_aside)
+        for error in book.set_aside:
+            raise RuleError(error.file, error.reason, error.line)
         what = "correlations, which look at more than one event" if book.correlations else f"no rule {wanted}".rstrip()
         raise FileError(file, f"holds {what}")
     raise ConfigError("--id", f"{file} holds several rules: name one of {', '.join(rule.id for rule in found)}")
-
-
-def _refused(errors: Any) -> None:
-    for error in errors:
-        raise RuleError(error.file, error.reason, error.line)
 
 
 def _object(text: str) -> dict[str, Any]:
@@ -114,9 +114,8 @@ def _object(text: str) -> dict[str, Any]:
     return event
 
 
-def _event(engine: Engine, line: str, config_file: Path | None) -> pa.Table:
+def _event(engine: Engine, line: str, intake: IntakeSettings) -> pa.Table:
     """The event that the parsers make of the line, as a sample of a rule is read."""
-    intake = config.load(config_file).intake
     parsers = ParserSet.load(parser.FOLDER, intake.parsers_folder) if intake.parsers_folder else ParserSet.load()
     with rule_samples.normaliser(engine, parsers, intake) as reader:
         events, refused = rule_samples.events_of(reader, [[line]])

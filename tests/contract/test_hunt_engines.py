@@ -63,6 +63,17 @@ async def test_matches_are_counted_and_fetched(any_store: Store, monkeypatch: py
             async for lines in search.lines(TWO_DAYS, tallies, {0: 7, 1: 100})
         }
         assert found["rule 1"] == [f"e1-0-{1 + n // 10}-{n % 10}" for n in bad if n % 3 != 2][:7]
+        first = await search.first(TWO_DAYS, {0: 7, 1: 100})
+        named = await search.named(TWO_DAYS, tallies, {0: ["seogu"]})
+        assert {(one.rule, one.agency): (one.count, one.first) for one in first.tallies} == {
+            (one.rule, one.agency): (one.count, one.first) for one in tallies
+        }
+        events_of = {
+            one.rule: event_ids(one.events).to_pylist() async for one in search.lines(TWO_DAYS, first.tallies, {0: 7, 1: 100}, first.events)
+        }
+        assert {search.compiled[place].rule.title: ids for place, ids in events_of.items()} == found
+        assert {(one.rule, one.agency): one.event for one in named}[0, "seogu"] == ""
+        assert {(one.rule, one.agency): one.event for one in named}[0, "parks"] == f"e1-0-{1 + bad[1] // 10}-{bad[1] % 10}"
         paged = [
             event
             async for lines in search.every_line(TWO_DAYS, await search.tallies(TWO_DAYS, 2), 2)

@@ -13,7 +13,7 @@ from core.clock import FixedClock, millis
 from core.errors import StoreError
 from core.storage import indicators
 from core.storage.contract import Store
-from core.storage.indicators import INDICATORS
+from core.storage.tables import INDICATORS
 from detect.indicators.findings import hash_of
 from detect.indicators.history import detections, search
 from detect.indicators.library import load

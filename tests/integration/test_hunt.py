@@ -14,15 +14,17 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from prometheus_client import REGISTRY
 
 from core.clock import from_millis, millis
 from core.errors import Invalid, NotFound
+from core.rule_records import RuleTuning
 from detect import rules
 from detect.correlation.history import fires
-from detect.hunt import correlations, findings, occurrences, plan, requests, runner, slices, statements
+from detect.hunt import correlations, findings, occurrences, plan, requests, runner, slices, statements, tuned
 from detect.hunt.plan import estimate
-from detect.hunt.requests import State, Wish
-from detect.hunt.search import Search
+from detect.hunt.requests import Kind, State, Wish
+from detect.hunt.search import Search, Tally
 from detect.hunt.slices import Density
 from detect.hunt.statements import Reach
 from detect.stream import Detector
@@ -127,7 +129,7 @@ async def test_many_rules_are_asked_together_and_find_the_same(here: Ground) -> 
     await here.put(rows)
     compiled = requests.compiled(here.book.rules)
     together = statements.passes(compiled)
-    assert sorted(len(one.rules) for one in together) == [1, 3, 31]
+    assert sorted(len(one.rules) for one in together) == [1, 34]
     here.ask(*range(30), 40, 41, 42, 50, 51)
     await here.run()
     wanted = streamed(here, rows)
@@ -212,8 +214,20 @@ async def test_generated_rules_find_the_same_on_the_stream_and_in_history(here: 
         ]
         assert sorted(got) == wanted, f"{detections!r} over {made!r}"
         assert sum(tally.count for tally in tallies) == len(wanted)
+        whole = await hunting.first(reach, dict.fromkeys(range(len(compiled)), 100))
+        assert alike_tallies(whole.tallies) == alike_tallies(await hunting.named(reach, tallies, {}))
+        at_once = [
+            detection_id
+            for place, rows_of in whole.events.items()
+            for detection_id in findings.detection_ids(compiled[place].rule, rows_of).to_pylist()
+        ]
+        assert sorted(at_once) == wanted, f"{detections!r} over {made!r}, in one statement"
         assert not hunting.problems
     assert found_any > 60, "the rules hardly ever match"
+
+
+def alike_tallies(tallies: list[Tally]) -> list[tuple[int, str, int, int, str]]:
+    return sorted((one.rule, one.agency, one.count, one.first, one.event) for one in tallies)
 
 
 async def test_another_agencys_rows_are_neither_found_nor_counted(here: Ground) -> None:
@@ -270,14 +284,14 @@ async def test_a_cancelled_hunt_stops_and_tells_nothing_more(here: Ground, monke
     hunting = here.runner()
     await hunting.step()
     await hunting.step()
-    counted = Search.tallies
+    counted = Search.first
 
     async def cancelled_meanwhile(self: Search, *arguments: Any) -> Any:
         with here.database.session() as session:
             requests.cancel(session, None, hunt_id)
         return await counted(self, *arguments)
 
-    monkeypatch.setattr(Search, "tallies", cancelled_meanwhile)
+    monkeypatch.setattr(Search, "first", cancelled_meanwhile)
     assert await hunting.step()
     assert not await hunting.step()
     await here.store_detections()
@@ -299,6 +313,38 @@ async def test_the_earliest_are_kept_up_to_the_cap_and_all_are_counted(here: Gro
     assert done.kept == {rule_id(1): 25, rule_id(2): 1}
     kept = [row for row in await here.detections() if row["rule_id"] == rule_id(1)]
     assert sorted(row["raw"] for row in kept) == sorted(f"line {n}" for n in range(25))
+
+
+def tune(here: Ground, number: int, agency: str, *, enabled: bool = True, level: str = "") -> None:
+    row = RuleTuning(rule_id=rule_id(number), agency=agency, enabled=enabled, level=level, owner="o", reason="r", at=NOW)
+    row.condition = row.suppress = None
+    with here.database.session() as session:
+        session.add(row)
+
+
+async def test_saved_rules_are_hunted_as_agencies_tuned_them_and_pasted_ones_as_they_are_written(here: Ground) -> None:
+    text = rule(1, "{s: {url: /bad}, condition: s}")
+    here.rules(text, rule(2, "{s: {url|contains: bad}, condition: s}"))
+    await here.put(events([{"url": "/bad", "agency": ("seogu", "parks", "others")[n % 3]} for n in range(30)]))
+    tune(here, 1, "seogu", enabled=False)
+    tune(here, 1, "parks", level="critical")
+    tune(here, 2, "", enabled=False)
+    tune(here, 2, "others", enabled=True)
+    for kind in (Kind.HUNT, Kind.BACKFILL):
+        here.clock.advance(timedelta(hours=1))
+        hunt_id = here.ask(1, 2, kind=kind)
+        await here.run()
+        done = here.hunt(hunt_id)
+        assert {one: sorted(agencies) for one, agencies in done.found.items()} == {rule_id(1): ["others", "parks"], rule_id(2): ["others"]}
+        assert [tuned.off_at(about) for about in done.rules] == [["seogu"], [""]]
+        found = await here.detections(f"raw_epoch LIKE '%{hunt_id}'")
+        assert len(found) == 30
+        own = {(row["rule_id"], row["agency"], row["rule_level"]) for row in found}
+        assert own == {(rule_id(1), "others", "medium"), (rule_id(1), "parks", "critical"), (rule_id(2), "others", "medium")}
+    pasted = here.ask(text=text)
+    await here.run()
+    assert {row["rule_level"] for row in await here.detections(f"raw_epoch LIKE '%{pasted}'")} == {"medium"}
+    assert sorted(here.hunt(pasted).found[rule_id(1)]) == ["others", "parks", "seogu"]
 
 
 async def test_the_estimate_is_of_the_right_order(here: Ground) -> None:
@@ -375,16 +421,16 @@ def test_rules_that_cannot_fire_are_refused() -> None:
 times = st.lists(st.tuples(st.integers(0, 10_000), st.integers(1, 500)), max_size=60).map(lambda some: sorted(dict(some).items()))
 
 
-@given(times, st.integers(1, 2_000))
-def test_slices_follow_one_another_and_hold_all_rows(found: list[tuple[int, int]], rows: int) -> None:
+@given(times, st.integers(1, 2_000), st.integers(1, 2_000))
+def test_slices_follow_one_another_and_hold_all_rows(found: list[tuple[int, int]], rows: int, first: int) -> None:
     density = Density(np.array([at for at, _ in found], np.int64), np.array([n for _, n in found], np.int64))
-    made = slices.cut(density, from_millis(0), from_millis(10_001), rows)
+    made = slices.cut(density, from_millis(0), from_millis(10_001), rows, first)
     assert (made[0].start, made[-1].end) == (0, 10_001)
     assert [one.end for one in made[:-1]] == [one.start for one in made[1:]]
     assert all(one.start < one.end for one in made)
-    for one in made:
+    for one, wanted in zip(made, [first, *(rows for _ in made[1:])], strict=True):
         assert one.rows == sum(n for at, n in found if one.start <= at < one.end)
-        assert one.rows <= rows + max((n for _, n in found), default=0)
+        assert one.rows <= wanted + max((n for _, n in found), default=0)
 
 
 async def test_large_stretches_are_cut_by_the_index(here: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -531,7 +577,12 @@ async def test_a_defect_in_one_hunt_does_not_stop_the_next(here: Ground, monkeyp
             raise ZeroDivisionError
         return await run(*arguments)
 
+    def failed() -> float:
+        return REGISTRY.get_sample_value("bongsu_failed_hunts_total", {"kind": "hunt"}) or 0.0
+
+    before = failed()
     monkeypatch.setattr(runner, "plan", fails_once)
     await here.run()
+    assert failed() == before + 1
     assert [here.hunt(hunt_id).state for hunt_id in order] == [State.FAILED, State.DONE]
     assert "defect" in here.hunt(order[0]).problem

@@ -123,6 +123,23 @@ def test_an_object_is_explained_by_its_own_names(session: Session, tmp_path: Pat
     assert (told.holds, leaves(told)) == (False, [("a.b is 'x'", True, "y, X"), ("c is absent", False, "set")])
 
 
+def test_filters_of_other_files_are_part_of_a_rule_and_named(session: Session, tmp_path: Path, rule: rules.Rule) -> None:
+    assert not rule.filters
+    source = "logsource: {category: web}\n"
+    laid = f"filter: {{rules: [{ONE}], s: {{src_ip: 192.0.2.7}}, condition: not s}}\n"
+    office = f"title: Their scanner\nid: {ONE[:-1]}9\n{source}{laid}"
+    (tmp_path / "filters").mkdir()
+    (tmp_path / "filters" / "office.yml").write_text(office, encoding="utf-8")
+    other = "title: T\nid: not a uuid\ndetection: {filter_a: {url: a}, condition: filter_a}\n"
+    (tmp_path / "filters" / "broken.yml").write_text(other, encoding="utf-8")
+    book = rules.load_file(Path(rule.file), [tmp_path])
+    (filtered,) = book.rules
+    assert (book.set_aside, filtered.id) == ((), ONE)
+    told = explain.of_event(session, filtered, event())
+    assert named(told) | {"filter: Their scanner": False} == named(told)
+    assert (told.holds, explain.of_event(session, filtered, event(src_ip="192.0.2.8")).holds) == (False, True)
+
+
 def test_a_field_we_do_not_have_is_said_to_be_none_of_ours(session: Session, tmp_path: Path) -> None:
     text = f"title: T\nid: {ONE}\nlogsource: {{category: web}}\ndetection: {{s: {{Image: x}}, t: {{c-uri: /a}}, condition: s or t}}\n"
     told = explain.of_event(session, loaded(tmp_path, text), event(url="/a"))
@@ -194,6 +211,7 @@ def test_sigma_cli_finds_nothing_wrong_with_our_rules(tmp_path: Path) -> None:
     done = subprocess.run([sigma, "check", "--fail-on-issues", *excluded, corpus], capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stdout
     assert "Found 0 errors, 0 condition errors and 0 issues." in done.stdout
+    assert len(list(corpus.rglob("*.yml"))) >= 160
 
 
 # ---- needs ----
