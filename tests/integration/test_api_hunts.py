@@ -228,7 +228,7 @@ def running(tmp_path: Path) -> Iterator[RunningCentre]:
 def test_the_command_hunts_on_a_running_centre(running: RunningCentre, tmp_path: Path) -> None:
     running.start()
     writer = running.log_key("seogu", "web-1")
-    key = running.command("keys", "create", "hunter", "--action", "hunts:run").strip()
+    key = running.command("keys", "create", "hunter", "--action", "hunts:run", "--action", "logs:read").strip()
     at = datetime.now(UTC).strftime("%d/%b/%Y:%H:%M:%S +0000")
     lines = [f'203.0.113.{n} - - [{at}] "GET {"/bad" if n < 3 else "/good"} HTTP/1.1" 200 12 "-" "curl/8"' for n in range(10)]
     sent = httpx.post(
@@ -249,6 +249,8 @@ def test_the_command_hunts_on_a_running_centre(running: RunningCentre, tmp_path:
     (tmp_path / "mine.yml").write_text(PASTED)
     done = json.loads(hunt("run", "--rule", BAD, "--rule", str(tmp_path / "mine.yml"), "--since", "2d", "--json"))
     assert (done["state"], [one["matches"] for one in done["rules"]]) == ("done", [3, 7])
+    told = [json.loads(line) for line in hunt("detections", done["id"]).splitlines()]
+    assert sorted(one["src_ip"] for one in told) == [f"203.0.113.{n}" for n in range(10)]
     assert re.search(r"hunt\s+.\s+done", hunt("list"))
     shown = hunt("show", done["id"])
     assert "Mine" in shown
