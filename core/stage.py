@@ -31,7 +31,7 @@ _log = structlog.get_logger()
 class Stage:
     """One consumer loop. `name` is also its consumer group.
 
-    After a batch that did not fill a quarter of its limits it rests for `rest` seconds, or twice as long as that batch took, if that is
+    After a batch that did not fill half of its limits it rests for `rest` seconds, or twice as long as that batch took, if that is
     longer, but never above two seconds: most handlers have a fixed cost, and fewer, larger batches need less of it. What comes after a
     quiet time is handled at once, and a stage that is behind never rests.
     """
@@ -79,7 +79,7 @@ class Stage:
             await consumer.close()
 
     def _is_small(self, records: Sequence[Record]) -> bool:
-        return len(records) * 4 < self._max_messages and sum(len(record.value) for record in records) * 4 < self._max_bytes
+        return len(records) * 2 < self._max_messages and sum(len(record.value) for record in records) * 2 < self._max_bytes
 
     async def _join(self) -> Consumer | None:
         """Become a member of the group, however long the bus takes to let us in; None when stopped before."""

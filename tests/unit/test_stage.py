@@ -71,9 +71,7 @@ async def finish(stage: Stage, running: asyncio.Task[None]) -> None:
     await asyncio.wait_for(running, PATIENCE)
 
 
-def started(
-    name: str, bus: EmbeddedBus, handler: Handler, max_messages: int = 256, rest: float = 0.0
-) -> tuple[Stage, asyncio.Task[None]]:
+def started(name: str, bus: EmbeddedBus, handler: Handler, max_messages: int = 256, rest: float = 0.0) -> tuple[Stage, asyncio.Task[None]]:
     stage = Stage(name, bus, [RAW], handler, max_messages=max_messages, rest=rest)
     return stage, asyncio.create_task(stage.run())
 
