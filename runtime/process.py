@@ -102,7 +102,7 @@ STORED: tuple[tuple[tuple[str, str], ...], ...] = (
 _NORMALISE_BYTES = 3 << 20
 _NORMALISE_MESSAGES = 4096  # many small sources send messages of a line or two
 _NORMALISE_THREADS = 4  # at most; more processes scale further
-_STORE_BYTES = 32 << 20
+_STORE_BYTES = 64 << 20  # some 200,000 lines: the larger the inserts, the less is merged
 _DETECT_BYTES = 16 << 20
 _CORRELATE_BYTES = 4 << 20
 
