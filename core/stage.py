@@ -23,7 +23,7 @@ Handler = Callable[[Sequence[Record], int], Awaitable[None]]
 
 _SHORTEST_PAUSE = 0.1  # seconds
 _LONGEST_PAUSE = 5.0
-_RESTS = 2.0  # times what a small batch took
+_RESTS = 2.0  # times what a small batch took, at least
 _LONGEST_REST = 2.0
 _log = structlog.get_logger()
 
@@ -31,8 +31,9 @@ _log = structlog.get_logger()
 class Stage:
     """One consumer loop. `name` is also its consumer group.
 
-    After a batch that did not fill a quarter of its limits it rests twice as long as that batch took: the statements of most handlers have
-    a fixed cost, and fewer, larger batches need fewer of them. A stage that is behind never rests.
+    After a batch that did not fill half of its limits it rests for `rest` seconds, or twice as long as that batch took, if that is
+    longer, but never above two seconds: most handlers have a fixed cost, and fewer, larger batches need less of it. What comes after a
+    quiet time is handled at once, and a stage that is behind never rests.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Stage:
         *,
         max_messages: int = 256,
         max_bytes: int = 16 << 20,
+        rest: float = 0.0,
     ) -> None:
         self.name = name
         self.problem = ""
@@ -52,6 +54,7 @@ class Stage:
         self._handler = handler
         self._max_messages = max_messages
         self._max_bytes = max_bytes
+        self._rest = rest
         self._stop = asyncio.Event()
 
     def stop(self) -> None:
@@ -70,12 +73,13 @@ class Stage:
                     started = time.perf_counter()
                     await self._until_done(consumer, records)
                     if self._is_small(records):
-                        await self._pause(min(_RESTS * (time.perf_counter() - started), _LONGEST_REST))
+                        took = time.perf_counter() - started
+                        await self._pause(min(max(self._rest, _RESTS * took), _LONGEST_REST))
         finally:
             await consumer.close()
 
     def _is_small(self, records: Sequence[Record]) -> bool:
-        return len(records) * 4 < self._max_messages and sum(len(record.value) for record in records) * 4 < self._max_bytes
+        return len(records) * 2 < self._max_messages and sum(len(record.value) for record in records) * 2 < self._max_bytes
 
     async def _join(self) -> Consumer | None:
         """Become a member of the group, however long the bus takes to let us in; None when stopped before."""

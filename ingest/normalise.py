@@ -33,7 +33,7 @@ from ingest.enrichment.library import Library
 from ingest.parse import LineParser, Outcome, Parsed, Part
 from ingest.privacy.lines import masked
 from ingest.privacy.masking import Masker
-from ingest.rawbatch import Origin
+from ingest.rawbatch import Origin, RawBatch
 
 BAD_MESSAGE: Final = "bad_message"
 _BAD_VALUE_KEPT: Final = 64 << 10
@@ -94,14 +94,16 @@ class Normaliser:
 
     def normalise(self, records: Sequence[Record], epoch: str) -> Normalised:
         """The rows of `records`, which are of one partition. StoreError when the engine itself fails."""
-        batches: list[_Batch] = []
+        read: list[tuple[Record, RawBatch]] = []
         broken: list[tuple[Record, str]] = []
         for record in records:
             try:
-                batches.append(_read(record, self._masker))
+                read.append((record, rawbatch.decode(record)))
             except BadMessage as error:
                 _log.warning("normalise.bad_message", error=str(error))
                 broken.append((record, str(error)))
+        clean = masked([raw for _, raw in read], self._masker)
+        batches = [_batch(record, raw) for (record, _), raw in zip(read, clean, strict=True)]
         done = self._normalise(batches, _rows(batches), epoch)
         if broken:
             bad = pa.concat_tables([_bad_message(record, reason, epoch, self._masker) for record, reason in broken])
@@ -151,8 +153,7 @@ class Normaliser:
         return Normalised(in_shape(EVENTS, rows_of_events), _quarantined(outcome, intake))
 
 
-def _read(record: Record, masker: Masker) -> _Batch:
-    raw = masked(rawbatch.decode(record), masker)
+def _batch(record: Record, raw: RawBatch) -> _Batch:
     changed = raw.masking.changed(len(raw.binary)) if raw.masking.bits else None
     return _Batch(record, raw.origin, millis(raw.received_at), raw.binary, changed)
 

@@ -19,6 +19,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -48,8 +49,8 @@ from runtime.bootstrap import rule_book
 
 _PER_MESSAGE = 16_384
 _PER_POLL = 4  # messages a stage that is behind takes at once
-_DISTINCT = 100_000
 _SEED = 7
+_START = datetime(2026, 1, 1, tzinfo=UTC)
 _CLOCK = SystemClock()
 _ORIGIN = Origin("bench", "fw", "tcp", "127.0.0.1")
 _MASKED = Masking(frozenset(KINDS))  # as a receiver leaves it
@@ -81,8 +82,8 @@ class Measured:
 
 def run(lines: int, on_step: Callable[[str], None]) -> Iterator[Measured]:
     """Measure every step on `lines` lines; `on_step` hears what begins."""
-    some = fortigate_lines(min(lines, _DISTINCT), _SEED)
-    blobs = [b"\n".join(part) for part in _parts(some, lines)]
+    on_step("lines")
+    blobs = list(_blobs(lines))
     with tempfile.TemporaryDirectory(prefix="bongsu-bench-") as name:
         folder = Path(name)
         on_step("receive")
@@ -102,9 +103,11 @@ def run(lines: int, on_step: Callable[[str], None]) -> Iterator[Measured]:
         yield _together(folder, blobs, lines)
 
 
-def _parts(some: Sequence[bytes], lines: int) -> Iterator[list[bytes]]:
+def _blobs(lines: int) -> Iterator[bytes]:
+    """Messages of lines, one a millisecond: told over and over, the same times would make the store sort what no device mixes up."""
     for first in range(0, lines, _PER_MESSAGE):
-        yield [some[number % len(some)] for number in range(first, min(first + _PER_MESSAGE, lines))]
+        some = fortigate_lines(min(_PER_MESSAGE, lines - first), _SEED + first, _START + timedelta(milliseconds=first))
+        yield b"\n".join(some)
 
 
 @contextmanager

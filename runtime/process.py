@@ -106,9 +106,16 @@ STORED: tuple[tuple[tuple[str, str], ...], ...] = (
 _NORMALISE_BYTES = 3 << 20
 _NORMALISE_MESSAGES = 4096  # many small sources send messages of a line or two
 _NORMALISE_THREADS = 4  # at most; more processes scale further
-_STORE_BYTES = 32 << 20
+_STORE_BYTES = 64 << 20  # some 200,000 lines: the larger the inserts, the less is merged
 _DETECT_BYTES = 16 << 20
 _CORRELATE_BYTES = 4 << 20
+
+# How many seconds a stage to which little comes rests between two batches. Normalise gives the beat: what comes of one of its batches goes
+# through detect, correlate and respond at once, as they rest shorter. Tables get few inserts that way, and so have little to merge.
+_NORMALISE_RESTS = 1.8
+_FOLLOWER_RESTS = 0.5
+_STORE_RESTS = 2.0
+
 _LAGS_FROM = 64  # messages; searches nobody asked for wait for the stages
 
 
@@ -192,7 +199,7 @@ class _Assembly:
             self.services.append(TaskService("watch", watch.run))
         if Role.STORE in roles:
             for table, topic in ((EVENTS, topics.EVENTS), (QUARANTINE, topics.QUARANTINE), (DETECTIONS, topics.DETECTIONS)):
-                self._add_stage(f"store-{table.name}", topic, TableWriter(parts.store, table).handle, _STORE_BYTES)
+                self._add_stage(f"store-{table.name}", topic, TableWriter(parts.store, table).handle, _STORE_BYTES, rest=_STORE_RESTS)
         if Role.NORMALISE in roles:
             await self._add_normalise()
         if Role.API in roles:
@@ -210,8 +217,16 @@ class _Assembly:
             syslog_ports={server.listener.name: server.port for server in self._listeners},
         )
 
-    def _add_stage(self, name: str, topic: str, handler: Handler, max_bytes: int = 16 << 20, max_messages: int = 256) -> None:
-        stage = Stage(name, self._parts.bus, [topic], handler, max_messages=max_messages, max_bytes=max_bytes)
+    def _add_stage(
+        self,
+        name: str,
+        topic: str,
+        handler: Handler,
+        max_bytes: int = 16 << 20,
+        max_messages: int = 256,
+        rest: float = _FOLLOWER_RESTS,
+    ) -> None:
+        stage = Stage(name, self._parts.bus, [topic], handler, max_messages=max_messages, max_bytes=max_bytes, rest=rest)
         self._stages.append(stage)
         self.services.append(StageService(stage))
 
@@ -265,7 +280,7 @@ class _Assembly:
         normalisers = [Normaliser(parts.engine, parsers, parts.settings.intake, parts.clock, library) for _ in range(threads)]
         stage = NormaliseStage(parts.bus, normalisers)
         self.services.append(PairService("normalisers", stop=stage.close))
-        self._add_stage("normalise", topics.LOGS_RAW, stage.handle, _NORMALISE_BYTES, _NORMALISE_MESSAGES)
+        self._add_stage("normalise", topics.LOGS_RAW, stage.handle, _NORMALISE_BYTES, _NORMALISE_MESSAGES, _NORMALISE_RESTS)
 
     def _add_intake(self, roles: Sequence[Role], *, demo: bool) -> None:
         parts = self._parts
@@ -304,7 +319,7 @@ class _Assembly:
 
     def _add_hunts(self, rules: RuleLibrary) -> None:
         parts = self._parts
-        self._add_stage("evaluated", topics.EVALUATED, LedgerStage(parts.database).handle)
+        self._add_stage("evaluated", topics.EVALUATED, LedgerStage(parts.database).handle, rest=_STORE_RESTS)
         runner = HuntRunner(
             parts.store,
             parts.bus,

@@ -19,11 +19,11 @@ import pyarrow as pa
 
 from core.engine import Engine, Session, Settings
 from core.errors import StoreError
-from core.events import Kind, Table
+from core.events import Column, Kind, Table
 from core.storage import migrations
 from core.storage.contract import Health, Limits, Params
 from core.storage.streaming import STREAMING, Batches, Streams
-from core.storage.tables import in_shape, table_named
+from core.storage.tables import filled, in_shape, table_named
 
 _READERS: Final = 3
 _WRITING: Final[Settings] = {"max_threads": 1, "max_insert_threads": 1}
@@ -60,8 +60,7 @@ class EmbeddedStore:
         target = table_named(table)
         rows = in_shape(target, rows)
         if rows.num_rows:
-            sql = _insert_sql(target, token)
-            await self._in(self._writing, lambda: self._write_session().run(sql, rows))
+            await self._in(self._writing, lambda: self._insert(target, rows, token))
 
     async def delete(self, table: str, where: str, params: Params) -> None:
         sql = f"DELETE FROM {table_named(table).name} WHERE {where}"
@@ -105,6 +104,10 @@ class EmbeddedStore:
         if self._writer is not None:
             self._writer.close()
 
+    def _insert(self, table: Table, rows: pa.Table, token: str) -> None:
+        columns = filled(table, rows)
+        self._write_session().run(_insert_sql(table, columns, token), rows.select([column.name for column in columns]))
+
     def _write_session(self) -> Session:
         if self._writer is None:
             raise StoreError("the store was not started")
@@ -140,11 +143,11 @@ def _settings(limits: Limits) -> dict[str, int | float | str]:
     }
 
 
-def _insert_sql(table: Table, token: str) -> str:
-    """The INSERT of `Python(rows)`. Its token is a digest, as a setting's value can only stand in the text."""
-    names = ", ".join(f"`{column.name}`" for column in table.columns)
+def _insert_sql(table: Table, columns: Sequence[Column], token: str) -> str:
+    """The INSERT of `Python(rows)`, which has `columns`. Its token is a digest, as a setting's value can only stand in the text."""
+    names = ", ".join(f"`{column.name}`" for column in columns)
     values = ", ".join(
-        f"CAST(`{column.name}` AS {column.clickhouse})" if column.kind is Kind.IP else f"`{column.name}`" for column in table.columns
+        f"CAST(`{column.name}` AS {column.clickhouse})" if column.kind is Kind.IP else f"`{column.name}`" for column in columns
     )
     digest = hashlib.blake2b(token.encode(), digest_size=16).hexdigest()
     settings = f"{_ONE_BLOCK}, insert_deduplication_token = '{digest}'"

@@ -162,6 +162,14 @@ async def test_every_column_comes_back_as_it_went_in(any_store: Store, table: Ta
         assert found.schema.field(column.name).type == column.arrow.type, column.name
 
 
+async def test_a_column_that_no_row_or_only_some_rows_set_comes_back_so(any_store: Store) -> None:
+    inserts = [rows(2, raw_offset=0), rows(3, raw_offset=1, url=["", "/a", ""], src_port=[None, 0, None], sig_name=["", "", ""])]
+    for number, told in enumerate(inserts):
+        await any_store.insert("events", told, f"t{number}")
+    found = await any_store.query("SELECT * FROM events ORDER BY raw_offset, raw_line")
+    assert found.select(EVENTS.names).cast(EVENTS.schema).equals(pa.concat_tables(inserts))
+
+
 @pytest.mark.parametrize("distinct", [256, 257, 65_537])
 async def test_words_of_many_kinds(any_store: Store, distinct: int) -> None:
     words = [f"사용자-{i}" for i in range(distinct)]

@@ -61,6 +61,23 @@ def test_the_lines_of_an_agencys_own_producer_are_masked_and_flagged(normaliser:
     assert count(metrics.MASKED, "rrn", "gu") - before == 2
 
 
+def test_messages_masked_together_keep_their_own_lines_and_agencies(normaliser: Normaliser) -> None:
+    before = {agency: count(metrics.MASKED, "rrn", agency) for agency in ("mapo-gu", "jongno-gu")}
+    told = [("mapo-gu", []), ("jongno-gu", [1]), ("mapo-gu", [0, 2]), ("jongno-gu", []), ("mapo-gu", [1])]
+    records = []
+    for offset, (agency, personal) in enumerate(told):
+        lines = [fortigate(3 * offset + line) + (f" {PERSON}".encode() if line in personal else b"") for line in range(3)]
+        message = rawbatch.message(Origin(agency, "fw", "kafka"), NOW, lines)
+        records.append(Record(topics.LOGS_RAW, 0, offset, message.value, message.headers, NOW))
+    done = normaliser.normalise(records, "e").events
+    starred = [text.endswith(STARRED) for text in done["raw"].to_pylist()]
+    flagged = [bool(flags & IntakeFlag.MASKED) for flags in done["intake_flags"].to_pylist()]
+    assert starred == flagged == [line in personal for _, personal in told for line in range(3)]
+    assert not any(PERSON in text for text in done["raw"].to_pylist())
+    after = {agency: count(metrics.MASKED, "rrn", agency) for agency in before}
+    assert {agency: after[agency] - before[agency] for agency in before} == {"mapo-gu": 3, "jongno-gu": 1}
+
+
 def test_what_the_receiver_masked_is_flagged_where_the_header_says(normaliser: Normaliser) -> None:
     lines = [b"", fortigate(1), fortigate(2), fortigate(3)]
     masking = Masking.of(frozenset({"rrn", "card", "password"}), np.array([2], np.uint32))

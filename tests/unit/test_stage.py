@@ -71,8 +71,8 @@ async def finish(stage: Stage, running: asyncio.Task[None]) -> None:
     await asyncio.wait_for(running, PATIENCE)
 
 
-def started(name: str, bus: EmbeddedBus, handler: Handler, max_messages: int = 256) -> tuple[Stage, asyncio.Task[None]]:
-    stage = Stage(name, bus, [RAW], handler, max_messages=max_messages)
+def started(name: str, bus: EmbeddedBus, handler: Handler, max_messages: int = 256, rest: float = 0.0) -> tuple[Stage, asyncio.Task[None]]:
+    stage = Stage(name, bus, [RAW], handler, max_messages=max_messages, rest=rest)
     return stage, asyncio.create_task(stage.run())
 
 
@@ -124,19 +124,43 @@ async def test_stopping_leaves_a_failing_batch_to_the_next_life(bus: EmbeddedBus
     assert await lag(bus, "next-life") == 0
 
 
-async def test_a_stage_rests_after_a_small_batch_and_not_after_a_full_one(bus: EmbeddedBus, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.stage._RESTS", 1e9)
+async def test_a_stage_rests_after_a_small_batch_and_not_while_it_is_behind(bus: EmbeddedBus, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("core.stage._LONGEST_REST", 3600.0)
     handler = Recorder()
-    await bus.produce(RAW, [Message(b"%d" % number, partition=0) for number in range(9)])
-    stage, running = started("rests", bus, handler, max_messages=8)
-    await until(lambda: len(handler.handled) == 9)
+    await bus.produce(RAW, [Message(b"%d" % number, partition=0) for number in range(17)])
+    stage, running = started("rests", bus, handler, max_messages=8, rest=3600.0)
+    await until(lambda: len(handler.handled) == 17)
     await bus.produce(RAW, [Message(b"later", partition=0)])
     await finish(stage, running)
 
-    # Eight filled the limit, so the ninth came at once; it was a small batch, so the stage was resting when it was stopped.
-    assert [len(values) for values, _ in handler.calls] == [8, 1]
+    # Eight filled the limit, so the next came at once; the last was a small batch, so the stage was resting when it was stopped.
+    assert [len(values) for values, _ in handler.calls] == [8, 8, 1]
     assert await lag(bus, "rests") == 1
+
+
+async def test_what_comes_during_a_rest_is_one_batch(bus: EmbeddedBus) -> None:
+    handler = Recorder()
+    stage, running = started("gathers", bus, handler, rest=2.0)
+    await bus.produce(RAW, [Message(b"first", partition=0)])
+    await until(lambda: handler.handled == [b"first"])
+    for number in range(5):
+        await bus.produce(RAW, [Message(b"%d" % number, partition=0)])
+    await until(lambda: len(handler.handled) == 6)
+    await finish(stage, running)
+
+    assert len(handler.calls) == 2
+
+
+async def test_no_rest_is_longer_than_the_bound(bus: EmbeddedBus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.stage._LONGEST_REST", 0.01)
+    handler = Recorder()
+    stage, running = started("bounded", bus, handler, rest=3600.0)
+    for number in range(3):
+        await bus.produce(RAW, [Message(b"%d" % number, partition=0)])
+        await until(lambda wanted=number: len(handler.handled) == wanted + 1)  # type: ignore[misc]
+    await finish(stage, running)
+
+    assert handler.handled == [b"0", b"1", b"2"]
 
 
 async def test_stopping_finishes_the_batch_under_way(bus: EmbeddedBus) -> None:
