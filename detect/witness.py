@@ -6,10 +6,16 @@ lower-cased column.
 
 A rule has several witness sets when all of its parts must hold. The best is the one that stands in the fewest rows: of a sample where
 there is one (`Counts`), else the one whose shortest literal is longest.
+
+Where events are objects given as text (`Field.member`), the witnesses are searched in that text, before it is read. There every test has
+one, the member's name at the least, and so has every rule: what holds where no witness stands, a negation alone, has witnesses of the
+contrary (`signs`).
 """
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import groupby
@@ -17,29 +23,56 @@ from typing import Final
 
 from detect import predicates
 from detect.fields import Field, FieldKind, Fields
-from detect.tree import AllOf, AnyOf, Item, Node, Number, Pattern, Test
+from detect.tree import AllOf, AnyOf, Boolean, Item, Negation, Node, Number, Pattern, Test
 
 _SHORTEST: Final = 4  # a shorter literal stands in too many rows to be worth a scan, unless a sample says otherwise
 _SHORTEST_COUNTED: Final = 2
 _MOST: Final = 16_384  # literals of one rule
+_RARE: Final = 2  # rows of a sample: a literal that stands in no more is good enough without the name of its member
+_UNFIT: Final = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """`literal`, in lower case, stands in the lower-cased text column `column`."""
+    """`literal`, in lower case, stands in the lower-cased text column `column`; with a `member`, at the beginning of its value."""
 
     column: str
     literal: str
+    member: str = ""
+
+    @property
+    def pattern(self) -> str:
+        """The regular expression to search for in the lower-cased column."""
+        before = rf'{re.escape(self.member)}[ \t\r\n]*:[ \t\r\n]*"?' if self.member else ""
+        return before + re.escape(self.literal)
+
+
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """Where none of `witnesses` stands, the rule is `otherwise`."""
+
+    witnesses: frozenset[Witness]
+    otherwise: bool
 
 
 Counts = Callable[[Witness], int]
 """In how many rows of a sample a witness stands, about."""
 
 
-def witnesses(tree: Node, fields: Fields, counts: Counts | None = None) -> frozenset[Witness]:
+def witnesses(tree: Node, fields: Fields) -> frozenset[Witness]:
     """The witness set of `tree`; empty when it has none, and its rule must be checked on every row."""
-    found = _Chooser(fields, counts).of(tree)
+    found = _Chooser(fields, None).of(tree)
     return found if found and len(found) <= _MOST else frozenset()
+
+
+def signs(tree: Node, fields: Fields, counts: Counts) -> Signs:
+    """The witnesses of `tree` in objects, whose `fields` are members."""
+    chooser = _Chooser(fields, counts)
+    for holds in (True, False):
+        found = chooser.of(tree, holds=holds)
+        if found is None or found:
+            return Signs(found or frozenset(), not holds)
+    raise AssertionError("a test on a member of an object came without a witness")
 
 
 class _Chooser:
@@ -48,32 +81,53 @@ class _Chooser:
         self._counts = counts
         self._shortest = _SHORTEST_COUNTED if counts else _SHORTEST
 
-    def of(self, node: Node) -> frozenset[Witness] | None:
-        """None for what can hold in no event, whose witnesses nobody need look for."""
+    def of(self, node: Node, *, holds: bool = True) -> frozenset[Witness] | None:
+        """One of these stands where `node` holds (or, not `holds`, where it fails); empty when there are none.
+
+        None for what can happen in no event, whose witnesses nobody need look for.
+        """
         match node:
             case Item(name, test):
                 field = self._fields.line() if name is None else self._fields.field(name)
                 if field is None:
-                    return frozenset() if predicates.absent(test, blank=self._fields.absent_is_blank) else None
-                return self._item(field, test)
-            case AllOf(nodes):
-                each = [self.of(child) for child in nodes]
-                return None if None in each else max((one for one in each if one is not None), key=self._worth)
-            case AnyOf(nodes):
-                possible = [found for child in nodes if (found := self.of(child)) is not None]
+                    return frozenset() if predicates.absent(test, blank=self._fields.absent_is_blank) is holds else None
+                return self._item(field, test, holds)
+            case Negation(inner):
+                return self.of(inner, holds=not holds)
+            case AllOf(nodes) | AnyOf(nodes):
+                each = [self.of(child, holds=holds) for child in nodes]
+                possible = [found for found in each if found is not None]
+                if isinstance(node, AllOf) is holds:
+                    return None if None in each else max(possible, key=self._worth)
                 if not possible:
                     return None
                 return frozenset().union(*possible) if all(possible) else frozenset()
-            case _:
-                return frozenset()
 
-    def _item(self, field: Field, test: Test) -> frozenset[Witness]:
+    def _item(self, field: Field, test: Test, holds: bool) -> frozenset[Witness]:
+        if field.member is not None:
+            without = predicates.absent(test, blank=False)
+            return frozenset({self._in_object(field, test)}) if without is not holds else frozenset()
         literal = _literal(test.parts) if isinstance(test, Pattern) else str(test.value) if isinstance(test, Number) else ""
-        if len(literal) < self._shortest:
+        if not holds or len(literal) < self._shortest:
             return frozenset()
-        if field.encoded:
-            return frozenset({Witness(field.column, field.encoded(literal))})
         return frozenset({Witness(field.column, literal)}) if _searched(field) else frozenset()
+
+    def _in_object(self, field: Field, test: Test) -> Witness:
+        """What stands in the text of an object where `test` holds (`absent` tests: where it fails)."""
+        parts = _parts(test)
+        literal = _literal(parts, _is_written)
+        plain = Witness(field.column, _written(literal))
+        counted = self._counts(plain) if self._counts and len(literal) >= self._shortest else _UNFIT
+        if counted <= _RARE or not field.member:
+            return plain if counted < _UNFIT else Witness(field.column, "{")
+        member = _written(field.member.lower()) if all(map(_is_written, field.member)) else ""
+        named = Witness(field.column, f'"{member}"' if member else "{")
+        if not member or not parts or not isinstance(parts[0], str):
+            return min(plain, named, key=self._counts) if self._counts and counted < _UNFIT else named
+        begun = next(("".join(run) for plain_run, run in groupby(parts[0].lower(), _is_written) if plain_run), "")
+        if not begun or not _is_written(parts[0][0]):
+            return named
+        return Witness(field.column, _written(begun), f'"{member}"')
 
     def _worth(self, found: frozenset[Witness]) -> tuple[float, ...]:
         """More is better; no witness is the worst."""
@@ -89,13 +143,33 @@ def _searched(field: Field) -> bool:
     return field.kind is FieldKind.TEXT and field.size > 0
 
 
-def _literal(parts: Iterable[object]) -> str:
-    runs = ("".join(run) for part in parts if isinstance(part, str) for plain, run in groupby(part, _is_plain) if plain)
+def _parts(test: Test) -> tuple[object, ...]:
+    match test:
+        case Pattern(parts):
+            return parts
+        case Number(value):
+            return (str(value),)
+        case Boolean(truth):
+            return (str(truth).lower(),)
+    return ()
+
+
+def _literal(parts: Iterable[object], usable: Callable[[str], bool] | None = None) -> str:
+    runs = ("".join(run) for part in parts if isinstance(part, str) for fit, run in groupby(part, usable or is_plain) if fit)
     return max(runs, key=len, default="").lower()
 
 
-def _is_plain(character: str) -> bool:
+def is_plain(character: str) -> bool:
     """What lower-casing leaves as it is, in the engine and here, or is a letter of ASCII."""
     if character.isascii():
         return character.isprintable()
     return character == character.lower() == character.upper() and not "\ud800" <= character <= "\udfff"
+
+
+def _is_written(character: str) -> bool:
+    """What stands in the text of an object in one way only, where needless escapes are seen to."""
+    return character.isascii() and character.isprintable()
+
+
+def _written(text: str) -> str:
+    return json.dumps(text)[1:-1]
