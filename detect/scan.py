@@ -15,7 +15,6 @@ import pyarrow.compute as pc
 
 from detect import literals
 from detect.event_columns import Source
-from detect.witness import Witness
 
 Ints = npt.NDArray[np.int64]
 
@@ -25,15 +24,15 @@ _FOLDING_TO_ASCII: Final = ("\u212a", "\u0130")
 
 
 class Scan:
-    """The search for `wanted`, the witnesses of each rule by its number."""
+    """The search for `wanted`: for each rule, by its number, columns and regular expressions to find in their lower-cased text."""
 
-    def __init__(self, wanted: Mapping[int, Iterable[Witness]], source: Source) -> None:
+    def __init__(self, wanted: Mapping[int, Iterable[tuple[str, str]]], source: Source) -> None:
         self.selected: list[str] = []
         self._owners: dict[str, _Owners] = {}
         by_column: dict[str, dict[str, list[int]]] = {}
         for rule, found in wanted.items():
-            for witness in found:
-                by_column.setdefault(witness.column, {}).setdefault(witness.pattern, []).append(rule)
+            for column, pattern in found:
+                by_column.setdefault(column, {}).setdefault(pattern, []).append(rule)
         for column, pattern_owners in sorted(by_column.items()):
             everyone = sorted({rule for owners in pattern_owners.values() for rule in owners})
             patterns = [*pattern_owners.items(), *((character, everyone) for character in _FOLDING_TO_ASCII)]
