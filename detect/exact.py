@@ -22,7 +22,7 @@ from detect.event_columns import Source, selected
 from detect.formula import Formulas
 from detect.hits import ColumnHits, ColumnScan, Hits
 from detect.kept import KeptOpen
-from detect.scan import Ints
+from detect.scan import Ints, firsts
 
 Failed = Callable[[int, str], None]
 
@@ -76,10 +76,13 @@ class Exact:
                 found.append(self.checked(session, [rule], events.take(pa.array(mine)), mine))
             else:
                 found.append(np.stack((holding, np.full(len(holding), rule)), axis=1))
-        wanted = rows * len(self._rules) + rules
+        wanted = rules * events.num_rows + rows
         for number, parts in by_expression.items():
-            pairs = self._expressed(session, number, events, np.unique(np.concatenate(parts)))
-            found.append(pairs[np.isin(pairs[:, 0] * len(self._rules) + pairs[:, 1], wanted)])
+            mine = np.sort(np.concatenate(parts))
+            pairs = self._expressed(session, number, events, mine[firsts(mine)])
+            keys = pairs[:, 1] * events.num_rows + pairs[:, 0]
+            places = np.minimum(np.searchsorted(wanted, keys), len(wanted) - 1)
+            found.append(pairs[wanted[places] == keys])
         return np.concatenate(found)
 
     def _scanned(self, session: Session, column: str, events: pa.Table) -> ColumnHits | None:

@@ -35,7 +35,7 @@ class Field:
 
     `there` tells in SQL whether the field is there at all, where that is not the same as having a value; `present` whether a TEXT has a
     value, where '' is one; `folded` is then the SQL of its lower-cased text. Where `column` is the text of an object, `member` is the name
-    of the field in it, '' for all of them.
+    of the field in it, '' for all of them. `joined` is the SQL of all VALUES in one text, a character that is not printable between them.
     """
 
     sql: str
@@ -47,6 +47,7 @@ class Field:
     present: str = ""
     folded: str = ""
     member: str | None = None
+    joined: str = ""
 
 
 class Fields(Protocol):

@@ -129,9 +129,11 @@ class Formulas:
         field = self._known.line() if name is None else self._known.field(name)
         if field is None:
             return any(absent(pattern, blank=self._known.absent_is_blank) for pattern in wanted)
+        if field.joined and name is None:
+            return self._keywords(Field(field.joined, FieldKind.TEXT, field.column), wanted)
         if field.kind is not FieldKind.TEXT:
             return None
-        patterns = {anywhere(pattern) for pattern in wanted} if name is None else set(wanted)
+        patterns = dict.fromkeys(anywhere(pattern) for pattern in wanted) if name is None else dict.fromkeys(wanted)
         found: list[Formula | bool | None] = []
         sought = []
         for pattern in patterns:
@@ -144,9 +146,18 @@ class Formulas:
             else:
                 return None
         if sought:
-            numbers = self.sought.setdefault(field.column, {})
-            found.append(self._literal(field, tuple(sorted(numbers.setdefault(one, len(numbers)) for one in sought))))
+            found.append(self._search(field, sought))
         return _joined(found, deciding=True)
+
+    def _keywords(self, joined: Field, wanted: list[Pattern]) -> Formula | None:
+        """Literals found within one of the values that `joined` has in one text."""
+        sought = [_sought(anywhere(pattern)) if pattern.parts else None for pattern in wanted]
+        fit = [one for one in sought if one is not None and not one.gapped and one.regex]
+        return self._search(joined, fit) if len(fit) == len(wanted) else None
+
+    def _search(self, field: Field, sought: list[Sought]) -> int:
+        numbers = self.sought.setdefault(field.column, {})
+        return self._literal(field, tuple(sorted({numbers.setdefault(one, len(numbers)) for one in sought})))
 
     def _literal(self, field: Field, patterns: tuple[int, ...] | str) -> int:
         literal = Literal(field.column, patterns)
@@ -171,13 +182,14 @@ def _joined(parts: list[Formula | bool | None], *, deciding: bool) -> Formula | 
 
 
 def _sought(pattern: Pattern) -> Sought | None:
-    """None when the engine's folding of case might differ from that of the search, or a wildcard stands for one character."""
+    """None when the engine's folding of case might differ from that of the search."""
     texts = [part for part in pattern.parts if isinstance(part, str)]
-    if Wild.ONE in pattern.parts or not all(
-        character.isprintable() if pattern.cased else is_plain(character) for character in "".join(texts)
-    ):
+    usable = str.isprintable if pattern.cased else is_plain
+    if not all(usable(character) for character in "".join(texts)):
         return None
-    first = "" if pattern.parts[0] is Wild.MANY else r"\A"
-    last = "" if pattern.parts[-1] is Wild.MANY else r"\z"
-    escaped = [re.escape(text if pattern.cased else text.lower()) for text in texts]
-    return Sought(first + ".*".join(escaped) + last, pattern.cased, len(texts) > 1)
+    first = () if pattern.parts[0] is Wild.MANY else (r"\A",)
+    last = () if pattern.parts[-1] is Wild.MANY else (r"\z",)
+    inner = pattern.parts[1 - len(first) : len(pattern.parts) - 1 + len(last)]
+    written = {Wild.MANY: ".*", Wild.ONE: "."}
+    regex = [written[part] if isinstance(part, Wild) else re.escape(part if pattern.cased else part.lower()) for part in inner]
+    return Sought("".join((*first, *regex, *last)), pattern.cased, len(inner) > 1)

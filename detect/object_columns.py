@@ -30,7 +30,8 @@ class MemberFields:
         return self._fields.get(name)
 
     def line(self) -> Field:
-        return Field("arrayMap(pair -> pair.2, JSONExtractKeysAndValues(line, 'String'))", FieldKind.VALUES, LINE)
+        values = "arrayMap(pair -> pair.2, JSONExtractKeysAndValues(line, 'String'))"
+        return Field(values, FieldKind.VALUES, LINE, joined=f"arrayStringConcat({values}, '\\x01')")
 
 
 def _member(name: str, column: str) -> Field:

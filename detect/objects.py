@@ -36,7 +36,7 @@ from detect.kept import KeptOpen
 from detect.object_columns import LINES, MemberColumns, Members, ValueColumns
 from detect.rules import Rule
 from detect.ruleset import Matches, Plan, accepted, in_order
-from detect.scan import Ints, Scan
+from detect.scan import Ints, Scan, firsts
 from detect.tree import fields_of
 from detect.witness import Counts, Witness, signs
 
@@ -97,9 +97,12 @@ class ObjectRules:
     def _decided(self, lines: pa.Array, rows: Ints, rules: Ints) -> Ints:
         """Those of the candidate pairs that match."""
         found = [np.empty((0, 2), np.int64)]
-        some, at = np.unique(rows, return_inverse=True)
-        if not len(some):
+        if not len(rows):
             return found[0]
+        order = np.argsort(rows, kind="stable")
+        rows, rules = rows[order], rules[order]
+        first = firsts(rows)
+        some, at = rows[first], np.cumsum(first) - 1
         table = _table(lines.take(pa.array(some)))
         keys = ["cityHash64(JSONExtractKeys(line)) AS shape"]
         shapes = self._kept.run(self._session, "shapes", lambda: selected(self._source, keys, LINES.names), table)
@@ -247,7 +250,7 @@ def _counts(text: str) -> Counts:
 
     @cache
     def count(witness: Witness) -> int:
-        return len(re.findall(witness.pattern, text)) if witness.member else text.count(witness.literal)
+        return len(re.findall(witness.pattern, text)) if witness.member or witness.ended else text.count(witness.literal)
 
     return count
 

@@ -26,7 +26,7 @@ from detect.exact import Exact, holders, holding
 from detect.fields import EventFields
 from detect.kept import KeptOpen
 from detect.rules import Rule
-from detect.scan import Ints, Scan
+from detect.scan import Ints, Scan, firsts
 
 # The text of a statement grows with the number of rules; the engine's usual limits are for people's queries.
 SETTINGS: Final[Mapping[str, int | str]] = {
@@ -102,7 +102,8 @@ class Plan:
         if group.scan:
             rows, rules = self._candidates(session, group, group.scan, part)
             if len(rows):
-                some, at = np.unique(rows, return_inverse=True)
+                first = firsts(rows)
+                some, at = rows[first], np.cumsum(first) - 1
                 within = self._exact.decide(session, part.take(pa.array(some)), at, rules)
                 found.append(np.stack((some[within[:, 0]], within[:, 1]), axis=1))
         return np.concatenate(found)

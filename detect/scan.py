@@ -48,7 +48,8 @@ class Scan:
         for name, owners in self._owners.items():
             rows, patterns = listed(hits, name)
             pairs.append(owners.of(rows * rules, patterns))
-        rows, owned = np.divmod(np.unique(np.concatenate(pairs)), rules)
+        ordered = np.sort(np.concatenate(pairs))
+        rows, owned = np.divmod(ordered[firsts(ordered)], rules)
         return rows, owned
 
 
@@ -66,6 +67,11 @@ class _Owners:
         within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
         pairs: Ints = np.repeat(base, counts) + self._rules[np.repeat(self._starts[patterns], counts) + within]
         return pairs
+
+
+def firsts(ordered: Ints) -> npt.NDArray[np.bool_]:
+    """Where in ordered numbers above -1 another one begins."""
+    return np.diff(ordered, prepend=-1) != 0
 
 
 def search(text: str, patterns: Sequence[str]) -> str:

@@ -16,35 +16,39 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, takewhile
 from typing import Final
 
 from detect import predicates
 from detect.fields import Field, FieldKind, Fields
-from detect.tree import AllOf, AnyOf, Boolean, Item, Negation, Node, Number, Pattern, Test
+from detect.regex_literals import needed
+from detect.tree import AllOf, AnyOf, Boolean, Item, Negation, Node, Number, Pattern, Regex, Test
 
 _SHORTEST: Final = 4  # a shorter literal stands in too many rows to be worth a scan, unless a sample says otherwise
 _SHORTEST_COUNTED: Final = 2
 _MOST: Final = 16_384  # literals of one rule
-_RARE: Final = 2  # rows of a sample: a literal that stands in no more is good enough without the name of its member
-_UNFIT: Final = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """`literal`, in lower case, stands in the lower-cased text column `column`; with a `member`, at the beginning of its value."""
+    """`literal`, in lower case, stands in the lower-cased text column `column`.
+
+    In the text of an object: with a `member`, at the beginning of that member's value; when `ended`, at the end of a value.
+    """
 
     column: str
     literal: str
     member: str = ""
+    ended: bool = False
 
     @property
     def pattern(self) -> str:
         """The regular expression to search for in the lower-cased column."""
         before = rf'{re.escape(self.member)}[ \t\r\n]*:[ \t\r\n]*"?' if self.member else ""
-        return before + re.escape(self.literal)
+        after = r'[.0]*[" \t\r\n,}]' if self.ended else ""  # 10.0 is 10
+        return before + re.escape(self.literal) + after
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,28 +110,26 @@ class _Chooser:
     def _item(self, field: Field, test: Test, holds: bool) -> frozenset[Witness]:
         if field.member is not None:
             without = predicates.absent(test, blank=False)
-            return frozenset({self._in_object(field, test)}) if without is not holds else frozenset()
+            return self._in_object(field, test) if without is not holds else frozenset()
         literal = _literal(test.parts) if isinstance(test, Pattern) else str(test.value) if isinstance(test, Number) else ""
         if not holds or len(literal) < self._shortest:
             return frozenset()
         return frozenset({Witness(field.column, literal)}) if _searched(field) else frozenset()
 
-    def _in_object(self, field: Field, test: Test) -> Witness:
-        """What stands in the text of an object where `test` holds (`absent` tests: where it fails)."""
-        parts = _parts(test)
-        literal = _literal(parts, _is_written)
-        plain = Witness(field.column, _written(literal))
-        counted = self._counts(plain) if self._counts and len(literal) >= self._shortest else _UNFIT
-        if counted <= _RARE or not field.member:
-            return plain if counted < _UNFIT else Witness(field.column, "{")
-        member = _written(field.member.lower()) if all(map(_is_written, field.member)) else ""
-        named = Witness(field.column, f'"{member}"' if member else "{")
-        if not member or not parts or not isinstance(parts[0], str):
-            return min(plain, named, key=self._counts) if self._counts and counted < _UNFIT else named
-        begun = next(("".join(run) for plain_run, run in groupby(parts[0].lower(), _is_written) if plain_run), "")
-        if not begun or not _is_written(parts[0][0]):
-            return named
-        return Witness(field.column, _written(begun), f'"{member}"')
+    def _in_object(self, field: Field, test: Test) -> frozenset[Witness]:
+        """What stands in the text of an object where `test` holds (where it fails, if it holds without the field).
+
+        The name of the member is looked at only where a literal stands in lines of the sample by itself.
+        """
+        *some, always = _in_text(field, test)
+        options = [found for found in some if found and all(self._long_enough(one) for one in found)] + [always]
+        if self._counts is None:
+            return options[0]
+        worth = [sum(map(self._counts, found)) for found in options]
+        return options[worth.index(min(worth))]
+
+    def _long_enough(self, witness: Witness) -> bool:
+        return len(witness.literal) >= (1 if witness.member or witness.ended else self._shortest)
 
     def _worth(self, found: frozenset[Witness]) -> tuple[float, ...]:
         """More is better; no witness is the worst."""
@@ -141,6 +143,28 @@ class _Chooser:
 def _searched(field: Field) -> bool:
     """Words of few distinct values are no witnesses: one of them may stand in every row."""
     return field.kind is FieldKind.TEXT and field.size > 0
+
+
+def _in_text(field: Field, test: Test) -> Iterator[frozenset[Witness]]:
+    """Sets of which one stands in the text of an object where `test` holds, the last of which always may."""
+    if isinstance(test, Regex):
+        yield from ([frozenset(Witness(field.column, _written(literal)) for literal in needed(test.pattern, _is_written))])
+    parts = _parts(test)
+    yield frozenset({Witness(field.column, _written(_literal(parts, _is_written)))})
+    member = f'"{_written(field.member.lower())}"' if field.member and all(map(_is_written, field.member)) else ""
+    first, last = (parts[0], parts[-1]) if parts else ("", "")
+    if isinstance(last, str) and (end := _run(reversed(last))[::-1]):
+        yield frozenset({Witness(field.column, _written(end), ended=True)})
+    if member and isinstance(first, str) and (begin := _run(first)):
+        yield frozenset({Witness(field.column, _written(begin), member, ended=len(parts) == 1 and len(begin) == len(first))})
+    if member and isinstance(test, Pattern) and not parts:
+        yield frozenset({Witness(field.column, '""', member)})
+    yield frozenset({Witness(field.column, member or "{")})
+
+
+def _run(text: Iterable[str]) -> str:
+    """What `text` begins with, as far as it is written in one way, in lower case."""
+    return "".join(takewhile(_is_written, text)).lower()
 
 
 def _parts(test: Test) -> tuple[object, ...]:
