@@ -6,10 +6,9 @@ the rule's verdict is known. Only lines with candidates are read, grouped by the
 so that the engine extracts no other fields; then the candidates are decided exactly. The witnesses are chosen on a sample of the first
 lines.
 
-What JSON may write in several ways would hide a witness: a line with a needless escape, or a number that is not written as it is read, is
-written anew first. So is an event with objects within it: it is made flat, its fields named by their dotted paths. One that holds lists,
-or a rule asks for both a field and one within it, is judged by the rules' expressions over all values of each field, without witnesses:
-right, and slow.
+What JSON may write in several ways would hide a witness: a line with a needless escape is written anew first. So is an event with objects
+within it: it is made flat, its fields named by their dotted paths. One that holds lists, or a rule asks for both a field and one within
+it, is judged by the rules' expressions over all values of each field, without witnesses: right, and slow.
 """
 
 from __future__ import annotations
@@ -40,18 +39,8 @@ from detect.scan import Ints, Scan, firsts
 from detect.tree import fields_of
 from detect.witness import Counts, Witness, signs
 
-# What the search would not read as it is: an object or a list within; escapes of characters that need none, or whose lower case is ASCII;
-# numbers with an exponent, below zero by nothing, or of more digits than a float has.
-_LONG_FLOATS: Final = (
-    r"[0-9]{1,3}\.[0-9]{13}",
-    r"[0-9]{4,7}\.[0-9]{9}",
-    r"[0-9]{8,10}\.[0-9]{7}",
-    r"9[0-9]{9}\.[0-9]{6}",
-    r"[0-9]{11,12}\.[0-9]{4}",
-    r"[0-9]{13,19}\.",
-)
-_NUMBERS: Final = ("[0-9.]+e", "[0-9]{20}", *_LONG_FLOATS)
-_UNUSUAL: Final = (r":[ \t\r\n]*[\[{]", r"\\u00[2-7]", r"\\u(212a|0130)", r"\\/", r":[ \t\r\n]*-0", rf":[ \t\r\n]*-?({'|'.join(_NUMBERS)})")
+# What the search would not read as it is: an object or a list within; escapes of characters that need none, or whose lower case is ASCII.
+_UNUSUAL: Final = (r":[ \t\r\n]*[\[{]", r"\\u00[2-7]", r"\\u(212a|0130)", r"\\/")
 # Numbers the engine may still write otherwise than Python did.
 _UNSURE: Final = re.compile(r"[0-9]e[+-][0-9]|[0-9]{20}")
 _SAMPLED: Final = 256
@@ -250,7 +239,7 @@ def _counts(text: str) -> Counts:
 
     @cache
     def count(witness: Witness) -> int:
-        return len(re.findall(witness.pattern, text)) if witness.member or witness.ended else text.count(witness.literal)
+        return len(re.findall(witness.pattern, text)) if witness.after or witness.before else text.count(witness.literal)
 
     return count
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, takewhile
 from typing import Final
@@ -28,27 +28,33 @@ from detect.tree import AllOf, AnyOf, Boolean, Item, Negation, Node, Number, Pat
 
 _SHORTEST: Final = 4  # a shorter literal stands in too many rows to be worth a scan, unless a sample says otherwise
 _SHORTEST_COUNTED: Final = 2
+_SHORTEST_NUMBER: Final = 7  # a shorter one stands in many a time or count
 _MOST: Final = 16_384  # literals of one rule
+# In the text of an object: what stands between a member's name and its value, where a value ends, the rest of a text that is a value and
+# no name, and numbers that may be read otherwise than they are written: with an exponent, below zero by nothing, very long.
+_OPENING: Final = r'[ \t\r\n]*:[ \t\r\n]*"?'
+_AT_END: Final = r'[.0]*[" \t\r\n,}]'
+_DOUBTFUL: Final = r"[ \t\r\n]*:[ \t\r\n]*(?:-0|-?[0-9.]+e|-?[0-9.]{16})"
+_OF_NUMBERS: Final = frozenset("0123456789.+-e")
+_WITHIN_TEXT: Final = r'(?:[^"\\]|\\.)*"[ \t\r\n]*[,}]'
 
 
 @dataclass(frozen=True, slots=True)
 class Witness:
     """`literal`, in lower case, stands in the lower-cased text column `column`.
 
-    In the text of an object: with a `member`, at the beginning of that member's value; when `ended`, at the end of a value.
+    In the text of an object perhaps only `after` and `before` something, regular expressions.
     """
 
     column: str
     literal: str
-    member: str = ""
-    ended: bool = False
+    after: str = ""
+    before: str = ""
 
     @property
     def pattern(self) -> str:
         """The regular expression to search for in the lower-cased column."""
-        before = rf'{re.escape(self.member)}[ \t\r\n]*:[ \t\r\n]*"?' if self.member else ""
-        after = r'[.0]*[" \t\r\n,}]' if self.ended else ""  # 10.0 is 10
-        return before + re.escape(self.literal) + after
+        return self.after + re.escape(self.literal) + self.before
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +135,7 @@ class _Chooser:
         return options[worth.index(min(worth))]
 
     def _long_enough(self, witness: Witness) -> bool:
-        return len(witness.literal) >= (1 if witness.member or witness.ended else self._shortest)
+        return bool(witness.after or witness.before) or len(witness.literal) >= self._shortest
 
     def _worth(self, found: frozenset[Witness]) -> tuple[float, ...]:
         """More is better; no witness is the worst."""
@@ -147,19 +153,37 @@ def _searched(field: Field) -> bool:
 
 def _in_text(field: Field, test: Test) -> Iterator[frozenset[Witness]]:
     """Sets of which one stands in the text of an object where `test` holds, the last of which always may."""
-    if isinstance(test, Regex):
-        yield from ([frozenset(Witness(field.column, _written(literal)) for literal in needed(test.pattern, _is_written))])
-    parts = _parts(test)
-    yield frozenset({Witness(field.column, _written(_literal(parts, _is_written)))})
     member = f'"{_written(field.member.lower())}"' if field.member and all(map(_is_written, field.member)) else ""
-    first, last = (parts[0], parts[-1]) if parts else ("", "")
-    if isinstance(last, str) and (end := _run(reversed(last))[::-1]):
-        yield frozenset({Witness(field.column, _written(end), ended=True)})
-    if member and isinstance(first, str) and (begin := _run(first)):
-        yield frozenset({Witness(field.column, _written(begin), member, ended=len(parts) == 1 and len(begin) == len(first))})
-    if member and isinstance(test, Pattern) and not parts:
-        yield frozenset({Witness(field.column, '""', member)})
+    opened = re.escape(member) + _OPENING
+    parts = _parts(test)
+    for literal, after, before in _places(test, parts, bool(member)):
+        found = {Witness(field.column, literal, opened if after else "", before)}
+        if set(literal) <= _OF_NUMBERS:
+            found.add(Witness(field.column, member, before=_DOUBTFUL) if member else Witness(field.column, "", after=_DOUBTFUL))
+        yield frozenset(found)
+    if isinstance(test, Regex):
+        yield frozenset(
+            Witness(field.column, _written(literal)) for literal in needed(test.pattern, _is_written) if set(literal) - _OF_NUMBERS
+        )
     yield frozenset({Witness(field.column, member or "{")})
+
+
+def _places(test: Test, parts: Sequence[object], member: bool) -> Iterator[tuple[str, bool, str]]:
+    """Literals of which each stands in the text, whether it begins the value of the member, and what stands before it."""
+    literal = _literal(parts, _is_written)
+    numeric = set(literal) <= _OF_NUMBERS
+    if not (member and numeric and len(literal) < _SHORTEST_NUMBER):
+        yield _written(literal), False, ""
+    if not member and not numeric:
+        yield _written(literal), False, _WITHIN_TEXT
+    first, last = (parts[0], parts[-1]) if parts else ("", "")
+    if member and isinstance(last, str) and set(end := _run(reversed(last))[::-1]) - _OF_NUMBERS:
+        yield f'{_written(end)}"', False, ""
+    if member and isinstance(first, str) and (begin := _run(first)):
+        whole = len(parts) == 1 and len(begin) == len(first)
+        yield _written(begin), True, _AT_END if whole else ""
+    if member and isinstance(test, Pattern) and not parts:
+        yield '""', True, ""
 
 
 def _run(text: Iterable[str]) -> str:
