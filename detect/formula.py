@@ -16,7 +16,7 @@ from detect.compile import anywhere, as_pattern
 from detect.fields import Field, FieldKind, Fields
 from detect.predicates import absent
 from detect.tree import AllOf, AnyOf, Exists, Item, Negation, Node, Null, Pattern, Wild
-from detect.witness import is_plain
+from detect.witness import are_plain
 
 PRESENT: Final = "present"
 BLANK: Final = "blank"
@@ -184,8 +184,8 @@ def _joined(parts: list[Formula | bool | None], *, deciding: bool) -> Formula | 
 def _sought(pattern: Pattern) -> Sought | None:
     """None when the engine's folding of case might differ from that of the search."""
     texts = [part for part in pattern.parts if isinstance(part, str)]
-    usable = str.isprintable if pattern.cased else is_plain
-    if not all(usable(character) for character in "".join(texts)):
+    usable = str.isprintable if pattern.cased else are_plain
+    if not all(map(usable, texts)):
         return None
     first = () if pattern.parts[0] is Wild.MANY else (r"\A",)
     last = () if pattern.parts[-1] is Wild.MANY else (r"\z",)

@@ -15,6 +15,7 @@ contrary (`signs`).
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ _MOST: Final = 16_384  # literals of one rule
 _OPENING: Final = r'[ \t\r\n]*:[ \t\r\n]*"?'
 _AT_END: Final = r'[.0]*[" \t\r\n,}]'
 _DOUBTFUL: Final = r"[ \t\r\n]*:[ \t\r\n]*(?:-0|-?[0-9.]+e|-?[0-9.]{16})"
+_ANY: Final = "{"
 _OF_NUMBERS: Final = frozenset("0123456789.+-e")
 _WITHIN_TEXT: Final = r'(?:[^"\\]|\\.)*"[ \t\r\n]*[,}]'
 
@@ -127,12 +129,15 @@ class _Chooser:
 
         The name of the member is looked at only where a literal stands in lines of the sample by itself.
         """
-        *some, always = _in_text(field, test)
-        options = [found for found in some if found and all(self._long_enough(one) for one in found)] + [always]
-        if self._counts is None:
-            return options[0]
-        worth = [sum(map(self._counts, found)) for found in options]
-        return options[worth.index(min(worth))]
+        best, fewest = frozenset({Witness(field.column, _ANY)}), math.inf
+        for found in _in_text(field, test):
+            if found and all(self._long_enough(one) for one in found):
+                rows = sum(map(self._counts, found)) if self._counts else 0
+                if rows < fewest:
+                    best, fewest = found, rows
+                if not fewest:
+                    break
+        return best
 
     def _long_enough(self, witness: Witness) -> bool:
         return bool(witness.after or witness.before) or len(witness.literal) >= self._shortest
@@ -152,8 +157,8 @@ def _searched(field: Field) -> bool:
 
 
 def _in_text(field: Field, test: Test) -> Iterator[frozenset[Witness]]:
-    """Sets of which one stands in the text of an object where `test` holds, the last of which always may."""
-    member = f'"{_written(field.member.lower())}"' if field.member and all(map(_is_written, field.member)) else ""
+    """Sets of which one stands in the text of an object where `test` holds, the simplest first."""
+    member = f'"{_written(field.member.lower())}"' if field.member and _is_written(field.member) else ""
     opened = re.escape(member) + _OPENING
     parts = _parts(test)
     for literal, after, before in _places(test, parts, bool(member)):
@@ -165,7 +170,7 @@ def _in_text(field: Field, test: Test) -> Iterator[frozenset[Witness]]:
         yield frozenset(
             Witness(field.column, _written(literal)) for literal in needed(test.pattern, _is_written) if set(literal) - _OF_NUMBERS
         )
-    yield frozenset({Witness(field.column, member or "{")})
+    yield frozenset({Witness(field.column, member)})
 
 
 def _places(test: Test, parts: Sequence[object], member: bool) -> Iterator[tuple[str, bool, str]]:
@@ -177,7 +182,7 @@ def _places(test: Test, parts: Sequence[object], member: bool) -> Iterator[tuple
     if not member and not numeric:
         yield _written(literal), False, _WITHIN_TEXT
     first, last = (parts[0], parts[-1]) if parts else ("", "")
-    if member and isinstance(last, str) and set(end := _run(reversed(last))[::-1]) - _OF_NUMBERS:
+    if member and isinstance(last, str) and set(end := _run(last[::-1])[::-1]) - _OF_NUMBERS:
         yield f'{_written(end)}"', False, ""
     if member and isinstance(first, str) and (begin := _run(first)):
         whole = len(parts) == 1 and len(begin) == len(first)
@@ -186,9 +191,9 @@ def _places(test: Test, parts: Sequence[object], member: bool) -> Iterator[tuple
         yield '""', True, ""
 
 
-def _run(text: Iterable[str]) -> str:
+def _run(text: str) -> str:
     """What `text` begins with, as far as it is written in one way, in lower case."""
-    return "".join(takewhile(_is_written, text)).lower()
+    return (text if _is_written(text) else "".join(takewhile(_is_written, text))).lower()
 
 
 def _parts(test: Test) -> tuple[object, ...]:
@@ -203,8 +208,20 @@ def _parts(test: Test) -> tuple[object, ...]:
 
 
 def _literal(parts: Iterable[object], usable: Callable[[str], bool] | None = None) -> str:
-    runs = ("".join(run) for part in parts if isinstance(part, str) for fit, run in groupby(part, usable or is_plain) if fit)
+    runs = (run for part in parts if isinstance(part, str) for run in _runs(part, usable or is_plain))
     return max(runs, key=len, default="").lower()
+
+
+def _runs(text: str, usable: Callable[[str], bool]) -> Iterator[str]:
+    if _is_written(text):
+        yield text
+    else:
+        yield from ("".join(run) for fit, run in groupby(text, usable) if fit)
+
+
+def are_plain(text: str) -> bool:
+    """Whether all of its characters are."""
+    return (text.isascii() and text.isprintable()) or all(map(is_plain, text))
 
 
 def is_plain(character: str) -> bool:
@@ -214,9 +231,9 @@ def is_plain(character: str) -> bool:
     return character == character.lower() == character.upper() and not "\ud800" <= character <= "\udfff"
 
 
-def _is_written(character: str) -> bool:
+def _is_written(text: str) -> bool:
     """What stands in the text of an object in one way only, where needless escapes are seen to."""
-    return character.isascii() and character.isprintable()
+    return text.isascii() and text.isprintable()
 
 
 def _written(text: str) -> str:
