@@ -20,6 +20,8 @@ from detect.witness import are_plain
 
 PRESENT: Final = "present"
 BLANK: Final = "blank"
+EDGE: Final = "\x01"  # not printable, so no pattern has it
+_WRITTEN: Final = {Wild.MANY: ".*", Wild.ONE: "."}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +61,13 @@ Formula = int | Not | Every | Some
 class Sought:
     """A pattern as a regular expression: of the text as it is when `cased`, else in lower case.
 
-    One with something between two literals is searched apart: together with thousands of others it makes the search slow.
+    One literal is sought with `EDGE` for where the text begins and ends: the text is then `bounded` by it. Thousands of anchors would take
+    seconds to prepare, and thousands of literals together with those that have gaps would be slow.
     """
 
     regex: str
     cased: bool
-    gapped: bool
+    bounded: bool
 
 
 class Formulas:
@@ -152,7 +155,7 @@ class Formulas:
     def _keywords(self, joined: Field, wanted: list[Pattern]) -> Formula | None:
         """Literals found within one of the values that `joined` has in one text."""
         sought = [_sought(anywhere(pattern)) if pattern.parts else None for pattern in wanted]
-        fit = [one for one in sought if one is not None and not one.gapped and one.regex]
+        fit = [one for one in sought if one is not None and one.bounded]
         return self._search(joined, fit) if len(fit) == len(wanted) else None
 
     def _search(self, field: Field, sought: list[Sought]) -> int:
@@ -187,9 +190,10 @@ def _sought(pattern: Pattern) -> Sought | None:
     usable = str.isprintable if pattern.cased else are_plain
     if not all(map(usable, texts)):
         return None
-    first = () if pattern.parts[0] is Wild.MANY else (r"\A",)
-    last = () if pattern.parts[-1] is Wild.MANY else (r"\z",)
-    inner = pattern.parts[1 - len(first) : len(pattern.parts) - 1 + len(last)]
-    written = {Wild.MANY: ".*", Wild.ONE: "."}
-    regex = [written[part] if isinstance(part, Wild) else re.escape(part if pattern.cased else part.lower()) for part in inner]
-    return Sought("".join((*first, *regex, *last)), pattern.cased, len(inner) > 1)
+    begins, ends = pattern.parts[0] is not Wild.MANY, pattern.parts[-1] is not Wild.MANY
+    inner = pattern.parts[0 if begins else 1 : len(pattern.parts) if ends else -1]
+    escaped = {part: re.escape(part if pattern.cased else part.lower()) for part in texts}
+    if len(inner) == 1 and isinstance(inner[0], str):
+        return Sought(EDGE * begins + escaped[inner[0]] + EDGE * ends, pattern.cased, bounded=True)
+    regex = "".join(_WRITTEN[part] if isinstance(part, Wild) else escaped[part] for part in inner)
+    return Sought(r"\A" * begins + regex + r"\z" * ends, pattern.cased, bounded=False)

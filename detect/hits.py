@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from detect import predicates
-from detect.formula import BLANK, PRESENT, Every, Formula, Formulas, Not, Some, Sought
+from detect import literals, predicates
+from detect.formula import BLANK, EDGE, PRESENT, Every, Formula, Formulas, Not, Some, Sought
 from detect.scan import MOST_AT_ONCE, Ints, listed, search
 
 Bools = npt.NDArray[np.bool_]
@@ -37,13 +37,14 @@ class ColumnScan:
         self._numbers: dict[str, Ints] = {}
         kinds: dict[tuple[bool, bool], list[tuple[Sought, int]]] = {}
         for one, number in sought.items():
-            kinds.setdefault((one.cased, one.gapped), []).append((one, number))
-        for (cased, _), patterns in kinds.items():
+            kinds.setdefault((one.cased, one.bounded), []).append((one, number))
+        for (cased, bounded), patterns in kinds.items():
             for first in range(0, len(patterns), MOST_AT_ONCE):
                 some = patterns[first : first + MOST_AT_ONCE]
                 name = f"found{len(self._numbers)}"
                 self._numbers[name] = np.asarray([number for _, number in some], np.int64)
-                self.selected.append(f"{search(text.sql if cased else text.folded, [one.regex for one, _ in some])} AS {name}")
+                searched = text.sql if cased else text.folded
+                self.selected.append(f"{search(_bounded(searched) if bounded else searched, [one.regex for one, _ in some])} AS {name}")
 
     def read(self, result: pa.Table) -> ColumnHits:
         """What the engine answered to `selected`."""
@@ -57,6 +58,11 @@ class ColumnScan:
         starts = np.searchsorted(flat[order], np.arange(self._count + 1))
         present, blank = (result.column(name).to_numpy().astype(np.bool_) for name in (PRESENT, BLANK))
         return ColumnHits(present, blank, np.concatenate(rows)[order], starts)
+
+
+def _bounded(text: str) -> str:
+    edge = literals.string(EDGE)
+    return f"concat({edge}, replaceAll({text}, {edge}, ' '), {edge})"
 
 
 class Hits:
@@ -78,9 +84,11 @@ class Hits:
             case Not(inner):
                 return ~self.holding(inner, rows)
             case Every(formulas):
-                return np.logical_and.reduce([self.holding(one, rows) for one in formulas])
+                every: Bools = np.logical_and.reduce([self.holding(one, rows) for one in formulas])
+                return every
             case Some(formulas):
-                return np.logical_or.reduce([self.holding(one, rows) for one in formulas])
+                some: Bools = np.logical_or.reduce([self.holding(one, rows) for one in formulas])
+                return some
         return self._literal(formula)[rows]
 
     def _literal(self, number: int) -> Bools:

@@ -30,7 +30,7 @@ from detect.compile import expression
 from detect.compiled import CompiledRule
 from detect.event_columns import selected
 from detect.exact import Exact
-from detect.fields import Fields, ObjectFields
+from detect.fields import LINE, Fields, ObjectFields
 from detect.kept import KeptOpen
 from detect.object_columns import LINES, MemberColumns, Members, ValueColumns
 from detect.rules import Rule
@@ -43,7 +43,7 @@ from detect.witness import Counts, Witness, signs
 _UNUSUAL: Final = (r":[ \t\r\n]*[\[{]", r"\\u00[2-7]", r"\\u(212a|0130)", r"\\/")
 # Numbers the engine may still write otherwise than Python did.
 _UNSURE: Final = re.compile(r"[0-9]e[+-][0-9]|[0-9]{20}")
-_SAMPLED: Final = 256
+_SAMPLED: Final = 128
 _FEW: Final = 2048  # events of a shape that are not worth statements of their own go together with other shapes'
 _UNUSUAL_AT_ONCE: Final = 1024
 
@@ -216,8 +216,9 @@ class _Ready:
         self.unusual = len(rules)
         self.numbers = len(rules) + 1
         found = {number: signs(rules[number].tree, fields, counts) for number in kept}
-        wanted = {number: [(one.column, one.pattern) for one in sign.witnesses] for number, sign in found.items()}
-        self.scan = Scan({**wanted, self.unusual: [("line", pattern) for pattern in _UNUSUAL]}, MemberColumns(()))
+        unusual = [Witness(LINE, "", after=pattern) for pattern in _UNUSUAL]
+        wanted = {number: sign.witnesses for number, sign in found.items()}
+        self.scan = Scan({**wanted, self.unusual: unusual}, MemberColumns(()))
         self.selected = [*self.scan.selected, "isValidJSON(line) AND startsWith(line, '{') AS valid"]
         self._otherwise = [number for number, sign in found.items() if sign.otherwise]
 
@@ -239,7 +240,7 @@ def _counts(text: str) -> Counts:
 
     @cache
     def count(witness: Witness) -> int:
-        return len(re.findall(witness.pattern, text)) if witness.after or witness.before else text.count(witness.literal)
+        return len(re.findall(witness.pattern, text)) if not witness.is_literal else text.count(witness.literal)
 
     return count
 

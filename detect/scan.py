@@ -15,30 +15,31 @@ import pyarrow.compute as pc
 
 from detect import literals
 from detect.event_columns import Source
+from detect.witness import Witness
 
 Ints = npt.NDArray[np.int64]
 
-MOST_AT_ONCE: Final = 4096  # patterns of one search: the time to build one grows faster than their number
+MOST_AT_ONCE: Final = 16_384  # patterns of one search; several searches take longer than one
 # The only characters beyond ASCII whose lower case has a letter of ASCII: what has one may have any witness.
 _FOLDING_TO_ASCII: Final = ("\u212a", "\u0130")
 
 
 class Scan:
-    """The search for `wanted`: for each rule, by its number, columns and regular expressions to find in their lower-cased text."""
+    """The search for `wanted`, the witnesses of each rule by its number. Regular expressions are searched apart: they slow literals down."""
 
-    def __init__(self, wanted: Mapping[int, Iterable[tuple[str, str]]], source: Source) -> None:
+    def __init__(self, wanted: Mapping[int, Iterable[Witness]], source: Source) -> None:
         self.selected: list[str] = []
         self._owners: dict[str, _Owners] = {}
-        by_column: dict[str, dict[str, list[int]]] = {}
+        searches: dict[tuple[str, bool], dict[str, list[int]]] = {}
         for rule, found in wanted.items():
-            for column, pattern in found:
-                by_column.setdefault(column, {}).setdefault(pattern, []).append(rule)
-        for column, pattern_owners in sorted(by_column.items()):
+            for witness in found:
+                searches.setdefault((witness.column, witness.is_literal), {}).setdefault(witness.pattern, []).append(rule)
+        for (column, literal), pattern_owners in sorted(searches.items()):
             everyone = sorted({rule for owners in pattern_owners.values() for rule in owners})
-            patterns = [*pattern_owners.items(), *((character, everyone) for character in _FOLDING_TO_ASCII)]
+            patterns = [*sorted(pattern_owners.items()), *((character, everyone) for character in _FOLDING_TO_ASCII)]
             for first in range(0, len(patterns), MOST_AT_ONCE):
                 some = patterns[first : first + MOST_AT_ONCE]
-                name = f"in_{column}_{first}"
+                name = f"in_{column}_{'literal' if literal else 'regex'}_{first}"
                 self.selected.append(f"{search(source.lowered(column), [pattern for pattern, _ in some])} AS `{name}`")
                 self._owners[name] = _Owners([owners for _, owners in some])
 
@@ -71,7 +72,8 @@ class _Owners:
 
 def firsts(ordered: Ints) -> npt.NDArray[np.bool_]:
     """Where in ordered numbers above -1 another one begins."""
-    return np.diff(ordered, prepend=-1) != 0
+    begins: npt.NDArray[np.bool_] = np.diff(ordered, prepend=-1) != 0
+    return begins
 
 
 def search(text: str, patterns: Sequence[str]) -> str:

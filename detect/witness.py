@@ -58,6 +58,11 @@ class Witness:
         """The regular expression to search for in the lower-cased column."""
         return self.after + re.escape(self.literal) + self.before
 
+    @property
+    def is_literal(self) -> bool:
+        """Whether nothing but the literal is searched for."""
+        return not self.after and not self.before
+
 
 @dataclass(frozen=True, slots=True)
 class Signs:
@@ -140,7 +145,7 @@ class _Chooser:
         return best
 
     def _long_enough(self, witness: Witness) -> bool:
-        return bool(witness.after or witness.before) or len(witness.literal) >= self._shortest
+        return not witness.is_literal or len(witness.literal) >= self._shortest
 
     def _worth(self, found: frozenset[Witness]) -> tuple[float, ...]:
         """More is better; no witness is the worst."""
