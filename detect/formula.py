@@ -59,13 +59,13 @@ Formula = int | Not | Every | Some
 
 @dataclass(frozen=True, slots=True)
 class Sought:
-    """A pattern as a regular expression: of the text as it is when `cased`, else in lower case.
+    """A pattern to find in the text as it is when `cased`, else in lower case.
 
-    One literal is sought with `EDGE` for where the text begins and ends: the text is then `bounded` by it. Thousands of anchors would take
-    seconds to prepare, and thousands of literals together with those that have gaps would be slow.
+    One literal is sought as it is, with `EDGE` for where the text begins and ends: the text is then `bounded` by it. All else is a regular
+    expression. Thousands of anchors would take seconds to prepare, and thousands of literals together with expressions would be slow.
     """
 
-    regex: str
+    wanted: str
     cased: bool
     bounded: bool
 
@@ -192,8 +192,8 @@ def _sought(pattern: Pattern) -> Sought | None:
         return None
     begins, ends = pattern.parts[0] is not Wild.MANY, pattern.parts[-1] is not Wild.MANY
     inner = pattern.parts[0 if begins else 1 : len(pattern.parts) if ends else -1]
-    escaped = {part: re.escape(part if pattern.cased else part.lower()) for part in texts}
-    if len(inner) == 1 and isinstance(inner[0], str):
-        return Sought(EDGE * begins + escaped[inner[0]] + EDGE * ends, pattern.cased, bounded=True)
-    regex = "".join(_WRITTEN[part] if isinstance(part, Wild) else escaped[part] for part in inner)
+    written = [part if pattern.cased or isinstance(part, Wild) else part.lower() for part in inner]
+    if len(written) == 1 and isinstance(written[0], str):
+        return Sought(EDGE * begins + written[0] + EDGE * ends, pattern.cased, bounded=True)
+    regex = "".join(_WRITTEN[part] if isinstance(part, Wild) else re.escape(part) for part in written)
     return Sought(r"\A" * begins + regex + r"\z" * ends, pattern.cased, bounded=False)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +15,7 @@ from detect import literals, predicates
 from detect.formula import BLANK, EDGE, PRESENT, Every, Formula, Formulas, Not, Some, Sought
 from detect.scan import MOST_AT_ONCE, Ints, listed, search
 
+_FEW: Final = 64
 Bools = npt.NDArray[np.bool_]
 
 
@@ -43,8 +46,8 @@ class ColumnScan:
                 some = patterns[first : first + MOST_AT_ONCE]
                 name = f"found{len(self._numbers)}"
                 self._numbers[name] = np.asarray([number for _, number in some], np.int64)
-                searched = text.sql if cased else text.folded
-                self.selected.append(f"{search(_bounded(searched) if bounded else searched, [one.regex for one, _ in some])} AS {name}")
+                searched, wanted = text.sql if cased else text.folded, [one.wanted for one, _ in some]
+                self.selected.append(f"{_literals(searched, wanted) if bounded else search(searched, wanted)} AS {name}")
 
     def read(self, result: pa.Table) -> ColumnHits:
         """What the engine answered to `selected`."""
@@ -60,9 +63,17 @@ class ColumnScan:
         return ColumnHits(present, blank, np.concatenate(rows)[order], starts)
 
 
-def _bounded(text: str) -> str:
+def _literals(text: str, wanted: Sequence[str]) -> str:
+    """SQL of the positions, from 1, of those of `wanted` that stand in the SQL `text` between two edges.
+
+    The engine keeps what it prepared for `search` in a table of few places, where one may push out another: few literals go another way.
+    """
     edge = literals.string(EDGE)
-    return f"concat({edge}, replaceAll({text}, {edge}, ' '), {edge})"
+    bounded = f"concat({edge}, replaceAll({text}, {edge}, ' '), {edge})"
+    if len(wanted) > _FEW:
+        return search(bounded, [re.escape(one) for one in wanted])
+    needles = ", ".join(literals.string(one) for one in wanted)
+    return f"arrayFilter((i, at) -> at > 0, range(1, {len(wanted) + 1}), multiSearchAllPositions({bounded}, [{needles}]))"
 
 
 class Hits:

@@ -164,9 +164,7 @@ class _Group:
         scanned = set(self.scanned)
         self.direct = [i for i in mine if i not in scanned]
         self.columns = sorted(frozenset().union(*(compiled[i].columns for i in mine)))
-        self.scan = (
-            Scan({i: [(one.column, one.pattern) for one in compiled[i].witnesses] for i in self.scanned}, source) if self.scanned else None
-        )
+        self.scan = Scan({i: compiled[i].witnesses for i in self.scanned}, source) if self.scanned else None
 
 
 def in_order(pairs: Sequence[Ints]) -> Matches:

@@ -25,7 +25,7 @@ _FOLDING_TO_ASCII: Final = ("\u212a", "\u0130")
 
 
 class Scan:
-    """The search for `wanted`, the witnesses of each rule by its number. Regular expressions are searched apart: they slow literals down."""
+    """The search for `wanted`, the witnesses of each rule by its number. Regular expressions are sought apart: they slow literals down."""
 
     def __init__(self, wanted: Mapping[int, Iterable[Witness]], source: Source) -> None:
         self.selected: list[str] = []
