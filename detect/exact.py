@@ -27,6 +27,8 @@ from detect.scan import Ints, firsts
 Failed = Callable[[int, str], None]
 
 _TOGETHER: Final = 32  # rules of one statement
+_MOST_VARIANTS: Final = 4
+_PREPARED: Final = "RegexpWithMultipleNeedlesGlobalCacheMiss"
 _log = structlog.get_logger()
 
 
@@ -39,6 +41,8 @@ class Exact:
         self._failed = failed
         self._broken: set[int] = set()
         self._kept = KeptOpen()
+        self._opened: set[tuple[str, int]] = set()  # scans that ran once; when they run again they are watched
+        self._unsettled: set[str] = set()
         self._formulas = Formulas(source.fields)
         self._formula = [self._formulas.of(one.tree) if one.tree else None for one in rules]
         self._scans = {column: ColumnScan(self._formulas, column) for column in self._formulas.fields}
@@ -89,7 +93,23 @@ class Exact:
         if column not in events.column_names:
             return None
         part, scan = self._source.given(events, [column]), self._scans[column]
-        return scan.read(self._kept.run(session, column, lambda: selected(self._source, scan.selected, part.column_names), part))
+        watched = column in self._unsettled
+        before = self._pushed_out(session) if watched else 0
+        name = (column, scan.variant)
+        result = self._kept.run(session, name, lambda: selected(self._source, scan.selected, part.column_names), part)
+        if watched:
+            self._unsettled.discard(column)
+            if self._pushed_out(session) > before and scan.variant < _MOST_VARIANTS:
+                self._scans[column] = ColumnScan(self._formulas, column, scan.variant + 1)
+        elif name not in self._opened:
+            self._opened.add(name)
+            self._unsettled.add(column)
+        return scan.read(result)
+
+    def _pushed_out(self, session: Session) -> int:
+        """How often the engine had to prepare a search, in all: again and again when two have the same place in its table."""
+        counted = session.arrow(f"SELECT sum(value) AS times FROM system.events WHERE event = '{_PREPARED}'")
+        return int(counted.column("times")[0].as_py())
 
     def _expressed(self, session: Session, number: int, events: pa.Table, rows: Ints) -> Ints:
         """(row, rule) by the expressions of a statement, whether they were asked for or not."""

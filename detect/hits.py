@@ -30,9 +30,10 @@ class ColumnHits:
 
 
 class ColumnScan:
-    """The search for all patterns of a column: `selected` is what to ask the engine for."""
+    """The search for all patterns of a column: `selected` is what to ask the engine for. `variant` changes its text and nothing else."""
 
-    def __init__(self, formulas: Formulas, column: str) -> None:
+    def __init__(self, formulas: Formulas, column: str, variant: int = 0) -> None:
+        self.variant = variant
         text = predicates.text_of(formulas.fields[column])
         sought = formulas.sought.get(column, {})
         self.selected = [f"{text.present} AS {PRESENT}", f"{text.blank} AS {BLANK}"]
@@ -47,7 +48,7 @@ class ColumnScan:
                 name = f"found{len(self._numbers)}"
                 self._numbers[name] = np.asarray([number for _, number in some], np.int64)
                 searched, wanted = text.sql if cased else text.folded, [one.wanted for one, _ in some]
-                self.selected.append(f"{_literals(searched, wanted) if bounded else search(searched, wanted)} AS {name}")
+                self.selected.append(f"{_literals(searched, wanted, variant) if bounded else search(searched, wanted)} AS {name}")
 
     def read(self, result: pa.Table) -> ColumnHits:
         """What the engine answered to `selected`."""
@@ -63,15 +64,16 @@ class ColumnScan:
         return ColumnHits(present, blank, np.concatenate(rows)[order], starts)
 
 
-def _literals(text: str, wanted: Sequence[str]) -> str:
+def _literals(text: str, wanted: Sequence[str], variant: int) -> str:
     """SQL of the positions, from 1, of those of `wanted` that stand in the SQL `text` between two edges.
 
-    The engine keeps what it prepared for `search` in a table of few places, where one may push out another: few literals go another way.
+    The engine keeps what it prepared for `search` in a table of few places, where one may push out another: few literals go another way,
+    and many have another place with another `variant`, a literal that stands nowhere.
     """
     edge = literals.string(EDGE)
     bounded = f"concat({edge}, replaceAll({text}, {edge}, ' '), {edge})"
     if len(wanted) > _FEW:
-        return search(bounded, [re.escape(one) for one in wanted])
+        return search(bounded, [*(re.escape(one) for one in wanted), f"{EDGE * 3}{variant}"])
     needles = ", ".join(literals.string(one) for one in wanted)
     return f"arrayFilter((i, at) -> at > 0, range(1, {len(wanted) + 1}), multiSearchAllPositions({bounded}, [{needles}]))"
 

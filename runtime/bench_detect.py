@@ -30,7 +30,7 @@ from ingest.compile import ParserSet
 from ingest.normalise import Normaliser
 from runtime.bench import normalised
 
-_BATCH_BYTES: Final = 32 << 20
+_BATCH_BYTES: Final = 64 << 20
 _LINES_A_MESSAGE: Final = 16_384
 _MESSAGES_A_BATCH: Final = 4
 _NEWLINE: Final = 10
