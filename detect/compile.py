@@ -56,7 +56,7 @@ class _Writer:
         networks: dict[str | None, list[Network]] = {}
         apart: list[Node] = []
         for child in nodes:
-            if isinstance(child, Item) and (pattern := _as_pattern(child.test)):
+            if isinstance(child, Item) and (pattern := as_pattern(child.test)):
                 together.setdefault(child.field, []).append(pattern)
             elif isinstance(child, Item) and isinstance(child.test, Network):
                 networks.setdefault(child.field, []).append(child.test)
@@ -71,7 +71,7 @@ class _Writer:
         return predicates.any_of([predicate for _, predicate in sorted(parts, key=lambda part: part[0])])
 
     def _item(self, item: Item) -> Predicate:
-        if pattern := _as_pattern(item.test):
+        if pattern := as_pattern(item.test):
             return self._patterns(item.field, [pattern])
         field = self._field(item.field)
         if field is None:
@@ -85,7 +85,7 @@ class _Writer:
         field = self._field(name)
         if field is None:
             return predicates.any_of([predicates.absent(pattern, blank=self._fields.absent_is_blank) for pattern in wanted])
-        return predicates.patterns(field, [_anywhere(pattern) for pattern in wanted] if name is None else wanted)
+        return predicates.patterns(field, [anywhere(pattern) for pattern in wanted] if name is None else wanted)
 
     def _field(self, name: str | None) -> Field | None:
         field = self._fields.line() if name is None else self._fields.field(name)
@@ -103,19 +103,19 @@ class _Writer:
         field = self._fields.line() if node.field is None else self._fields.field(node.field)
         if field is None or field.kind not in (FieldKind.TEXT, FieldKind.VALUES):
             return 2 if isinstance(node.test, Network) else 0
-        pattern = _as_pattern(node.test)
+        pattern = as_pattern(node.test)
         whole = pattern is not None and len(pattern.parts) <= 1
         return 1 + 4 * field.size + (3 if isinstance(node.test, Regex) else 0 if whole else 1)
 
 
-def _as_pattern(test: Test) -> Pattern | None:
+def as_pattern(test: Test) -> Pattern | None:
     """A number is compared as its digits, so that it equals quoted digits, and many of them make one set."""
     if isinstance(test, Number):
         return Pattern((literals.number(test.value),), cased=True)
     return test if isinstance(test, Pattern) else None
 
 
-def _anywhere(pattern: Pattern) -> Pattern:
+def anywhere(pattern: Pattern) -> Pattern:
     """A keyword is found anywhere in the line."""
     parts = pattern.parts
     before = () if parts[:1] == (Wild.MANY,) else (Wild.MANY,)

@@ -10,13 +10,16 @@ from detect import logsources, predicates
 from detect.compile import expression
 from detect.fields import EventFields
 from detect.rules import Rule
-from detect.tree import AnyOf, Item, Pattern
+from detect.tree import AllOf, AnyOf, Item, Node, Pattern
 from detect.witness import Witness, witnesses
 
 
 @dataclass(frozen=True, slots=True)
 class CompiledRule:
-    """A rule with its expression over rows of `EVENTS`. `unknown` are the fields it names that no event has."""
+    """A rule with its expression over rows of `EVENTS`. `unknown` are the fields it names that no event has.
+
+    `tree` means the same as `sql`; without it the rule is always decided by `sql`.
+    """
 
     rule: Rule
     classes: frozenset[LogClass]
@@ -24,6 +27,7 @@ class CompiledRule:
     columns: frozenset[str]
     witnesses: frozenset[Witness]
     unknown: frozenset[str]
+    tree: Node | None = None
 
 
 def compile_rule(rule: Rule, fields: EventFields) -> CompiledRule:
@@ -39,10 +43,12 @@ def compile_rule(rule: Rule, fields: EventFields) -> CompiledRule:
         verdict = "it would match every event" if compiled.constant else "it can never match"
         raise RuleError(rule.file, f"{verdict}: {because}", rule.line)
     guards = [
-        expression(AnyOf(tuple(Item(column, Pattern((word,))) for word in words)), fields)
+        AnyOf(tuple(Item(column, Pattern((word,))) for word in words))
         for column, words in (("vendor", route.vendors), ("product", route.products))
         if words
     ]
-    sql = predicates.all_of([*(guard.sql for guard in guards), compiled.sql])
-    columns = compiled.columns.union(*(guard.columns for guard in guards))
-    return CompiledRule(rule, route.classes, str(sql), columns, witnesses(rule.tree, fields), compiled.unknown)
+    guarded = [expression(guard, fields) for guard in guards]
+    sql = predicates.all_of([*(guard.sql for guard in guarded), compiled.sql])
+    columns = compiled.columns.union(*(guard.columns for guard in guarded))
+    tree = AllOf((*guards, rule.tree))
+    return CompiledRule(rule, route.classes, str(sql), columns, witnesses(rule.tree, fields), compiled.unknown, tree)

@@ -21,9 +21,9 @@ from core.engine import Session
 from core.events import EVENTS, Kind
 from detect import logsources, match, meaning
 from detect.compile import expression
+from detect.event_columns import as_stored
 from detect.fields import EventFields, Fields, ObjectFields
 from detect.rules import Rule
-from detect.ruleset import as_stored
 from detect.tree import (
     AllOf,
     AnyOf,

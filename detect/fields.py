@@ -11,7 +11,7 @@ compiler says so) while a rule that merely excludes by it goes on without the ex
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Protocol
@@ -34,8 +34,8 @@ class Field:
     """A field's SQL. `column` is the column it reads; `size` ranks how long its texts are (0 a word, 1 a text, 2 the whole line).
 
     `there` tells in SQL whether the field is there at all, where that is not the same as having a value; `present` whether a TEXT has a
-    value, where '' is one; `folded` is then the SQL of its lower-cased text. `encoded` tells how text of the field's values is written in
-    the text column `column`, where that holds them in an encoding.
+    value, where '' is one; `folded` is then the SQL of its lower-cased text. Where `column` is the text of an object, `member` is the name
+    of the field in it, '' for all of them. `joined` is the SQL of all VALUES in one text, a character that is not printable between them.
     """
 
     sql: str
@@ -46,7 +46,8 @@ class Field:
     there: str = ""
     present: str = ""
     folded: str = ""
-    encoded: Callable[[str], str] | None = None
+    member: str | None = None
+    joined: str = ""
 
 
 class Fields(Protocol):

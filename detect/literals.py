@@ -16,8 +16,9 @@ _MAPPED = IPv6Network("::ffff:0:0/96")
 
 def string(text: str) -> str:
     """`text` as a string literal."""
-    if text.isprintable() and "'" not in text and "\\" not in text:
-        return f"'{text}'"
+    if text.isprintable():
+        escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+        return f"'{escaped}'"
     return "'" + "".join(_character(character) for character in text) + "'"
 
 

@@ -1,18 +1,22 @@
 """A rule set over events given as JSON lines, by the names their fields have: what `bongsu bench detect` runs.
 
 Log sources are passed over: every rule is judged on every event, as `bongsu rules match` judges. What an event's fields mean is said in
-`detect.match`. Events are grouped by their shape, the names of their fields that any rule asks for. Each shape has a plan of its own:
-rules that need a field it lacks are folded away when it is compiled, and the engine extracts no other fields. A shape's witnesses are
-chosen on a sample of its first events.
+`detect.match`. The witnesses of all rules are searched in the lines as they are, before any JSON is read: where none of a rule's stands,
+the rule's verdict is known. Only lines with candidates are read, grouped by their shape, the names of their fields that any rule asks for,
+so that the engine extracts no other fields; then the candidates are decided exactly. The witnesses are chosen on a sample of the first
+lines.
 
-An event with objects within it is first made flat, its fields named by their dotted paths. One that holds lists, or a rule asks for both
-a field and one within it, is judged by the rules' expressions over all values of each field, without witnesses: right, and slow.
+What JSON may write in several ways would hide a witness: a line with a needless escape is written anew first. So is an event with objects
+within it: it is made flat, its fields named by their dotted paths. One that holds lists, or a rule asks for both a field and one within
+it, is judged by the rules' expressions over all values of each field, without witnesses: right, and slow.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, Final
 
 import numpy as np
@@ -21,20 +25,27 @@ import pyarrow as pa
 from core.engine import Session
 from core.errors import RuleError
 from core.events import LogClass
-from detect import literals, match
+from detect import match
 from detect.compile import expression
 from detect.compiled import CompiledRule
-from detect.fields import LINE, Field, FieldKind, Fields, ObjectFields
+from detect.event_columns import selected
+from detect.exact import Exact
+from detect.fields import LINE, Fields, ObjectFields
+from detect.kept import KeptOpen
+from detect.object_columns import LINES, MemberColumns, Members, ValueColumns
 from detect.rules import Rule
-from detect.ruleset import Matches, Plan, Source, accepted
+from detect.ruleset import Matches, Plan, accepted, in_order
+from detect.scan import Ints, Scan, firsts
 from detect.tree import fields_of
-from detect.witness import Witness, witnesses
+from detect.witness import Counts, Witness, signs
 
-_LINES: Final = pa.schema([pa.field("line", pa.string(), nullable=False)])
-# What the fast way would not read as it is: an object or a list within, and escapes of characters that need none.
-_UNUSUAL: Final = (r":[ \t\r\n]*[\[{]", r"\\u00[2-7]", r"\\/")
-_SAMPLED: Final = 256
+# What the search would not read as it is: an object or a list within; escapes of characters that need none, or whose lower case is ASCII.
+_UNUSUAL: Final = (r":[ \t\r\n]*[\[{]", r"\\u00[2-7]", r"\\u(212a|0130)", r"\\/")
+# Numbers the engine may still write otherwise than Python did.
+_UNSURE: Final = re.compile(r"[0-9]e[+-][0-9]|[0-9]{20}")
+_SAMPLED: Final = 128
 _FEW: Final = 2048  # events of a shape that are not worth statements of their own go together with other shapes'
+_UNUSUAL_AT_ONCE: Final = 1024
 
 
 class ObjectRules:
@@ -49,39 +60,59 @@ class ObjectRules:
         self.unreadable = 0
         self._session = session
         self._asked = frozenset().union(*(fields_of(rule.tree) for rule in rules))
+        self._source = MemberColumns(sorted(self._asked))
+        self._kept = KeptOpen()
         self._shapes: dict[int, frozenset[str]] = {}
-        self._plans: dict[tuple[frozenset[str], bool], tuple[Plan, list[int]]] = {}
+        self._ready: _Ready | None = None
+        self._number = {id(rule): number for number, rule in enumerate(self.rules)}
+        self._deep_plans: dict[frozenset[str], Plan] = {}
 
     def run(self, lines: pa.Array) -> Matches:
         """Every match in `lines`, an array of text without nulls; `rows` are positions in it."""
-        table = pa.table({"line": lines}, schema=_LINES)
-        listed = ", ".join(literals.string(pattern) for pattern in _UNUSUAL)
-        looked = self._session.arrow(
-            f"SELECT cityHash64(JSONExtractKeys(line)) AS shape, multiMatchAny(line, [{listed}]) AS unusual FROM Python(rows)", table
-        )
-        shape, unusual = looked.column("shape").to_numpy(), looked.column("unusual").to_numpy().astype(bool)
-        pairs = [np.empty((0, 2), np.int64)]
-        hard: list[int] = []
-        for names, rows in self._by_fields(lines, shape, np.flatnonzero(~unusual)).items():
-            part = table if len(rows) == table.num_rows else table.take(pa.array(rows))
-            if names is None:
-                hard += rows.tolist()
-            else:
-                pairs.append(self._matches(names, part, rows))
-        pairs += self._of_unusual(lines, [*hard, *np.flatnonzero(unusual).tolist()])
-        together = np.concatenate(pairs)
-        ordered = together[np.lexsort((together[:, 1], together[:, 0]))]
-        return Matches(rules=ordered[:, 1], rows=ordered[:, 0])
+        if not len(lines):
+            return in_order([np.empty((0, 2), np.int64)])
+        ready = self._ready = self._ready or self._prepared(lines)
+        looked = self._kept.run(self._session, "scan", lambda: selected(self._source, ready.selected, LINES.names), _table(lines))
+        rows, rules = ready.scan.candidates(looked, ready.numbers)
+        plain = looked.column("valid").to_numpy().astype(np.bool_)
+        plain[rows[rules == ready.unusual]] = False
+        mine = plain[rows]
+        pairs = [self._decided(lines, rows[mine], rules[mine]), ready.untouched(np.flatnonzero(plain), rows[mine], rules[mine])]
+        unusual = np.flatnonzero(~plain)
+        for at in range(0, len(unusual), _UNUSUAL_AT_ONCE):
+            pairs += self._of_unusual(lines, unusual[at : at + _UNUSUAL_AT_ONCE].tolist(), ready)
+        return in_order(pairs)
 
-    def _by_fields(self, lines: pa.Array, shape: Any, rows: Any) -> dict[frozenset[str] | None, Any]:
-        """Rows by the fields rules ask for; None are rows without any name, which may be no objects."""
-        found: dict[frozenset[str] | None, list[Any]] = {}
-        order = rows[np.argsort(shape[rows], kind="stable")]
-        few: list[Any] = []
+    def _decided(self, lines: pa.Array, rows: Ints, rules: Ints) -> Ints:
+        """Those of the candidate pairs that match."""
+        found = [np.empty((0, 2), np.int64)]
+        if not len(rows):
+            return found[0]
+        order = np.argsort(rows, kind="stable")
+        rows, rules = rows[order], rules[order]
+        first = firsts(rows)
+        some, at = rows[first], np.cumsum(first) - 1
+        table = _table(lines.take(pa.array(some)))
+        keys = ["cityHash64(JSONExtractKeys(line)) AS shape"]
+        shapes = self._kept.run(self._session, "shapes", lambda: selected(self._source, keys, LINES.names), table)
+        for names, places in self._by_fields(table.column("line"), shapes.column("shape").to_numpy()).items():
+            number = np.full(len(some), -1, np.int64)
+            number[places] = np.arange(len(places))
+            mine = number[at]
+            part = self._extracted(names, table.take(pa.array(places)))
+            within = self._exact.decide(self._session, part, mine[mine >= 0], rules[mine >= 0])
+            found.append(np.stack((some[places[within[:, 0]]], within[:, 1]), axis=1))
+        return np.concatenate(found)
+
+    def _by_fields(self, lines: pa.ChunkedArray, shape: Any) -> dict[frozenset[str], Ints]:
+        """Positions in `lines` by the fields rules ask for."""
+        found: dict[frozenset[str], list[Ints]] = {}
+        order = np.argsort(shape, kind="stable")
+        few: list[Ints] = []
         names_of_few: frozenset[str] = frozenset()
-        for mine in np.split(order, np.flatnonzero(np.diff(shape[order])) + 1) if len(order) else ():
+        for mine in np.split(order, np.flatnonzero(np.diff(shape[order])) + 1):
             names = self._names(int(shape[mine[0]]), lines[int(mine[0])].as_py())
-            if names is not None and len(mine) < _FEW:
+            if len(mine) < _FEW:
                 few.append(mine)
                 names_of_few |= names
             else:
@@ -90,61 +121,43 @@ class ObjectRules:
             found.setdefault(names_of_few, []).extend(few)
         return {names: np.sort(np.concatenate(parts)) for names, parts in found.items()}
 
-    def _names(self, shape: int, line: str) -> frozenset[str] | None:
+    def _names(self, shape: int, line: str) -> frozenset[str]:
         if shape not in self._shapes:
-            event = _object(line)
-            if not event:
-                return None
-            self._shapes[shape] = self._asked.intersection(event)
+            self._shapes[shape] = self._asked.intersection(_object(line) or ())
         return self._shapes[shape]
 
-    def _matches(self, names: frozenset[str], part: pa.Table, rows: Any) -> Any:
-        plan, own = self._plan(names, part.column("line"))
-        found = plan.run(self._session, self._extracted(names, part))
-        return np.stack((rows[found.rows], np.asarray(own, np.int64)[found.rules]), axis=1)
+    def _extracted(self, names: frozenset[str], lines: pa.Table) -> pa.Table:
+        """A statement of its own, so that the rules' statements read the columns as they are: they would extract again for each test."""
+        if not names:
+            return lines
+        made = self._kept.run(self._session, names, lambda: self._source.extraction(names), lines)
+        return made.append_column(LINES.field("line"), lines.column("line"))
 
-    def _extracted(self, names: frozenset[str], part: pa.Table) -> pa.Table:
-        """The columns of `_FlatFields(names)`.
-
-        A statement of its own, so that the rules' statements read them as they are: they would extract and fold again for each test.
-        """
-        listed = sorted(names)
-        if not listed:
-            return part
-        quoted = (name.replace("\\", "\\\\").replace("`", "\\`") for name in listed)
-        wanted = literals.string(f"Tuple({', '.join(f'`{name}` Nullable(String)' for name in quoted)})")
-        values = []
-        for number in range(len(listed)):
-            value = f"extracted.{number + 1}"
-            values.append(f"ifNull({value}, '') AS f{number}, isNotNull({value}) AS has_f{number}, lowerUTF8(f{number}) AS low_f{number}")
-        extracted = f"(SELECT JSONExtract(line, {wanted}) AS extracted FROM Python(rows))"
-        made = self._session.arrow(f"SELECT {', '.join(values)} FROM {extracted}", part)
-        return made.append_column(_LINES.field("line"), part.column("line"))
-
-    def _plan(self, names: frozenset[str], lines: pa.ChunkedArray) -> tuple[Plan, list[int]]:
-        key = (names, False)
-        if key not in self._plans:
-            fields = _FlatFields(sorted(names))
-            counts = _counts(fields, [event for line in lines.slice(0, _SAMPLED).to_pylist() if (event := _object(line))])
-            blank = self._extracted(names, pa.table({"line": ["{}"]}, schema=_LINES))
-            self._plans[key] = self._compiled(fields, _Columns("has_", "low_"), blank, counts)
-        return self._plans[key]
-
-    def _compiled(self, fields: Fields, source: Source, blank: pa.Table, counts: Callable[[Witness], int] | None) -> tuple[Plan, list[int]]:
-        compiled, places = [], {}
-        for place, rule in enumerate(self.rules):
-            made = expression(rule.tree, fields)
-            if made.constant is not False:
-                found = witnesses(rule.tree, fields, counts) if counts and made.constant is None else frozenset()
-                one = CompiledRule(rule, frozenset(LogClass), made.sql, made.columns, found, made.unknown)
-                compiled.append(one)
-                places[id(one)] = place
+    def _prepared(self, lines: pa.Array) -> _Ready:
+        """The rules the engine accepts, and their search."""
+        compiled = [self._compiled(rule, self._source.fields) for rule in self.rules]
+        self._exact = Exact(compiled, self._source, self._failed)
+        by_expression = [one for number, one in enumerate(compiled) if not self._exact.has_formula(number)]
         errors: list[RuleError] = []
-        kept = accepted(self._session, compiled, errors, source, blank)
-        self.set_aside.update({str(error): error for error in errors})
-        return Plan(kept, errors, source), [places[id(one)] for one in kept]
+        blank = self._source.given(pa.table({"line": ["{}"]}, schema=LINES), sorted(self._source.names.values()))
+        fine = {id(one) for one in accepted(self._session, by_expression, errors, self._source, blank)}
+        self._note(errors)
+        kept = [number for number, one in enumerate(compiled) if self._exact.has_formula(number) or id(one) in fine]
+        sample = lines.take(pa.array(np.linspace(0, len(lines) - 1, min(_SAMPLED, len(lines)), dtype=np.int64)))
+        return _Ready(self.rules, kept, _counts("\n".join(sample.to_pylist()).lower()))
 
-    def _of_unusual(self, lines: pa.Array, rows: Sequence[int]) -> list[Any]:
+    def _compiled(self, rule: Rule, fields: Fields) -> CompiledRule:
+        made = expression(rule.tree, fields)
+        return CompiledRule(rule, frozenset(LogClass), made.sql, made.columns, frozenset(), made.unknown, rule.tree)
+
+    def _failed(self, number: int, reason: str) -> None:
+        rule = self.rules[number]
+        self._note([RuleError(rule.file, f"the engine refuses it: {reason}", rule.line)])
+
+    def _note(self, errors: Sequence[RuleError]) -> None:
+        self.set_aside.update({str(error): error for error in errors})
+
+    def _of_unusual(self, lines: pa.Array, rows: Sequence[int], ready: _Ready) -> list[Ints]:
         """Matches in lines that are no objects, or objects that are not flat, or written with needless escapes."""
         flat: dict[int, dict[str, Any]] = {}
         deep: dict[int, dict[str, Any]] = {}
@@ -152,86 +165,84 @@ class ObjectRules:
             event = _object(lines[row].as_py())
             if event is None:
                 self.unreadable += 1
-            elif paths := _flat(event, self._asked):
+            elif (paths := _flat(event, self._asked)) is not None:
                 flat[row] = paths
             else:
                 deep[row] = event
         pairs = []
         if flat:
-            names = self._asked & frozenset().union(*flat.values())
-            written = [json.dumps(one, ensure_ascii=False) for one in flat.values()]
-            pairs.append(self._matches(names, pa.table({"line": written}, schema=_LINES), np.asarray(list(flat))))
+            pairs += self._of_flat(list(flat.values()), np.asarray(list(flat)), ready)
         if deep:
             pairs.append(self._of_deep(list(deep.values()), np.asarray(list(deep))))
         return pairs
 
-    def _of_deep(self, events: Sequence[Mapping[str, Any]], rows: Any) -> Any:
-        names = [name for name in sorted(self._asked) if any(match.reaches(event, name) for event in events)]
-        key = (frozenset(names), True)
-        columns = match.columns_of(events, names)
-        if key not in self._plans:
-            blank = match.columns_of([{}], names)
-            self._plans[key] = self._compiled(ObjectFields(names), _Columns("there_"), blank, None)
-        plan, own = self._plans[key]
+    def _of_flat(self, events: Sequence[Mapping[str, Any]], rows: Ints, ready: _Ready) -> list[Ints]:
+        written = [json.dumps(event, ensure_ascii=False) for event in events]
+        lowered = _table(pa.array([line.lower() for line in written], pa.string()))
+        looked = self._kept.run(self._session, "scan", lambda: selected(self._source, ready.selected, LINES.names), lowered)
+        at, rules = ready.scan.candidates(looked, ready.numbers)
+        unsure = np.asarray([_UNSURE.search(line) is not None for line in written])
+        known = (rules != ready.unusual) & ~unsure[at]
+        every = np.flatnonzero(unsure)
+        at = np.concatenate((at[known], np.repeat(every, len(ready.kept))))
+        rules = np.concatenate((rules[known], np.tile(ready.kept, len(every))))
+        decided = self._decided(pa.array(written, pa.string()), at, rules)
+        untouched = ready.untouched(np.arange(len(written)), at, rules)
+        return [np.stack((rows[pairs[:, 0]], pairs[:, 1]), axis=1) for pairs in (decided, untouched)]
+
+    def _of_deep(self, events: Sequence[Mapping[str, Any]], rows: Ints) -> Ints:
+        names = frozenset(name for name in self._asked if any(match.reaches(event, name) for event in events))
+        columns = match.columns_of(events, sorted(names))
+        if names not in self._deep_plans:
+            fields = ObjectFields(sorted(names))
+            compiled = [self._compiled(rule, fields) for rule in self.rules]
+            source = ValueColumns(fields)
+            errors: list[RuleError] = []
+            kept = accepted(self._session, compiled, errors, source, match.columns_of([{}], sorted(names)))
+            self._note(errors)
+            self._deep_plans[names] = Plan(kept, errors, source)
+        plan = self._deep_plans[names]
         found = plan.run(self._session, columns)
-        return np.stack((rows[found.rows], np.asarray(own, np.int64)[found.rules]), axis=1)
+        own = np.asarray([self._number[id(one.rule)] for one in plan.rules], np.int64)
+        return np.stack((rows[found.rows], own[found.rules]), axis=1)
 
 
-class _FlatFields:
-    """The fields `names` of flat JSON objects in the column `line`: f0, f1, ..., has_f0 that tells what is there, low_f0 in lower case."""
+class _Ready:
+    """The search for the rules `kept`, numbers of `rules`; `unusual` is the number of what is no rule, a line to be written anew."""
 
-    absent_is_blank = False
+    def __init__(self, rules: Sequence[Rule], kept: Sequence[int], counts: Counts) -> None:
+        fields = Members()
+        self.kept = np.asarray(kept, np.int64)
+        self.unusual = len(rules)
+        self.numbers = len(rules) + 1
+        found = {number: signs(rules[number].tree, fields, counts) for number in kept}
+        unusual = [Witness(LINE, "", after=pattern) for pattern in _UNUSUAL]
+        wanted = {number: sign.witnesses for number, sign in found.items()}
+        self.scan = Scan({**wanted, self.unusual: unusual}, MemberColumns(()))
+        self.selected = [*self.scan.selected, "isValidJSON(line) AND startsWith(line, '{') AS valid"]
+        self._otherwise = [number for number, sign in found.items() if sign.otherwise]
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self.names = {name: f"f{position}" for position, name in enumerate(names)}
-
-    def field(self, name: str) -> Field | None:
-        column = self.names.get(name)
-        if column is None:
-            return None
-        return Field(
-            f"`{column}`",
-            FieldKind.TEXT,
-            column,
-            size=1,
-            there=f"JSONHas(line, {literals.string(name)})",
-            present=f"`has_{column}`",
-            folded=f"`low_{column}`",
-        )
-
-    def line(self) -> Field:
-        values = "arrayMap(pair -> pair.2, JSONExtractKeysAndValues(line, 'String'))"
-        return Field(values, FieldKind.VALUES, "line", encoded=_encoded)
+    def untouched(self, events: Ints, rows: Ints, rules: Ints) -> Ints:
+        """The pairs of `events` with rules that hold where none of their witnesses stands; (rows, rules) are where one does."""
+        found = [np.empty((0, 2), np.int64)]
+        for number in self._otherwise:
+            alone = np.setdiff1d(events, rows[rules == number], assume_unique=True)
+            found.append(np.stack((alone, np.full(len(alone), number)), axis=1))
+        return np.concatenate(found)
 
 
-class _Columns:
-    """A table whose columns are read as they are; a field is two of them or three."""
-
-    def __init__(self, *beside: str) -> None:
-        self._beside = beside
-
-    def needed(self, columns: Sequence[str]) -> Sequence[str]:
-        fields = [column for column in columns if column != LINE]
-        return [*columns, *(prefix + column for column in fields for prefix in self._beside)]
-
-    def columns(self, given: Sequence[str]) -> list[str]:
-        return [f"`{name}`" for name in given]
-
-    def lowered(self, column: str) -> str:
-        return f"lower(`{column}`)" if column == LINE else f"`low_{column}`"
+def _table(lines: pa.Array) -> pa.Table:
+    return pa.table({"line": lines}, schema=LINES)
 
 
-def _encoded(text: str) -> str:
-    return json.dumps(text)[1:-1]
+def _counts(text: str) -> Counts:
+    """How often a witness stands in `text`."""
 
+    @cache
+    def count(witness: Witness) -> int:
+        return len(re.findall(witness.pattern, text)) if not witness.is_literal else text.count(witness.literal)
 
-def _counts(fields: _FlatFields, events: Sequence[Mapping[str, Any]]) -> Callable[[Witness], int]:
-    """How often a witness stands in the values of `events`."""
-    texts = {
-        column: "\n".join(v for event in events for v in match.values_of(event, name)).lower() for name, column in fields.names.items()
-    }
-    texts["line"] = "\n".join(json.dumps(event, ensure_ascii=False) for event in events).lower()
-    return lambda witness: texts[witness.column].count(witness.literal)
+    return count
 
 
 def _object(line: str) -> dict[str, Any] | None:
@@ -242,14 +253,14 @@ def _object(line: str) -> dict[str, Any] | None:
     return event if isinstance(event, dict) else None
 
 
-def _flat(event: Mapping[str, Any], asked: frozenset[str]) -> dict[str, Any]:
-    """The event with dotted paths for names; empty when that would not say the same."""
+def _flat(event: Mapping[str, Any], asked: frozenset[str]) -> dict[str, Any] | None:
+    """The event with dotted paths for names; None when that would not say the same."""
     found: dict[str, Any] = {}
     waiting = list(event.items())
     while waiting:
         path, value = waiting.pop()
         if isinstance(value, list) or path in found or (isinstance(value, dict) and path in asked):
-            return {}
+            return None
         if isinstance(value, dict):
             waiting += [(f"{path}.{name}", inner) for name, inner in value.items()]
         else:

@@ -55,7 +55,7 @@ def negation(predicate: Predicate) -> Predicate:
 
 
 @dataclass(frozen=True, slots=True)
-class _Text:
+class Text:
     """SQL of a String. `present` says when there is a value at all: a column's '' is none, an element of a list always is.
 
     `blank` says when it passes a test for the empty text; `folded` is the text in lower case.
@@ -95,7 +95,7 @@ def patterns(field: Field, wanted: Sequence[Pattern]) -> Predicate:
     if field.kind in (FieldKind.TEXT, FieldKind.VALUES):
         return _each(field, lambda text: _fits(text, wanted))
     if field.kind is FieldKind.TIME:
-        return _fits(_text(field), wanted)
+        return _fits(text_of(field), wanted)
     as_text = [p for p in wanted if Wild.MANY in p.parts or Wild.ONE in p.parts]
     literal = _number if field.kind is FieldKind.NUMBER else _address
     values = [value for p in wanted if p not in as_text and p.parts and (value := literal(p))]
@@ -104,7 +104,7 @@ def patterns(field: Field, wanted: Sequence[Pattern]) -> Predicate:
             _among(field, values),
             negation(_exists(field)) if any(not p.parts for p in wanted) else False,
             _exists(field) if any(p.parts == (Wild.MANY,) for p in as_text) else False,
-            _fits(_text(field), [p for p in as_text if p.parts != (Wild.MANY,)]),
+            _fits(text_of(field), [p for p in as_text if p.parts != (Wild.MANY,)]),
         ]
     )
 
@@ -128,7 +128,7 @@ def reference(field: Field, other: Field, wanted: Reference) -> Predicate:
     return _each(field, lambda left: _each(other, lambda right: _related(left, right, wanted), "y"))
 
 
-def _related(left: _Text, right: _Text, wanted: Reference) -> Predicate:
+def _related(left: Text, right: Text, wanted: Reference) -> Predicate:
     whole, part = (left.sql, right.sql) if wanted.cased else (left.folded, right.folded)
     relation = f"{whole} = {part}"
     if wanted.begins and wanted.ends:
@@ -156,13 +156,13 @@ def _exists(field: Field) -> Predicate:
 
 def text(field: Field) -> str:
     """The SQL of `field` as text, '' when absent; an IPv4 address in dotted form, a time as `YYYY-MM-DD hh:mm:ss.mmm`."""
-    return _text(field).sql
+    return text_of(field).sql
 
 
-def _text(field: Field) -> _Text:
+def text_of(field: Field) -> Text:
     """The field as text, '' when absent; an IPv4 address in dotted form, a time as `YYYY-MM-DD hh:mm:ss.mmm`."""
     if field.present:
-        return _Text(field.sql, field.present, f"({field.present} AND {field.sql} = '')", field.folded)
+        return Text(field.sql, field.present, f"({field.present} AND {field.sql} = '')", field.folded)
     if field.kind is FieldKind.TEXT:
         sql = field.sql
     elif field.kind is FieldKind.ADDRESS:
@@ -172,25 +172,25 @@ def _text(field: Field) -> _Text:
     return _plain(sql, f"({sql} != '')")
 
 
-def _plain(sql: str, present: Predicate) -> _Text:
-    return _Text(sql, present, f"({sql} = '')", f"lowerUTF8({sql})")
+def _plain(sql: str, present: Predicate) -> Text:
+    return Text(sql, present, f"({sql} = '')", f"lowerUTF8({sql})")
 
 
 def _or_empty(sql: str, nullable: bool) -> str:
     return f"ifNull({sql}, '')" if nullable else sql
 
 
-def _each(field: Field, predicate: Callable[[_Text], Predicate], variable: str = "x") -> Predicate:
+def _each(field: Field, predicate: Callable[[Text], Predicate], variable: str = "x") -> Predicate:
     """`predicate` on the field's text, or on at least one of its values."""
     if field.kind is not FieldKind.VALUES:
-        return predicate(_text(field))
+        return predicate(text_of(field))
     inner = predicate(_plain(variable, True))
     if isinstance(inner, bool):
         return f"notEmpty({field.sql})" if inner else False
     return f"arrayExists({variable} -> {inner}, {field.sql})"
 
 
-def _fits(text: _Text, wanted: Sequence[Pattern]) -> Predicate:
+def _fits(text: Text, wanted: Sequence[Pattern]) -> Predicate:
     """Whether `text` fits any of `wanted`: equal texts in one set, contained ones in one search, the rest one by one."""
     equal: dict[str, list[str]] = {}
     within: dict[str, list[str]] = {}
@@ -258,7 +258,7 @@ def _among(field: Field, values: Sequence[str]) -> Predicate:
     return _certain(sql, field.nullable)
 
 
-def _matches(text: _Text, wanted: Regex) -> Predicate:
+def _matches(text: Text, wanted: Regex) -> Predicate:
     """RE2 finds the pattern anywhere; the engine lets a dot match a line end unless told otherwise."""
     flags = wanted.flags if "s" in wanted.flags else wanted.flags + "-s"
     return all_of([text.present, f"match({text.sql}, {literals.string(f'(?{flags}){wanted.pattern}')})"])
@@ -268,7 +268,7 @@ def _text_test(field: Field, wanted: Test) -> Predicate:
     return _each(field, lambda text: _one_text(text, wanted))
 
 
-def _one_text(text: _Text, wanted: Test) -> Predicate:
+def _one_text(text: Text, wanted: Test) -> Predicate:
     match wanted:
         case Boolean(value):
             return f"({text.folded} = '{str(value).lower()}')"
@@ -288,12 +288,12 @@ def _number_test(field: Field, wanted: Test) -> Predicate:
         case Compare(relation, value):
             return _certain(f"{field.sql} {relation} {literals.number(value)}", field.nullable)
         case Regex():
-            return _matches(_text(field), wanted)
+            return _matches(text_of(field), wanted)
     return False
 
 
 def _address_test(field: Field, wanted: Test) -> Predicate:
-    return _matches(_text(field), wanted) if isinstance(wanted, Regex) else False
+    return _matches(text_of(field), wanted) if isinstance(wanted, Regex) else False
 
 
 def _time_test(field: Field, wanted: Test) -> Predicate:
@@ -301,7 +301,7 @@ def _time_test(field: Field, wanted: Test) -> Predicate:
         case TimePart(part, value, relation):
             return _certain(f"{_PART[part].format(field.sql)} {relation} {literals.number(value)}", field.nullable)
         case Regex():
-            return _matches(_text(field), wanted)
+            return _matches(text_of(field), wanted)
     return False
 
 

@@ -22,9 +22,10 @@ from core.events import EVENTS, MATCHES, POSITION
 from detect import predicates
 from detect.correlation.definition import Kind
 from detect.correlation.resolve import AGENCY, Resolved, Use
+from detect.event_columns import as_stored
 from detect.fields import FieldKind, of_column
 from detect.rules import Rule
-from detect.ruleset import Matches, Plan, as_stored
+from detect.ruleset import Matches, Plan
 
 Ints = npt.NDArray[np.int64]
 
