@@ -136,7 +136,7 @@ def _texts(value: Any) -> Iterator[str]:
         for element in value:
             yield from _texts(element)
     elif value is not None:
-        yield _text(value)
+        yield text_of(value)
 
 
 def _leaves(value: Any) -> Iterator[str]:
@@ -144,10 +144,11 @@ def _leaves(value: Any) -> Iterator[str]:
         for child in value.values() if isinstance(value, Mapping) else value:
             yield from _leaves(child)
     elif value is not None:
-        yield _text(value)
+        yield text_of(value)
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """A single value that is not null as the text it is compared as."""
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
     if isinstance(value, float) and value.is_integer():

@@ -39,10 +39,12 @@ from detect.scan import Ints, Scan, firsts
 from detect.tree import fields_of
 from detect.witness import Counts, Witness, signs
 
-# What the search would not read as it is: an object or a list within; escapes of characters that need none, or whose lower case is ASCII.
-_UNUSUAL: Final = (r":[ \t\r\n]*[\[{]", r"\\u00[2-7]", r"\\u(212a|0130)", r"\\/")
-# Numbers the engine may still write otherwise than Python did.
-_UNSURE: Final = re.compile(r"[0-9]e[+-][0-9]|[0-9]{20}")
+# What the search would not read as it is: an object or a list within; escapes of characters that need none, or whose lower case is ASCII;
+# numbers that the engine writes otherwise than they are compared.
+_UNUSUAL: Final = (
+    *(r":[ \t\r\n]*[\[{]", r"\\u00[2-7]", r"\\u(212a|0130)", r"\\/"),
+    *(r":[ \t\r\n]*-?[0-9]+(\.[0-9]+)?e", r":[ \t\r\n]*-0", r":[ \t\r\n]*-?[0-9]{20}"),
+)
 _SAMPLED: Final = 128
 _FEW: Final = 2048  # events of a shape that are not worth statements of their own go together with other shapes'
 _UNUSUAL_AT_ONCE: Final = 1024
@@ -181,11 +183,8 @@ class ObjectRules:
         lowered = _table(pa.array([line.lower() for line in written], pa.string()))
         looked = self._kept.run(self._session, "scan", lambda: selected(self._source, ready.selected, LINES.names), lowered)
         at, rules = ready.scan.candidates(looked, ready.numbers)
-        unsure = np.asarray([_UNSURE.search(line) is not None for line in written])
-        known = (rules != ready.unusual) & ~unsure[at]
-        every = np.flatnonzero(unsure)
-        at = np.concatenate((at[known], np.repeat(every, len(ready.kept))))
-        rules = np.concatenate((rules[known], np.tile(ready.kept, len(every))))
+        known = rules != ready.unusual
+        at, rules = at[known], rules[known]
         decided = self._decided(pa.array(written, pa.string()), at, rules)
         untouched = ready.untouched(np.arange(len(written)), at, rules)
         return [np.stack((rows[pairs[:, 0]], pairs[:, 1]), axis=1) for pairs in (decided, untouched)]
@@ -254,7 +253,7 @@ def _object(line: str) -> dict[str, Any] | None:
 
 
 def _flat(event: Mapping[str, Any], asked: frozenset[str]) -> dict[str, Any] | None:
-    """The event with dotted paths for names; None when that would not say the same."""
+    """The event with dotted paths for names and text for values; None when that would not say the same."""
     found: dict[str, Any] = {}
     waiting = list(event.items())
     while waiting:
@@ -264,5 +263,5 @@ def _flat(event: Mapping[str, Any], asked: frozenset[str]) -> dict[str, Any] | N
         if isinstance(value, dict):
             waiting += [(f"{path}.{name}", inner) for name, inner in value.items()]
         else:
-            found[path] = value
+            found[path] = value if value is None or isinstance(value, str) else match.text_of(value)
     return found

@@ -187,13 +187,18 @@ def _places(test: Test, parts: Sequence[object], member: bool) -> Iterator[tuple
     if not member and not numeric:
         yield _written(literal), False, _WITHIN_TEXT
     first, last = (parts[0], parts[-1]) if parts else ("", "")
-    if member and isinstance(last, str) and set(end := _run(last[::-1])[::-1]) - _OF_NUMBERS:
+    if member and isinstance(last, str) and set(end := _run(last[::-1])[::-1]) - _OF_NUMBERS and not _ends_bare(end):
         yield f'{_written(end)}"', False, ""
     if member and isinstance(first, str) and (begin := _run(first)):
         whole = len(parts) == 1 and len(begin) == len(first)
         yield _written(begin), True, _AT_END if whole else ""
     if member and isinstance(test, Pattern) and not parts:
         yield '""', True, ""
+
+
+def _ends_bare(end: str) -> bool:
+    """Whether it may stand without a quotation mark behind it: a truth value is written so."""
+    return "true".endswith(end) or "false".endswith(end)
 
 
 def _run(text: str) -> str:

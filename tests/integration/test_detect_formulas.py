@@ -18,9 +18,29 @@ from detect.regex_literals import needed
 from detect.ruleset import SETTINGS
 
 RULE = "title: {0}\nid: 00000000-0000-4000-8000-{1:012}\nlogsource: {{category: any}}\ndetection: {2}\n"
-TEXTS = ("a", "ab", "aB.exe", "\\b.exe", "b a", '"q"', "10", "1", "445", "k", "한글", "a\x01b", "\u212a", "", "*", "-1", "a.b")
+TEXTS = (
+    "a",
+    "ab",
+    "aB.exe",
+    "\\b.exe",
+    "b a",
+    '"q"',
+    "10",
+    "1",
+    "445",
+    "k",
+    "한글",
+    "a\x01b",
+    "\u212a",
+    "",
+    "*",
+    "-1",
+    "a.b",
+    "true",
+    "lse",
+)
 MODIFIERS = ("", "|contains", "|startswith", "|endswith", "|contains|all", "|cased", "|re")
-VALUES = (*TEXTS, *range(-2, 4), 445, None)
+VALUES = (*TEXTS, *range(-2, 4), 445, None, 10.0, 44.5, 1e21, -0.0, 1e-7, 10**25, True, False)
 NAMES = ("f", "g", "user name")
 CONDITIONS = ("s", "not s", "s and t", "s or t", "s and not t", "not (s and t)", "not s or t")
 
@@ -29,7 +49,7 @@ def detection(chance: random.Random) -> str:
     selections: dict[str, object] = {}
     for name in ("s", "t"):
         modifier = chance.choice(MODIFIERS)
-        texts = ("a.*b", "^a", "b$", "(ab|10)", "x?4+5") if modifier == "|re" else (*TEXTS[:10], "a*b", "a?", "*10")
+        texts = ("a.*b", "^a", "b$", "(ab|10)", "x?4+5") if modifier == "|re" else (*TEXTS[:10], *TEXTS[-2:], "a*b", "a?", "*10")
         wanted = chance.sample(texts, chance.randint(1, 3))
         field = chance.choice(NAMES)
         if chance.random() < 0.1:
