@@ -36,7 +36,7 @@ from detect.object_columns import LINES, MemberColumns, Members, ValueColumns
 from detect.rules import Rule
 from detect.ruleset import Matches, Plan, accepted, in_order
 from detect.scan import Ints, Scan, firsts
-from detect.tree import fields_of
+from detect.tree import fields_of, has_keywords
 from detect.witness import Counts, Witness, signs
 
 # What the search would not read as it is: an object or a list within; escapes of characters that need none, or whose lower case is ASCII;
@@ -45,6 +45,7 @@ _UNUSUAL: Final = (
     *(r":[ \t\r\n]*[\[{]", r"\\u00[2-7]", r"\\u(212a|0130)", r"\\/"),
     *(r":[ \t\r\n]*-?[0-9]+(\.[0-9]+)?e", r":[ \t\r\n]*-0", r":[ \t\r\n]*-?[0-9]{20}"),
 )
+_TRUTH: Final = r":[ \t\r\n]*(true|false)"  # what the engine leaves out of all the values of an object, where keywords are searched
 _SAMPLED: Final = 128
 _FEW: Final = 2048  # events of a shape that are not worth statements of their own go together with other shapes'
 _UNUSUAL_AT_ONCE: Final = 1024
@@ -211,11 +212,11 @@ class _Ready:
 
     def __init__(self, rules: Sequence[Rule], kept: Sequence[int], counts: Counts) -> None:
         fields = Members()
-        self.kept = np.asarray(kept, np.int64)
         self.unusual = len(rules)
         self.numbers = len(rules) + 1
         found = {number: signs(rules[number].tree, fields, counts) for number in kept}
-        unusual = [Witness(LINE, "", after=pattern) for pattern in _UNUSUAL]
+        patterns = (*_UNUSUAL, _TRUTH) if any(has_keywords(rules[number].tree) for number in kept) else _UNUSUAL
+        unusual = [Witness(LINE, "", after=pattern) for pattern in patterns]
         wanted = {number: sign.witnesses for number, sign in found.items()}
         self.scan = Scan({**wanted, self.unusual: unusual}, MemberColumns(()))
         self.selected = [*self.scan.selected, "isValidJSON(line) AND startsWith(line, '{') AS valid"]

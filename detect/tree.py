@@ -139,3 +139,10 @@ def fields_of(node: Node) -> frozenset[str]:
     if isinstance(node, Negation):
         return fields_of(node.node)
     return frozenset().union(*(fields_of(child) for child in node.nodes))
+
+
+def has_keywords(node: Node) -> bool:
+    """Whether any test is on the whole line."""
+    if isinstance(node, Item):
+        return node.field is None
+    return has_keywords(node.node) if isinstance(node, Negation) else any(map(has_keywords, node.nodes))
