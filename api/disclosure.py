@@ -12,9 +12,9 @@ from datetime import datetime
 from typing import Any, Final
 
 from core.permissions import Action, Principal
-from respond.incidents import Detail
-from respond.incidents import Evidence as Kept
-from respond.states import State
+from respond.incidents.machine import State
+from respond.incidents.queries import Detail
+from respond.incidents.queries import Evidence as Kept
 
 _APPROVED: Final = frozenset({State.CONFIRMED, State.CLOSED, State.REOPENED})
 

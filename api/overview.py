@@ -17,7 +17,7 @@ from core.clock import KST
 from core.permissions import Action, Agencies, Principal
 from core.storage import event_queries
 from core.storage.event_queries import Counts, Minute
-from respond import incidents
+from respond.incidents import queries as incidents
 
 CHART_MINUTES: Final = 60
 _MINUTE: Final = timedelta(minutes=1)

@@ -15,9 +15,9 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from respond.incidents import Scope, visible
+from respond.incidents.machine import State
+from respond.incidents.queries import Scope, visible
 from respond.models import Incident, IncidentEntity
-from respond.states import State
 
 _TRUE: Final = frozenset({State.CONFIRMED, State.CONTAINED, State.ERADICATED, State.RECOVERING, State.CLOSED})
 _COLUMN: Final = {"user": "user", "device": "device"}

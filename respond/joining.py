@@ -25,8 +25,8 @@ from respond import grouping
 from respond.audit import Change
 from respond.cases.records import next_numbers
 from respond.grouping import Cluster, Ints, Span
+from respond.incidents.machine import ENDED, State
 from respond.models import Incident, IncidentEntity, IncidentEvidence
-from respond.states import ENDED, State
 from respond.suppression import SuppressedGroup
 
 ACTOR: Final = "system:respond"

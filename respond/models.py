@@ -18,7 +18,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.database import AnyText, Base, Json, RowId, UtcDateTime
-from respond.states import State
+from respond.incidents.machine import State
 
 
 class StateText(sa.types.TypeDecorator[State]):

@@ -16,8 +16,8 @@ from api.dashboard.texts import kst, number, utc
 from api.dashboard.visitor import Visitor
 from core.errors import Forbidden, NotFound, StoreError
 from core.permissions import Action
-from respond import incidents
-from respond.incidents import Detail, Entity
+from respond.incidents import queries as incidents
+from respond.incidents.queries import Detail, Entity
 
 
 def register() -> None:

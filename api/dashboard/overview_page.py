@@ -19,8 +19,8 @@ from api.dashboard.visitor import Visitor
 from api.overview import Overview, Overviews
 from core.errors import Forbidden, StoreError, Unauthenticated
 from core.permissions import Action
-from respond import incidents
-from respond.incidents import Summary
+from respond.incidents import queries as incidents
+from respond.incidents.queries import Summary
 
 REFRESH_SECONDS: Final = 2.0
 SHOWN: Final = 20

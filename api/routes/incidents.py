@@ -14,9 +14,9 @@ from api import disclosure, paging
 from api.auth.dependencies import Allowed, TheCentre
 from core.errors import Invalid
 from core.permissions import Action, Principal
-from respond import incidents
-from respond.incidents import Filters, Summary
-from respond.states import State
+from respond.incidents import queries as incidents
+from respond.incidents.machine import State
+from respond.incidents.queries import Filters, Summary
 
 router = APIRouter(prefix="/v1/incidents", tags=["incidents"])
 

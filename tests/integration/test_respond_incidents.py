@@ -19,11 +19,12 @@ from core.clock import FixedClock
 from core.config import validate
 from core.database import Database
 from core.errors import Conflict, Invalid, NotFound
-from respond import audit, incidents
-from respond.incidents import Filters
+from respond import audit
+from respond.incidents import queries as incidents
+from respond.incidents.machine import State
+from respond.incidents.queries import Filters
 from respond.models import Audit, Incident
 from respond.stage import RespondStage
-from respond.states import State
 from tests.detections import START, Finding, record
 
 # The domain's machine, written out here once more on purpose: new -> triaged -> {false_positive | confirmed} -> contained -> eradicated

@@ -22,12 +22,13 @@ from core.config import validate
 from core.database import Database
 from core.errors import Conflict, Forbidden, Invalid, NotFound
 from core.rule_records import RuleSet, RuleState
-from respond import audit, incidents, silences, tunings
-from respond.incidents import Detail, Filters
+from respond import audit, silences, tunings
+from respond.incidents import queries as incidents
+from respond.incidents.machine import State
+from respond.incidents.queries import Detail, Filters
 from respond.models import Audit, DetectionPosition, Incident, IncidentEntity, IncidentEvidence
 from respond.silences import Silence, Wish
 from respond.stage import RespondStage
-from respond.states import State
 from respond.suppression import SuppressedGroup
 from respond.tunings import Tuning
 from tests.detections import START, Finding, record, table

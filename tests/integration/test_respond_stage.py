@@ -24,12 +24,13 @@ from core.config import validate
 from core.database import Base, Database
 from core.errors import StoreUnavailable
 from core.events import DETECTIONS
-from respond import audit, evidence, incidents
+from respond import audit, evidence
 from respond import stage as stage_module
-from respond.incidents import Detail, Filters
+from respond.incidents import queries as incidents
+from respond.incidents.machine import State
+from respond.incidents.queries import Detail, Filters
 from respond.models import Audit, DetectionPosition, Incident, IncidentEntity, IncidentEvidence
 from respond.stage import RespondStage
-from respond.states import State
 from tests.detections import START, Finding, packed, record, table
 
 NOW = START + timedelta(hours=2)

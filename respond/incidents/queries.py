@@ -21,8 +21,8 @@ from core.errors import Conflict, Invalid, NotFound
 from core.events import UNKNOWN_AGENCY
 from respond import audit
 from respond.grouping import hashed
+from respond.incidents.machine import ENDED, NEEDS_REASON, STEPS, State
 from respond.models import Incident, IncidentEntity, IncidentEvidence
-from respond.states import ENDED, NEEDS_REASON, STEPS, State
 
 Scope = frozenset[str] | None
 """The agencies whose incidents the caller may see; None: the whole city."""
