@@ -240,6 +240,15 @@ class IndicatorSettings(_Section):
     max_import_mb: int = Field(default=2048, ge=1, description="The largest file of a feed, after decompression")
 
 
+class IncidentSettings(_Section):
+    """What people do with incidents (docs/incidents.md)."""
+
+    severity_matrix: Path | None = Field(
+        default=None, description="Your own matrix of rule level x asset importance (YAML) in place of `respond/incidents/severity.yaml`"
+    )
+    attachment_mb: int = Field(default=20, ge=1, le=200, description="The largest file that is attached to an incident")
+
+
 class RespondSettings(_Section):
     """Incidents."""
 
@@ -248,6 +257,7 @@ class RespondSettings(_Section):
         default=200, ge=1, description="Raw lines copied into an incident; the rest are counted and stay in the store"
     )
     longest_silence_days: int = Field(default=90, ge=1, le=366, description="A silence over detections ends after this at the latest")
+    incidents: IncidentSettings = IncidentSettings()
 
 
 class ApiSettings(_Section):

@@ -15,7 +15,6 @@ from api.dashboard.frame import empty, frame, severity_html, text
 from api.dashboard.texts import kst, number, utc
 from api.dashboard.visitor import Visitor
 from core.errors import Forbidden, NotFound, StoreError
-from core.permissions import Action
 from respond.incidents import queries as incidents
 from respond.incidents.queries import Detail, Entity
 
@@ -37,9 +36,10 @@ def register() -> None:
 
 
 def _read(visitor: Visitor, name: str) -> Detail:
-    scope = visitor.principal.scope(Action.INCIDENTS_READ)
     with visitor.centre.database.session(readonly=True) as session:
-        return incidents.get_incident(session, scope, name)
+        detail = incidents.get_incident(session, disclosure.sight(visitor.principal), name)
+    disclosure.note_read(visitor.centre.database, visitor.principal, detail.incident, "page")
+    return detail
 
 
 def _missing(visitor: Visitor) -> None:

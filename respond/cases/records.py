@@ -121,9 +121,7 @@ def checked_reason(reason: str, *, needed: bool, action: str) -> str:
     return reason
 
 
-def find(
-    session: Session, machine: Machine, model: type[Case], scope: Agencies, number: str, *conditions: sa.ColumnElement[bool]
-) -> Case:
+def find(session: Session, machine: Machine, model: type[Case], scope: Agencies, number: str, *conditions: sa.ColumnElement[bool]) -> Case:
     """The case called `number`; NotFound when there is none in scope that meets `conditions`."""
     case = session.scalar(sa.select(model).where(model.number == number, within(model, scope), *conditions))
     if case is None:
@@ -165,9 +163,7 @@ def named(machine: Machine, number: str) -> str:
     return f"{machine.kind}/{number}"
 
 
-def note(
-    session: Session, machine: Machine, case: CaseColumns, actor: str, action: str, data: Mapping[str, Any], reason: str = ""
-) -> None:
+def note(session: Session, machine: Machine, case: CaseColumns, actor: str, action: str, data: Mapping[str, Any], reason: str = "") -> None:
     """Tell history and trail of something that was done beside the steps, such as a comment: neither state nor version change."""
     audit.record_all(session, noted(session, machine, [(case, data)], actor, action, now(session), reason=reason))
 

@@ -1,18 +1,20 @@
-"""The states of an incident and the steps between them, as a table.
+"""The machine of incidents. An analyst triages and works, the lead of the centre confirms, closes, reopens and restricts.
 
-`reopened` is left by triage, and a false alarm may be reopened too [ours: the ordinance names no states]. Ending an incident, taking it
-for false and taking it up again need a reason.
+`reopened` is left by triage, and a false alarm may be reopened too [ours: the ordinance names no states]. The steps that lead nowhere
+change what is known of an incident, not where it stands.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
+from core.permissions import Action
+from respond.cases.machine import Machine, step
+
 
 class State(StrEnum):
-    """Where an incident stands."""
+    """Where an incident stands. The words are stored."""
 
     NEW = "new"
     TRIAGED = "triaged"
@@ -25,17 +27,34 @@ class State(StrEnum):
     REOPENED = "reopened"
 
 
-STEPS: Final[Mapping[State, frozenset[State]]] = {
-    State.NEW: frozenset({State.TRIAGED}),
-    State.TRIAGED: frozenset({State.FALSE_POSITIVE, State.CONFIRMED}),
-    State.FALSE_POSITIVE: frozenset({State.REOPENED}),
-    State.CONFIRMED: frozenset({State.CONTAINED}),
-    State.CONTAINED: frozenset({State.ERADICATED}),
-    State.ERADICATED: frozenset({State.RECOVERING}),
-    State.RECOVERING: frozenset({State.CLOSED}),
-    State.CLOSED: frozenset({State.REOPENED}),
-    State.REOPENED: frozenset({State.TRIAGED}),
-}
 ENDED: Final = frozenset({State.FALSE_POSITIVE, State.CLOSED})
 """No finding joins an incident in one of these."""
-NEEDS_REASON: Final = frozenset({State.FALSE_POSITIVE, State.CLOSED, State.REOPENED})
+
+_OPEN: Final = "new triaged confirmed contained eradicated recovering reopened"
+_ALL: Final = f"{_OPEN} false_positive closed"
+
+MACHINE: Final = Machine(
+    kind="incident",
+    prefix="INC",
+    initial="new",
+    steps=(
+        step("triage", "new reopened", "triaged", Action.INCIDENTS_WRITE, law="CO 17(2)2"),
+        step("dismiss", "triaged", "false_positive", Action.INCIDENTS_WRITE, needs_reason=True),
+        step("confirm", "triaged", "confirmed", Action.INCIDENTS_APPROVE),
+        step("acknowledge", "confirmed contained eradicated recovering", "", Action.INCIDENTS_WRITE),
+        step("contain", "confirmed", "contained", Action.INCIDENTS_WRITE, law="CO 17(2)3"),
+        step("eradicate", "contained", "eradicated", Action.INCIDENTS_WRITE, law="CO 17(2)3"),
+        step("recover", "eradicated", "recovering", Action.INCIDENTS_WRITE, law="CO 17(2)3"),
+        step("close", "recovering", "closed", Action.INCIDENTS_APPROVE, needs_reason=True),
+        step("reopen", "closed false_positive", "reopened", Action.INCIDENTS_APPROVE, needs_reason=True),
+        step("assign", _OPEN, "", Action.INCIDENTS_WRITE),
+        step("assess", _OPEN, "", Action.INCIDENTS_WRITE, law="CO 17(2)4, 19(1)"),
+        step("rate", _OPEN, "", Action.INCIDENTS_WRITE, needs_reason=True),
+        step("mark", _ALL, "", Action.INCIDENTS_WRITE, needs_reason=True),
+        step("restrict", _ALL, "", Action.INCIDENTS_APPROVE, needs_reason=True),
+        step("unrestrict", _ALL, "", Action.INCIDENTS_APPROVE, needs_reason=True),
+        step("merge", _OPEN, "", Action.INCIDENTS_WRITE, needs_reason=True),
+        step("split", _OPEN, "", Action.INCIDENTS_WRITE, needs_reason=True),
+    ),
+    ended=frozenset(ENDED),
+)
