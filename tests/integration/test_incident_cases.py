@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from itertools import pairwise
@@ -22,7 +23,7 @@ from respond.cases import records
 from respond.cases.models import CaseClock, CaseColumns, CaseEvent, Outgoing
 from respond.incidents import closing, linked, merging, queries, service, severity, story, work
 from respond.incidents.machine import ENDED, MACHINE, State
-from respond.incidents.models import IncidentComment
+from respond.incidents.models import IncidentComment, IncidentPerson
 from respond.incidents.queries import Detail, Filters
 from respond.incidents.sight import WHOLE_CITY, Sight
 from respond.models import Audit, DetectionPosition, Incident, IncidentEntity, IncidentEvidence
@@ -63,7 +64,7 @@ def handle(database: Database, *findings: Finding, at: int = 0, keep: int = 200)
 
 
 def by_rule(offset: int, rule: str, minute: float = 0, **more: Any) -> Finding:
-    return Finding(offset, minute, more=(("rule_id", rule), ("rule_title", rule), *more.items()))
+    return Finding(offset, minute + offset / 1000, more=(("rule_id", rule), ("rule_title", rule), *more.items()))
 
 
 def take(database: Database, number: str, action: str, *, sight: Sight = WHOLE_CITY, actor: str = LEE, **given: Any) -> Incident:
@@ -207,18 +208,16 @@ def act(database: Database, deed: str, number: str, other: str) -> None:
 def check_nothing_lost(database: Database, sent: dict[str, str]) -> None:
     with database.session(readonly=True) as session:
         rows = session.scalars(sa.select(Incident)).all()
-        lines = dict(session.execute(sa.select(IncidentEvidence.detection_id, IncidentEvidence.incident_id)).tuples())
-        entities = dict(
-            session.execute(
-                sa.select(IncidentEntity.incident_id, sa.func.sum(IncidentEntity.detections)).group_by(IncidentEntity.incident_id)
-            ).tuples()
-        )
+        lines = {one.detection_id: one.incident_id for one in session.scalars(sa.select(IncidentEvidence))}
+        entities: dict[int, int] = defaultdict(int)
+        for one in session.scalars(sa.select(IncidentEntity)):
+            entities[one.incident_id] += one.detections
     live = {row.id: row for row in rows if row.merged_into_id is None}
     assert lines.keys() == sent.keys()
     assert sum(row.detections for row in rows) == len(sent)
     for row in rows:
         own = [detection for detection, incident in lines.items() if incident == row.id]
-        assert row.detections == row.evidence_kept == len(own) == int(entities.get(row.id, 0))  # every finding names one address
+        assert row.detections == row.evidence_kept == len(own) == entities[row.id]  # every finding names one address
         assert {sent[one] for one in own} <= set(row.rule_ids)
         if row.merged_into_id is not None:
             assert row.merged_into_id in live
@@ -227,7 +226,7 @@ def check_nothing_lost(database: Database, sent: dict[str, str]) -> None:
 
 def forget(database: Database) -> None:
     with database.session() as session:
-        for known in (IncidentEvidence, IncidentEntity, Incident, DetectionPosition, CaseEvent, Outgoing):
+        for known in (IncidentEvidence, IncidentEntity, IncidentPerson, Incident, DetectionPosition, CaseEvent, Outgoing):
             session.execute(sa.delete(known))
 
 
