@@ -21,11 +21,11 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from core.clock import from_millis, millis
-from respond import grouping, outbox
+from respond import grouping
 from respond.audit import Change
 from respond.cases import records
 from respond.grouping import Cluster, Ints, Span
-from respond.incidents import merging
+from respond.incidents import merging, news
 from respond.incidents.machine import ENDED, MACHINE, State
 from respond.models import Incident
 
@@ -157,8 +157,7 @@ def _open(
     told = [(one, {"agency": one.agency, "rules": one.rule_ids, "severity": one.severity}) for one in result.opened]
     result.changes += records.noted(session, MACHINE, told, ACTOR, "open", at, before="")
     for one in result.opened:
-        name = records.named(MACHINE, one.number)
-        outbox.tell(session, "incident.open", name, agency=one.agency, severity=one.severity, data={"title": one.title})
+        news.tell(session, one, "open")
 
 
 def _new(found: Cluster, number: str, at: datetime) -> Incident:

@@ -14,11 +14,10 @@ from sqlalchemy.orm import Session
 
 from core.database import exclusive
 from core.errors import Conflict, Invalid
-from respond import outbox
 from respond.cases import records
 from respond.cases.records import Taken
 from respond.grouping import LEVELS
-from respond.incidents import closing, compartment, merging, severity
+from respond.incidents import closing, compartment, merging, news, severity
 from respond.incidents.machine import MACHINE
 from respond.incidents.severity import Matrix
 from respond.incidents.sight import Sight, visible
@@ -56,10 +55,7 @@ def take(
         raise Conflict(f"{number} was merged into {other.number}: act on that")
     told = _done(step, action, given or {}, sight, matrix or severity.load())
     case = step.done(told)
-    if not case.restricted:
-        data = {"title": case.title} | ({"report_due_under": _REPORT_STAYS_DUE} if action == "confirm" else {})
-        name = records.named(MACHINE, number)
-        outbox.tell(session, f"incident.{action}", name, agency=case.agency, severity=case.severity, exercise=case.exercise, data=data)
+    news.tell(session, case, action, {"report_due_under": _REPORT_STAYS_DUE} if action == "confirm" else None)
     return case
 
 

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session, undefer
 from core.database import insert_into, now
 from core.errors import Conflict, Invalid, NotFound
 from respond.cases import records
+from respond.incidents import news
 from respond.incidents.machine import MACHINE
 from respond.incidents.models import IncidentAttachment, IncidentComment, IncidentPerson, IncidentTask, Part
 from respond.incidents.sight import Sight, visible
@@ -142,4 +143,5 @@ def _add(session: Session, incident: Incident, actor: str, action: str, row: Add
     session.add(row)
     session.flush()
     records.note(session, MACHINE, incident, actor, action, {"id": row.id, **told})
+    news.tell(session, incident, action)
     return row
