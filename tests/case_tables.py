@@ -55,7 +55,7 @@ KINDS = {
             "rate": {"severity": "low"},
             "mark": {"personal_data": True},
             "restrict": {"members": ["analyst", "officer"]},
-            "merge": {"into": "INC-2026-000001"},
+            "merge": {"into": "INC-2026-999999"},
             "split": {"detections": ["d"]},
         },
         frozenset({"comments", "tasks", "attachments"}),

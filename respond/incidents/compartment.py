@@ -13,7 +13,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from core.errors import Conflict, Invalid
+from core.errors import Invalid
 from respond import audit
 from respond.cases.records import Taken
 from respond.incidents.models import IncidentPerson, Part
@@ -37,7 +37,7 @@ def restrict(step: Taken[Incident], members: Sequence[str]) -> dict[str, Any]:
 def unrestrict(step: Taken[Incident]) -> dict[str, Any]:
     """Open the compartment."""
     if not step.case.restricted:
-        raise Conflict(f"{step.case.number} is not restricted")
+        raise Invalid(f"{step.case.number} is not restricted")
     _forget_members(step)
     step.case.restricted = False
     return {}

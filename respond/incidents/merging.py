@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from core.database import insert_into
-from core.errors import Conflict, Invalid, NotFound
+from core.errors import Conflict, Invalid
 from respond import grouping
 from respond.cases import records
 from respond.cases.records import Taken
@@ -71,7 +71,7 @@ def merge(step: Taken[Incident], sight: Sight, into: str) -> dict[str, Any]:
     query = sa.select(Incident).where(Incident.number == into, visible(sight)).with_for_update()
     stays = session.scalar(query.execution_options(populate_existing=True))
     if stays is None:
-        raise NotFound(f"there is no incident {into}")
+        raise Invalid(f"there is no incident {into}")
     if stays.id == other.id:
         raise Invalid("an incident is not merged into itself")
     if stays.merged_into_id is not None or stays.state in ENDED:

@@ -7,7 +7,7 @@ so in the news. No step starts a clock. A restricted incident makes no news.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from sqlalchemy.orm import Session
@@ -112,7 +112,7 @@ def _acknowledge(step: Taken[Incident], aware_at: datetime | None) -> dict[str, 
 def _learned(step: Taken[Incident], aware_at: datetime | None) -> datetime:
     if aware_at is not None and aware_at > step.at:
         raise Invalid("nobody learned of it in the future")
-    return aware_at or step.at
+    return aware_at.astimezone(UTC) if aware_at else step.at
 
 
 def _rate(step: Taken[Incident], wanted: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
@@ -39,6 +39,7 @@ def comment(session: Session, sight: Sight, actor: str, number: str, text: str) 
 def add_task(session: Session, sight: Sight, actor: str, number: str, title: str, assignee: str, due_at: datetime | None) -> IncidentTask:
     """Write down something to be done."""
     incident = _working(session, sight, number)
+    due_at = due_at.astimezone(UTC) if due_at else None
     row = IncidentTask(title=title, assignee=assignee, due_at=due_at, done_at=None, done_by="", **_by(session, incident, actor))
     return _add(session, incident, actor, "add_task", row)
 

@@ -127,10 +127,10 @@ def test_nothing_joins_what_was_merged_into_an_ended_incident(database: Database
 
 def test_what_cannot_be_merged(database: Database) -> None:
     handle(database, by_rule(1, "a"), by_rule(2, "b"), by_rule(3, "c", agency="water"), by_rule(4, "d"))
-    for number, into, error in ((FIRST, FIRST, Invalid), (FIRST, THIRD, Invalid), (FIRST, "INC-2026-000009", NotFound)):
+    for number, into, error in ((FIRST, FIRST, Invalid), (FIRST, THIRD, Invalid), (FIRST, "INC-2026-000009", Invalid)):
         with pytest.raises(error):
             take(database, number, "merge", into=into)
-    with pytest.raises(NotFound):
+    with pytest.raises(Invalid, match="there is no"):
         take(database, FIRST, "merge", sight=Sight(frozenset({"parks"})), into=THIRD)
     take(database, SECOND, "triage")
     take(database, SECOND, "dismiss")
