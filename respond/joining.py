@@ -156,8 +156,7 @@ def _open(
     session.flush()
     told = [(one, {"agency": one.agency, "rules": one.rule_ids, "severity": one.severity}) for one in result.opened]
     result.changes += records.noted(session, MACHINE, told, ACTOR, "open", at, before="")
-    for one in result.opened:
-        news.tell(session, one, "open")
+    news.tell(session, result.opened, "open")
 
 
 def _new(found: Cluster, number: str, at: datetime) -> Incident:

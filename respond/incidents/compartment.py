@@ -1,4 +1,4 @@
-"""The restricted compartment: an incident that exists only for its members [CO 22 and DSO 10].
+"""The restricted compartment: an incident that exists only for its members [ours, for the confidentiality of DSO 10].
 
 Nothing of it is shared or told as news. Who reads it is written to the trail, and so is every search that meets a restricted incident,
 seen by whoever searched or not: of what was searched for only the hash.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -11,18 +11,23 @@ from respond import outbox
 from respond.cases import records
 from respond.incidents.machine import MACHINE
 from respond.models import Incident
+from respond.outbox import News
 
 
-def tell(session: Session, incident: Incident, action: str, data: Mapping[str, Any] | None = None) -> None:
-    """Put `incident.<action>` into the outbox, with the incident's title and `data`."""
-    if incident.restricted:
-        return
-    outbox.tell(
+def tell(session: Session, incidents: Sequence[Incident], action: str, data: Mapping[str, Any] | None = None) -> None:
+    """Put `incident.<action>` into the outbox for each, with the incident's title and `data`."""
+    outbox.tell_all(
         session,
-        f"incident.{action}",
-        records.named(MACHINE, incident.number),
-        agency=incident.agency,
-        severity=incident.severity,
-        exercise=incident.exercise,
-        data={"title": incident.title, **(data or {})},
+        [
+            News(
+                f"incident.{action}",
+                records.named(MACHINE, one.number),
+                one.agency,
+                one.severity,
+                one.exercise,
+                {"title": one.title, **(data or {})},
+            )
+            for one in incidents
+            if not one.restricted
+        ],
     )

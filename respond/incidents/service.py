@@ -55,7 +55,7 @@ def take(
         raise Conflict(f"{number} was merged into {other.number}: act on that")
     told = _done(step, action, given or {}, sight, matrix or severity.load())
     case = step.done(told)
-    news.tell(session, case, action, {"report_due_under": _REPORT_STAYS_DUE} if action == "confirm" else None)
+    news.tell(session, [case], action, {"report_due_under": _REPORT_STAYS_DUE} if action == "confirm" else None)
     return case
 
 

@@ -2,7 +2,7 @@
 
 - Incidents of `_unknown`, the agency of sources nobody has claimed, are seen only by who sees the whole city.
 - A privacy officer sees those of the own agency that are marked as concerning personal data.
-- A restricted incident exists only for its members [CO 22 and DSO 10: need to know]; for everybody else there is no such number.
+- A restricted incident exists only for its members [ours, for the confidentiality of DSO 10]; for everybody else there is no such number.
 """
 
 from __future__ import annotations

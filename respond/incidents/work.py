@@ -144,5 +144,5 @@ def _add(session: Session, incident: Incident, actor: str, action: str, row: Add
     session.add(row)
     session.flush()
     records.note(session, MACHINE, incident, actor, action, {"id": row.id, **told})
-    news.tell(session, incident, action)
+    news.tell(session, [incident], action)
     return row
