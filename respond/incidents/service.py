@@ -24,8 +24,8 @@ from respond.incidents.sight import Sight, visible
 from respond.models import Incident
 
 _REPORT_STAYS_DUE: Final = "CO 19(3)"
-_REGROUPS: Final = frozenset({"merge", "split", "close", "reopen"})
-"""Steps that change what findings join: they wait for findings under way, and these for them."""
+_REGROUPS: Final = frozenset({"merge", "split"})
+"""Steps that move findings between incidents: they wait for findings under way, and these for them."""
 
 
 def take(
