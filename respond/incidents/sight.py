@@ -32,10 +32,11 @@ WHOLE_CITY: Final = Sight(None)
 
 def visible(sight: Sight) -> sa.ColumnElement[bool]:
     """That an incident is seen by `sight`, for a query."""
-    limits = [within(sight)]
+    open_to_all = Incident.restricted.is_(False)
+    if not sight.member:
+        return sa.and_(within(sight), open_to_all)
     member = sa.select(IncidentPerson.incident_id).where(IncidentPerson.part == Part.MEMBER.value, IncidentPerson.person == sight.member)
-    limits.append(sa.or_(Incident.restricted.is_(False), Incident.id.in_(member)) if sight.member else Incident.restricted.is_(False))
-    return sa.and_(*limits)
+    return sa.and_(within(sight), sa.or_(open_to_all, Incident.id.in_(member)))
 
 
 def within(sight: Sight) -> sa.ColumnElement[bool]:
