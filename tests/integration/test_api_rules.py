@@ -146,7 +146,7 @@ async def test_an_officer_sees_how_a_rule_did_at_the_own_agency_alone(centre: Te
     await centre.put_detections([finding(1, "seogu"), finding(2, "parks", "192.0.2.9")])
     for one in await incidents(centre):
         if one["agency"] == "parks":
-            await close(centre, one["number"], "false_positive")
+            await close(centre, one["number"], "dismiss")
     async with centre.as_person("officer") as officer:
         told = (await officer.get(f"/v1/rules/{TELNET}")).json()
     assert [one["agency"] for one in told["agencies"]] == ["seogu"]

@@ -80,7 +80,7 @@ def silence(database: Database, scope: frozenset[str] | None = None, days: float
 
 def as_it_is(database: Database, number: int) -> Silence:
     with database.session(readonly=True) as session:
-        return silences.find(session, WHOLE_CITY, number)
+        return silences.find(session, None, number)
 
 
 def trail(database: Database) -> list[tuple[str, str, dict[str, Any]]]:
@@ -118,20 +118,20 @@ def test_a_silence_ends_by_itself_or_by_hand_and_stays_as_history(database: Data
     assert len(everything(database)) == 1
     ended = silence(database, rule_id=SCAN, days=5)
     with database.session() as session:
-        assert not silences.end(session, WHOLE_CITY, "user:lee", ended.id).active
-        assert silences.end(session, WHOLE_CITY, "user:other", ended.id).ended_by == "user:lee", "ending it again changes nothing"
+        assert not silences.end(session, None, "user:lee", ended.id).active
+        assert silences.end(session, None, "user:other", ended.id).ended_by == "user:lee", "ending it again changes nothing"
     handle(database, [Finding(3, src="198.51.100.1")], at=timedelta(days=1), first=2)
     assert len(everything(database)) == 2
     with database.session(readonly=True) as session:
-        assert [one.id for one in silences.listed(session, WHOLE_CITY, active=True)] == [expiring.id]
-        assert [one.id for one in silences.listed(session, WHOLE_CITY, active=False)] == [ended.id]
-        assert [one.id for one in silences.listed(session, WHOLE_CITY, before=ended.id)] == [expiring.id]
+        assert [one.id for one in silences.listed(session, None, active=True)] == [expiring.id]
+        assert [one.id for one in silences.listed(session, None, active=False)] == [ended.id]
+        assert [one.id for one in silences.listed(session, None, before=ended.id)] == [expiring.id]
 
 
 def test_making_and_ending_are_in_the_trail_without_the_values(database: Database) -> None:
     made = silence(database, rule_id=SCAN, match={"user": "hong"})
     with database.session() as session:
-        silences.end(session, WHOLE_CITY, "user:lee", made.id)
+        silences.end(session, None, "user:lee", made.id)
     (begun, named, about), (ended, _, counted) = trail(database)
     assert (begun, ended, named) == ("silence.made", "silence.ended", f"silence/{made.id}")
     assert (about["rule"], about["columns"], about["owner"], about["reason"]) == (SCAN, ["user"], "kim", "a scan")
@@ -276,7 +276,7 @@ def test_an_agency_may_ask_for_another_suppression_than_the_rule(database: Datab
     ask(database, by=["src_ip"], **{"for": "1h"})
     with database.session() as session:
         wish = Tuning(SCAN, "parks", True, "", None, {"by": ["dst_port"], "for": "10m"}, "kim", "many ports", NOW)
-        tunings.put(session, WHOLE_CITY, "user:kim", wish)
+        tunings.put(session, None, "user:kim", wish)
     rows = [Finding(at, more=(("dst_port", 22 + at % 2),)) for at in range(4)]
     handle(database, rows, [Finding(9, more=(("agency", "water"), ("dst_port", at))) for at in range(1)])
     found = {one.incident.agency: (one.incident.detections, len(one.evidence)) for one in everything(database)}
