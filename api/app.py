@@ -23,6 +23,7 @@ from api.routes import (
     evidence,
     health,
     hunts,
+    incident_work,
     incidents,
     indicators,
     keys,
@@ -35,7 +36,7 @@ from api.routes import (
 )
 
 _ROUTES: Final = (
-    *(health, login, logs, events, incidents, keys, counters, coverage, rules, silences, hunts, indicators, baselines),
+    *(health, login, logs, events, incidents, incident_work, keys, counters, coverage, rules, silences, hunts, indicators, baselines),
     *(requests, audit, evidence, notifications, blocks),
 )
 _ABOUT: Final = """Logs in, events and incidents out. People log in and carry a session cookie; machines carry a key.

@@ -1,4 +1,4 @@
-"""What of an incident a caller is shown, and which permission a step needs: the same for the API and the dashboard.
+"""Which incidents a caller sees, and what is shown of one: the same for the API and the dashboard.
 
 Evidence holds raw logs, and some who read incidents do not read raw logs (the mayor's office, auditors): they get each line's SHA-256.
 """
@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
-from core.permissions import Action, Principal
-from respond.incidents import Detail
-from respond.incidents import Evidence as Kept
-from respond.states import State
-
-_APPROVED: Final = frozenset({State.CONFIRMED, State.CLOSED, State.REOPENED})
+from core.database import Database
+from core.permissions import Action, Principal, Reach
+from respond.incidents import compartment
+from respond.incidents.queries import Detail, Summary
+from respond.incidents.queries import Evidence as Kept
+from respond.incidents.sight import Sight
+from respond.models import Incident
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,23 @@ class Evidence:
     fields: Mapping[str, Any] | None
 
 
+def sight(caller: Principal, action: Action = Action.INCIDENTS_READ) -> Sight:
+    """The incidents `caller` may do `action` with; Forbidden when none."""
+    return Sight(caller.scope(action), caller.actor, only_personal=caller.grants[action] is Reach.OWN_PERSONAL)
+
+
+def common_sight(caller: Principal) -> Sight:
+    """What everybody of the caller's reach sees alike: without the compartments the caller is a member of. For pages that refresh."""
+    return replace(sight(caller), member="")
+
+
+def note_read(database: Database, caller: Principal, incident: Incident | Summary, what: str) -> None:
+    """Write down that `caller` reads an incident that is restricted or concerns personal data."""
+    if incident.restricted or incident.personal_data:
+        with database.session() as session:
+            compartment.note_read(session, caller.actor, incident.number, what)
+
+
 def reads_raw_logs(caller: Principal, agency: str) -> bool:
     """Whether `caller` may see raw lines of `agency`."""
     if not caller.may(Action.LOGS_READ):
@@ -49,11 +67,6 @@ def evidence(caller: Principal, detail: Detail) -> Sequence[Evidence]:
     """The evidence of an incident as `caller` is shown it."""
     shown = reads_raw_logs(caller, detail.incident.agency)
     return [_shown(one, raw=shown) for one in detail.evidence]
-
-
-def action_for(state: State) -> Action:
-    """What moving an incident to `state` needs: an analyst triages, the lead of the centre confirms, closes and reopens."""
-    return Action.INCIDENTS_APPROVE if state in _APPROVED else Action.INCIDENTS_WRITE
 
 
 def _shown(kept: Kept, *, raw: bool) -> Evidence:

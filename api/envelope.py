@@ -22,7 +22,7 @@ from core import metrics
 
 LONGEST_QUERY: Final = 8192
 LARGEST_BODY: Final = 1 << 20
-UNBOUNDED: Final = ("/v1/logs", "/v1/indicators/feeds/")  # these have limits of their own
+UNBOUNDED: Final = re.compile(r"/v1/logs|/v1/indicators/feeds/|/v1/incidents/[^/]+/attachments$")  # these have limits of their own
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _DATA_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
 _LOGIN_POLICY: Final = (
@@ -91,7 +91,7 @@ class Envelope:
 
 def _bounded(scope: Scope, receive: Receive) -> Receive:
     """`receive` that gives no more than the largest body: beyond it whoever reads gets a 413."""
-    if scope["path"].startswith(UNBOUNDED):
+    if UNBOUNDED.match(scope["path"]):
         return receive
     received = 0
 

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from api import disclosure
 from api.centre import Centre, StageState
 from core.clock import KST
 from core.permissions import Action, Agencies, Principal
 from core.storage import event_queries
 from core.storage.event_queries import Counts, Minute
-from respond import incidents
+from respond.incidents import queries as incidents
+from respond.incidents.sight import Sight
 
 CHART_MINUTES: Final = 60
 _MINUTE: Final = timedelta(minutes=1)
@@ -50,7 +52,7 @@ class Overviews:
 
     def __init__(self, centre: Centre) -> None:
         self._centre = centre
-        self._kept: dict[tuple[Agencies, Agencies], tuple[datetime, asyncio.Task[Overview]]] = {}
+        self._kept: dict[tuple[Agencies, Sight], tuple[datetime, asyncio.Task[Overview]]] = {}
         self._earlier: dict[Agencies, tuple[datetime, Counts]] = {}
 
     async def get(self, caller: Principal) -> Overview:
@@ -59,7 +61,7 @@ class Overviews:
         Forbidden when they may see none; StoreError when the store or the database does not answer.
         """
         scope = caller.scope(Action.COUNTERS_READ)
-        of_incidents = caller.scope(Action.INCIDENTS_READ) if caller.may(Action.INCIDENTS_READ) else frozenset[str]()
+        of_incidents = disclosure.common_sight(caller) if caller.may(Action.INCIDENTS_READ) else Sight(frozenset())
         now = self._centre.clock.now()
         key = (scope, of_incidents)
         kept = self._kept.get(key)
@@ -67,7 +69,7 @@ class Overviews:
             kept = self._kept[key] = (now, asyncio.create_task(self._compute(scope, of_incidents, now)))
         return await asyncio.shield(kept[1])
 
-    async def _compute(self, scope: Agencies, of_incidents: Agencies, now: datetime) -> Overview:
+    async def _compute(self, scope: Agencies, of_incidents: Sight, now: datetime) -> Overview:
         midnight = now.astimezone(KST).replace(hour=0, minute=0, second=0, microsecond=0)
         minute = now.replace(second=0, microsecond=0)
         edge = minute - (CHART_MINUTES - 1) * _MINUTE
@@ -99,9 +101,9 @@ class Overviews:
             kept = self._earlier[scope] = (edge, await event_queries.counts(self._centre.store, midnight, edge, scope))
         return kept[1]
 
-    def _incident_counts(self, scope: Agencies) -> incidents.Counts:
+    def _incident_counts(self, sight: Sight) -> incidents.Counts:
         with self._centre.database.session(readonly=True) as session:
-            return incidents.counts(session, scope)
+            return incidents.counts(session, sight)
 
 
 def _failed(task: asyncio.Task[Overview]) -> bool:

@@ -242,6 +242,15 @@ class IndicatorSettings(_Section):
     max_import_mb: int = Field(default=2048, ge=1, description="The largest file of a feed, after decompression")
 
 
+class IncidentSettings(_Section):
+    """What people do with incidents (docs/incidents.md)."""
+
+    severity_matrix: Path | None = Field(
+        default=None, description="Your own matrix of rule level x asset importance (YAML) in place of `respond/incidents/severity.yaml`"
+    )
+    attachment_mb: int = Field(default=20, ge=1, le=200, description="The largest file that is attached to an incident")
+
+
 class RespondSettings(_Section):
     """Incidents."""
 
@@ -256,6 +265,7 @@ class RespondSettings(_Section):
         default=(), description="Networks no block may touch (CIDR): the city's own. The agencies' own sources are never blocked anyway"
     )
     longest_silence_days: int = Field(default=90, ge=1, le=366, description="A silence over detections ends after this at the latest")
+    incidents: IncidentSettings = IncidentSettings()
 
 
 class Channel(_Section):

@@ -88,13 +88,15 @@ class Action(StrEnum):
 
 
 class Reach(StrEnum):
-    """How far a grant reaches."""
+    """How far a grant reaches, the farthest first. `OWN_PERSONAL`: of the own agency what is marked as concerning personal data."""
 
     ALL = "all"
     OWN = "own"
+    OWN_PERSONAL = "own_personal"
 
 
 _ALL, _OWN = Reach.ALL, Reach.OWN
+_FARTHEST: Final = tuple(Reach)
 
 
 def _granted(words: str, reach: Reach) -> dict[Action, Reach]:
@@ -133,9 +135,9 @@ GRANTS: Final[Mapping[Role, Mapping[Action, Reach]]] = {
         "teams:read requests:read drills:read sharing:read blocks:read centres:read duties:read audit:read audit:verify",
         _ALL,
     ),
-    # Reads incidents and reports where personal data is concerned; they carry no such mark yet, so none.
     Role.PRIVACY_OFFICER: _granted("counters:read warnings:read", _ALL)
-    | _granted("personal:read personal:decide requests:read audit:read", _OWN),
+    | _granted("personal:read personal:decide requests:read audit:read", _OWN)
+    | _granted("incidents:read", Reach.OWN_PERSONAL),
     # Runs the system and reads no personal information: neither raw logs nor incidents.
     Role.ADMIN: _granted("counters:read keys:read keys:write metrics:read", _ALL),
 }
@@ -199,8 +201,7 @@ def grants_of_roles(roles: Iterable[Role]) -> Mapping[Action, Reach]:
     merged: dict[Action, Reach] = {}
     for role in roles:
         for action, reach in GRANTS[role].items():
-            if merged.get(action) is not Reach.ALL:
-                merged[action] = reach
+            merged[action] = min(merged.get(action, reach), reach, key=_FARTHEST.index)
     return MappingProxyType(merged)
 
 
@@ -212,7 +213,7 @@ def parse_roles(words: Iterable[str], agency: str) -> tuple[Role, ...]:
         raise Invalid(f"{error}; there are {', '.join(Role)}") from error
     if not roles:
         raise Invalid("a user needs at least one role")
-    if not agency and any(reach is Reach.OWN for role in roles for reach in GRANTS[role].values()):
+    if not agency and any(reach is not Reach.ALL for role in roles for reach in GRANTS[role].values()):
         raise Invalid("an agency officer or a privacy officer needs an agency")
     return roles
 

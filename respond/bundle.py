@@ -27,7 +27,7 @@ from core.errors import BongsuError
 from core.rule_records import RuleText, hash_of
 from core.signing import Signer, Verifier
 from respond import audit, trail
-from respond.incidents import Detail, Evidence
+from respond.incidents.queries import Detail, Evidence
 from respond.models import Audit
 
 KIND: Final = "evidence bundle"

@@ -1,7 +1,7 @@
 """What incidents say of a rule: how many it opened, how many were true or false alarms, and what a silence of the false ones would be.
 
-An incident counts where it stands now and by when it was opened; exercises and incidents absorbed by others do not count. Scope is in
-the query.
+An incident counts where it stands now and by when it was opened; exercises, restricted ones and those absorbed by others do not count.
+Scope is in the query.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from respond.incidents import Scope, visible
+from core.permissions import Agencies
+from respond.incidents.machine import State
+from respond.incidents.sight import Sight, visible
 from respond.models import Incident, IncidentEntity
-from respond.states import State
 
 _TRUE: Final = frozenset({State.CONFIRMED, State.CONTAINED, State.ERADICATED, State.RECOVERING, State.CLOSED})
 _COLUMN: Final = {"user": "user", "device": "device"}
@@ -49,7 +50,7 @@ class Suggestion:
     false_positives: int
 
 
-def figures(session: Session, scope: Scope, rule_id: str, since: datetime) -> list[Figures]:
+def figures(session: Session, scope: Agencies, rule_id: str, since: datetime) -> list[Figures]:
     """By agency, those with incidents of the rule opened since."""
     grouped = sa.select(Incident.agency, Incident.state, sa.func.count()).where(*_of_rule(scope, rule_id, since))
     by_agency: dict[str, Counter[State]] = defaultdict(Counter)
@@ -61,7 +62,7 @@ def figures(session: Session, scope: Scope, rule_id: str, since: datetime) -> li
     ]
 
 
-def suggestion(session: Session, scope: Scope, rule_id: str, since: datetime) -> Suggestion | None:
+def suggestion(session: Session, scope: Agencies, rule_id: str, since: datetime) -> Suggestion | None:
     """What to silence; None when nothing was taken for false since."""
     false = (*_of_rule(scope, rule_id, since), Incident.state == State.FALSE_POSITIVE)
     key = (Incident.agency, Incident.entity_kind, Incident.entity_value)
@@ -82,7 +83,7 @@ def suggestion(session: Session, scope: Scope, rule_id: str, since: datetime) ->
     return Suggestion(agency, _COLUMN[kind], value, times)
 
 
-def _of_rule(scope: Scope, rule_id: str, since: datetime) -> tuple[sa.ColumnElement[bool], ...]:
+def _of_rule(scope: Agencies, rule_id: str, since: datetime) -> tuple[sa.ColumnElement[bool], ...]:
     # The list of rules is JSON text on both engines when cast; an id in quotes is found whole.
     named = sa.cast(Incident.rule_ids, sa.Text).contains(f'"{rule_id}"', autoescape=True)
-    return (visible(scope), named, Incident.opened_at >= since, Incident.merged_into_id.is_(None), Incident.exercise.is_(False))
+    return (visible(Sight(scope)), named, Incident.opened_at >= since, Incident.merged_into_id.is_(None), Incident.exercise.is_(False))

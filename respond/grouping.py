@@ -23,7 +23,10 @@ import pyarrow.compute as pc
 Ints = npt.NDArray[np.int64]
 
 LEVELS: Final = ("informational", "low", "medium", "high", "critical")
-_UNRATED = "medium"
+UNRATED: Final = "medium"
+"""What a rule without a known level counts as."""
+SEVERITY: Final = "incident_severity"
+"""The column that says how grave each finding is (`respond.incidents.severity`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ class Cluster:
     key: Key
     span: Span
     detections: int
-    level: str
+    severity: str
     title: str
     tags: tuple[str, ...]
 
@@ -76,7 +79,7 @@ def hashed(*parts: str) -> str:
 
 def worst(*levels: str) -> str:
     """The gravest of some levels; a rule without a known level counts as medium."""
-    return max((level if level in LEVELS else _UNRATED for level in levels), key=LEVELS.index)
+    return max((level if level in LEVELS else UNRATED for level in levels), key=LEVELS.index)
 
 
 def address_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -104,7 +107,7 @@ def with_entity(findings: pa.Table) -> pa.Table:
 
 
 def cluster(findings: pa.Table, window_ms: int, since: Ints | None = None) -> Clustered:
-    """The clusters of `findings` (from `with_entity`), in order of first event within each group.
+    """The clusters of `findings` (from `with_entity`, and rated), in order of first event within each group.
 
     `since` gives for each finding an instant (milliseconds) it belongs together with, be it ever so far from its own.
     """
@@ -143,22 +146,19 @@ def _described(findings: pa.Table, first: Ints, last: Ints, of_row: Ints) -> lis
             "cluster": of_row,
             "first": first,
             "last": last,
-            **{
-                name: findings[name]
-                for name in ("rule_id", "agency", "entity_kind", "entity_value", "rule_title", "rule_level", "rule_tags")
-            },
+            **{name: findings[name] for name in ("rule_id", "agency", "entity_kind", "entity_value", "rule_title", SEVERITY, "rule_tags")},
         }
     )
     names = [(name, "min") for name in ("rule_id", "agency", "entity_kind", "entity_value", "rule_title")]
     spans = [("first", "min"), ("last", "max"), ([], "count_all")]
-    words = [("rule_level", "distinct"), ("rule_tags", "distinct")]
+    words = [(SEVERITY, "distinct"), ("rule_tags", "distinct")]
     found = keyed.group_by("cluster", use_threads=False).aggregate([*names, *spans, *words]).sort_by("cluster")
     return [
         Cluster(
             key=Key(row["rule_id_min"], row["agency_min"], row["entity_kind_min"], row["entity_value_min"]),
             span=Span(row["first_min"], row["last_max"]),
             detections=row["count_all"],
-            level=worst(*row["rule_level_distinct"]),
+            severity=worst(*row[f"{SEVERITY}_distinct"]),
             title=row["rule_title_min"],
             tags=attack_tags(row["rule_tags_distinct"]),
         )

@@ -2,7 +2,8 @@
 
 A cluster joins the incidents it connects with (`respond.grouping`); when there is none, it opens one. When it connects several, they
 turn out to be one: those nobody has worked on yet are absorbed by the one that stays, which is the oldest that somebody has worked on,
-else the oldest. Two incidents that people work on are never merged by the machine.
+else the oldest. Two incidents that people work on are never merged by the machine. An incident that was absorbed still stands for its
+group: what would join it joins the one that absorbed it.
 
 Runs under the lock `incidents`, so that two workers never open the same incident twice.
 """
@@ -20,14 +21,13 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from core.clock import from_millis, millis
-from core.database import insert_into
 from respond import grouping
 from respond.audit import Change
-from respond.cases.records import next_numbers
+from respond.cases import records
 from respond.grouping import Cluster, Ints, Span
-from respond.models import Incident, IncidentEntity, IncidentEvidence
-from respond.states import ENDED, State
-from respond.suppression import SuppressedGroup
+from respond.incidents import merging, news
+from respond.incidents.machine import ENDED, MACHINE, State
+from respond.models import Incident
 
 ACTOR: Final = "system:respond"
 _KEYS_AT_A_TIME = 5000
@@ -53,11 +53,13 @@ def join(session: Session, clusters: Sequence[Cluster], window_ms: int, at: date
     fresh: list[int] = []
     result = Joined()
     for digest, places in groups.items():
-        for connected, incidents in _connected([clusters[place].span for place in places], near.get(digest, []), window_ms):
+        for connected, joinable in _connected([clusters[place].span for place in places], near.get(digest, []), window_ms):
             members = [places[member] for member in connected]
-            if incidents:
-                stays = _staying(session, incidents, at, result.changes)
+            if joinable:
+                stays = _staying(session, list({one.owner.id: one.owner for one in joinable}.values()), at, result.changes)
                 targets |= {place: _extend(stays, clusters[place], at) for place in members}
+                if all(one.row is not stays for one in joinable):
+                    _reach(joinable[0].row, [clusters[place].span for place in members])
             else:
                 fresh += members  # exactly one: clusters of a message are further apart than the window
     _open(session, clusters, fresh, at, targets, result)
@@ -67,34 +69,44 @@ def join(session: Session, clusters: Sequence[Cluster], window_ms: int, at: date
     return result
 
 
-def _near(session: Session, clusters: Sequence[Cluster], digests: Sequence[str], window_ms: int) -> dict[str, list[Incident]]:
+@dataclass(frozen=True, slots=True)
+class _Near:
+    """An incident of the group, and the one findings near it join: itself, or what absorbed it."""
+
+    row: Incident
+    owner: Incident
+
+
+def _near(session: Session, clusters: Sequence[Cluster], digests: Sequence[str], window_ms: int) -> dict[str, list[_Near]]:
     """Incidents that findings may still join, of these groups and within reach of these clusters, oldest first; locked."""
     if not clusters:
         return {}
     window = timedelta(milliseconds=window_ms)
     earliest = from_millis(min(found.span.first for found in clusters)) - window
     latest = from_millis(max(found.span.last for found in clusters)) + window
-    near: dict[str, list[Incident]] = defaultdict(list)
+    open_or_absorbed = sa.or_(Incident.merged_into_id.is_not(None), Incident.state.not_in(ENDED))
+    near: dict[str, list[_Near]] = defaultdict(list)
     for start in range(0, len(digests), _KEYS_AT_A_TIME):
-        query = (
-            sa.select(Incident)
-            .where(
-                Incident.group_key.in_(digests[start : start + _KEYS_AT_A_TIME]),
-                Incident.last_event_at >= earliest,
-                Incident.first_event_at <= latest,
-            )
-            .where(Incident.merged_into_id.is_(None), Incident.state.not_in(ENDED))
-            .order_by(Incident.id)
-            .with_for_update()
-        )
-        for incident in session.scalars(query):
-            near[incident.group_key].append(incident)
+        of_groups = Incident.group_key.in_(digests[start : start + _KEYS_AT_A_TIME])
+        rows = _locked(session, of_groups, Incident.last_event_at >= earliest, Incident.first_event_at <= latest, open_or_absorbed)
+        owners = {row.id: row for row in rows if row.merged_into_id is None}
+        elsewhere = sorted({row.merged_into_id for row in rows if row.merged_into_id is not None} - owners.keys())
+        for first in range(0, len(elsewhere), _KEYS_AT_A_TIME):
+            found = _locked(session, Incident.id.in_(elsewhere[first : first + _KEYS_AT_A_TIME]), Incident.state.not_in(ENDED))
+            owners |= {row.id: row for row in found}
+        for row in rows:
+            if owner := owners.get(row.merged_into_id or row.id):
+                near[row.group_key].append(_Near(row, owner))
     return near
 
 
-def _connected(found: Sequence[Span], near: Sequence[Incident], window_ms: int) -> Iterator[tuple[list[int], list[Incident]]]:
+def _locked(session: Session, *conditions: sa.ColumnElement[bool]) -> Sequence[Incident]:
+    return session.scalars(sa.select(Incident).where(*conditions).order_by(Incident.id).with_for_update()).all()
+
+
+def _connected(found: Sequence[Span], near: Sequence[_Near], window_ms: int) -> Iterator[tuple[list[int], list[_Near]]]:
     """Places of clusters that connect, with the incidents they connect with."""
-    spans = [*found, *(Span(millis(incident.first_event_at), millis(incident.last_event_at)) for incident in near)]
+    spans = [*found, *(Span(millis(one.row.first_event_at), millis(one.row.last_event_at)) for one in near)]
     for members in grouping.components(spans, window_ms):
         clusters = [member for member in members if member < len(found)]
         if clusters:
@@ -102,58 +114,34 @@ def _connected(found: Sequence[Span], near: Sequence[Incident], window_ms: int) 
 
 
 def _staying(session: Session, incidents: Sequence[Incident], at: datetime, changes: list[Change]) -> Incident:
-    worked_on = [incident for incident in incidents if incident.state != State.NEW]
+    worked_on = [incident for incident in incidents if _worked_on(incident)]
     stays = min(worked_on or incidents, key=lambda incident: incident.id)
     for other in incidents:
-        if other is not stays and other.state == State.NEW:
-            detail = {"into": stays.number, "detections": other.detections}
-            changes.append(Change(ACTOR, "incident.merged", f"incident/{other.number}", detail))
-            _absorb(session, stays, other, at)
+        if other is not stays and not _worked_on(other):
+            moved = other.detections
+            merging.absorb(session, stays, other, at)
+            changes += records.noted(session, MACHINE, [(other, {"into": stays.number, "detections": moved})], ACTOR, "merge", at)
+            changes += records.noted(session, MACHINE, [(stays, {"absorbed": other.number, "detections": moved})], ACTOR, "absorb", at)
     return stays
 
 
+def _worked_on(incident: Incident) -> bool:
+    return incident.state != State.NEW or incident.version > 1
+
+
 def _extend(incident: Incident, found: Cluster, at: datetime) -> Incident:
-    first, last = from_millis(found.span.first), from_millis(found.span.last)
-    incident.first_event_at = min(incident.first_event_at, first)
-    incident.last_event_at = max(incident.last_event_at, last)
+    _reach(incident, [found.span])
     incident.detections += found.detections
-    incident.severity = grouping.worst(incident.severity, found.level)
+    merging.raise_severity(incident, found.severity)
     incident.rule_ids = sorted({*incident.rule_ids, found.key.rule_id})
     incident.tags = sorted({*incident.tags, *found.tags})
     incident.updated_at = at
     return incident
 
 
-def _absorb(session: Session, stays: Incident, other: Incident, at: datetime) -> None:
-    """Move all that `other` has to `stays`; `other` keeps its number and points there."""
-    stays.first_event_at = min(stays.first_event_at, other.first_event_at)
-    stays.last_event_at = max(stays.last_event_at, other.last_event_at)
-    stays.severity = grouping.worst(stays.severity, other.severity)
-    stays.rule_ids = sorted({*stays.rule_ids, *other.rule_ids})
-    stays.tags = sorted({*stays.tags, *other.tags})
-    stays.detections += other.detections
-    stays.evidence_kept += other.evidence_kept
-    other.detections = other.evidence_kept = 0
-    other.merged_into_id = stays.id
-    other.updated_at = stays.updated_at = at
-    for table in (IncidentEvidence, SuppressedGroup):
-        session.execute(sa.update(table).where(table.incident_id == other.id).values(incident_id=stays.id))
-    moved = sa.select(
-        sa.literal(stays.id),
-        IncidentEntity.kind,
-        IncidentEntity.role,
-        IncidentEntity.value,
-        IncidentEntity.value_hash,
-        IncidentEntity.detections,
-    ).where(IncidentEntity.incident_id == other.id)
-    insert = insert_into(session, IncidentEntity).from_select(["incident_id", "kind", "role", "value", "value_hash", "detections"], moved)
-    session.execute(
-        insert.on_conflict_do_update(
-            index_elements=["incident_id", "kind", "role", "value_hash"],
-            set_={"detections": IncidentEntity.detections + insert.excluded.detections},
-        )
-    )
-    session.execute(sa.delete(IncidentEntity).where(IncidentEntity.incident_id == other.id))
+def _reach(incident: Incident, spans: Sequence[Span]) -> None:
+    incident.first_event_at = min(incident.first_event_at, *(from_millis(span.first) for span in spans))
+    incident.last_event_at = max(incident.last_event_at, *(from_millis(span.last) for span in spans))
 
 
 def _open(
@@ -161,13 +149,14 @@ def _open(
 ) -> None:
     """Open an incident for each of these clusters, numbered in order of their first event."""
     ordered = sorted(places, key=lambda place: (clusters[place].span.first, clusters[place].key.digest))
-    for place, number in zip(ordered, next_numbers(session, "INC", at, len(ordered)), strict=True):
+    for place, number in zip(ordered, records.next_numbers(session, MACHINE.prefix, at, len(ordered)), strict=True):
         incident = targets[place] = _new(clusters[place], number, at)
         result.opened.append(incident)
-        detail = {"agency": incident.agency, "rules": incident.rule_ids, "severity": incident.severity, "detections": incident.detections}
-        result.changes.append(Change(ACTOR, "incident.opened", f"incident/{number}", detail))
     session.add_all(result.opened)
     session.flush()
+    told = [(one, {"agency": one.agency, "rules": one.rule_ids, "severity": one.severity}) for one in result.opened]
+    result.changes += records.noted(session, MACHINE, told, ACTOR, "open", at, before="")
+    news.tell(session, result.opened, "open")
 
 
 def _new(found: Cluster, number: str, at: datetime) -> Incident:
@@ -175,14 +164,16 @@ def _new(found: Cluster, number: str, at: datetime) -> Incident:
         number=number,
         agency=found.key.agency,
         title=found.title,
-        severity=found.level,
+        severity=found.severity,
+        severity_found=found.severity,
         state=State.NEW,
         group_key=found.key.digest,
         entity_kind=found.key.kind,
         entity_value=found.key.value,
         first_event_at=from_millis(found.span.first),
         last_event_at=from_millis(found.span.last),
-        opened_at=at,
+        created_at=at,
+        created_by=ACTOR,
         updated_at=at,
         detections=found.detections,
         evidence_kept=0,

@@ -4,6 +4,10 @@
 - `Incident.version` counts what people decided, and is the ETag; detections that join an incident change its counts, not its version,
   so that a busy attacker does not keep an analyst from saving.
 - An incident that was absorbed by another keeps its number and points to it (`merged_into_id`); it is not listed any more.
+- `severity` is what counts: `severity_found` by the matrix (`respond.incidents.severity`), or what the person `severity_by` set.
+- `centre_aware_at` and `agency_aware_at` are when each party learned that there is an incident, `agency_told_at` when we told the agency.
+- Who sees a restricted incident, or one marked `personal_data`, is decided in `respond.incidents.sight`.
+- `seal` is the SHA-256 of the evidence while the incident is closed (`respond.incidents.closing`).
 - Evidence is a copy: it stays when the columnar store forgets the event. It is never changed or removed.
 - `Audit` rows are written by `respond.audit` alone.
 """
@@ -15,10 +19,11 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, synonym
 
 from core.database import AnyText, Base, Json, RowId, UtcDateTime
-from respond.states import State
+from respond.cases.models import CaseColumns
+from respond.incidents.machine import State
 
 
 class StateText(sa.types.TypeDecorator[State]):
@@ -34,8 +39,8 @@ class StateText(sa.types.TypeDecorator[State]):
         return None if value is None else State(value)
 
 
-class Incident(Base):
-    """Findings that belong together. Times of events are the devices' own; `opened_at` is ours."""
+class Incident(CaseColumns, Base):
+    """Findings that belong together. Times of events are the devices' own; `opened_at`, a case's `created_at`, is ours."""
 
     __tablename__ = "incidents"
     __table_args__ = (
@@ -45,26 +50,35 @@ class Incident(Base):
         sa.Index(None, "opened_at"),
     )
 
-    id: Mapped[int] = mapped_column(RowId, primary_key=True)
-    number: Mapped[str] = mapped_column(AnyText, unique=True)
     agency: Mapped[str] = mapped_column(AnyText)
+    state: Mapped[State] = mapped_column(StateText)
+    created_at: Mapped[datetime] = mapped_column("opened_at", UtcDateTime)
+    opened_at: Mapped[datetime] = synonym("created_at")
+    created_by: Mapped[str] = mapped_column(AnyText, default="system:respond", server_default="system:respond")
     title: Mapped[str] = mapped_column(AnyText)
     severity: Mapped[str] = mapped_column(AnyText)
-    state: Mapped[State] = mapped_column(StateText)
+    severity_found: Mapped[str] = mapped_column(AnyText, default="", server_default=sa.text("''"))
+    severity_by: Mapped[str] = mapped_column(AnyText, default="", server_default=sa.text("''"))
     group_key: Mapped[str] = mapped_column(AnyText)
     entity_kind: Mapped[str] = mapped_column(AnyText)
     entity_value: Mapped[str] = mapped_column(AnyText)
     first_event_at: Mapped[datetime] = mapped_column(UtcDateTime)
     last_event_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    opened_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
     detections: Mapped[int] = mapped_column(sa.BigInteger)
     evidence_kept: Mapped[int] = mapped_column(sa.Integer)
     rule_ids: Mapped[list[str]] = mapped_column(Json)
     tags: Mapped[list[str]] = mapped_column(Json)
-    exercise: Mapped[bool] = mapped_column(sa.Boolean)
     merged_into_id: Mapped[int | None] = mapped_column(RowId, sa.ForeignKey("incidents.id"), index=True)
-    version: Mapped[int] = mapped_column(sa.Integer)
+    split_from: Mapped[str] = mapped_column(AnyText, default="", server_default=sa.text("''"))
+    assignee: Mapped[str] = mapped_column(AnyText, default="", server_default=sa.text("''"))
+    restricted: Mapped[bool] = mapped_column(sa.Boolean, default=False, server_default=sa.false())
+    personal_data: Mapped[bool] = mapped_column(sa.Boolean, default=False, server_default=sa.false())
+    centre_aware_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    agency_told_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    agency_aware_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    cause: Mapped[str] = mapped_column(AnyText, default="", server_default=sa.text("''"))
+    impact: Mapped[str] = mapped_column(AnyText, default="", server_default=sa.text("''"))
+    seal: Mapped[str] = mapped_column(AnyText, default="", server_default=sa.text("''"))
 
 
 class IncidentEvidence(Base):

@@ -6,13 +6,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from core.database import now
 from respond.cases.models import Outgoing
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """One piece of news. `agency` is whom it concerns ('' the whole city); `severity` a rule level, or ''."""
+
+    kind: str
+    object: str
+    agency: str = ""
+    severity: str = ""
+    exercise: bool = False
+    data: Mapping[str, Any] = field(default_factory=dict)
 
 
 def tell(
@@ -25,16 +39,12 @@ def tell(
     exercise: bool = False,
     data: Mapping[str, Any] | None = None,
 ) -> None:
-    """Put one piece of news into the outbox. `agency` is whom it concerns ('' the whole city); `severity` a rule level, or ''."""
-    session.add(
-        Outgoing(
-            at=now(session),
-            kind=kind,
-            object=object,
-            agency=agency,
-            severity=severity,
-            exercise=exercise,
-            data=dict(data or {}),
-            handled_at=None,
-        )
-    )
+    """Put one piece of news into the outbox; see `News`."""
+    tell_all(session, [News(kind, object, agency, severity, exercise, data or {})])
+
+
+def tell_all(session: Session, news: Sequence[News]) -> None:
+    """Put news into the outbox, in their order."""
+    if news:
+        at = now(session)
+        session.execute(sa.insert(Outgoing), [{**asdict(one), "at": at, "handled_at": None} for one in news])

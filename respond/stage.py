@@ -28,6 +28,7 @@ from core.events import DETECTIONS
 from core.storage.tables import in_shape
 from respond import evidence, grouping, joining, silences, suppression
 from respond.audit import record_all
+from respond.incidents import severity
 from respond.positions import Positions
 
 _MINUTE_MS = 60_000
@@ -46,6 +47,7 @@ class RespondStage:
         self._database = database
         self._window_ms = settings.respond.group_window_minutes * _MINUTE_MS
         self._evidence = settings.respond.evidence_per_incident
+        self._matrix = severity.load(settings.respond.incidents.severity_matrix)
         self._clock = clock
 
     async def handle(self, records: Sequence[Record], generation: int) -> None:  # noqa: ARG002 - nothing is remembered between calls
@@ -71,7 +73,7 @@ class RespondStage:
         if not fresh.num_rows:
             return joining.Joined()
         fresh = _each_once(fresh.sort_by([(name, "ascending") for name in ("raw_partition", "raw_offset", "raw_line")]))
-        held = suppression.hold(session, grouping.with_entity(fresh))
+        held = suppression.hold(session, grouping.with_entity(self._matrix.rated(fresh)))
         found = grouping.cluster(held.findings, self._window_ms, held.since)
         joined = joining.join(session, found.clusters, self._window_ms, at)
         of_row = joined.of_cluster[found.of_row]

@@ -27,8 +27,8 @@ from core.clock import from_millis, millis
 from core.database import AnyText, Base, UtcDateTime, insert_into
 from core.rule_records import EVERY_AGENCY, RuleSet, RuleState, RuleTuning, Suppression, suppression
 from respond.grouping import Ints, hashed
+from respond.incidents.machine import ENDED
 from respond.models import Incident
-from respond.states import ENDED
 
 Flags = npt.NDArray[np.bool_]
 _KEPT_AFTER: Final = timedelta(days=1)

@@ -13,19 +13,27 @@ from respond.blocks.machine import MACHINE as BLOCK
 from respond.blocks.models import Block
 from respond.cases.machine import Machine
 from respond.cases.models import CaseColumns
+from respond.incidents.machine import MACHINE as INCIDENT
+from respond.models import Incident
 from respond.requests.machine import MACHINE as REQUEST
 from respond.requests.models import Request
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of case: its machine, its table, an example of a row's own columns, and what actions need beside a reason."""
+    """One kind of case: its machine, its table, an example of a row's own columns, and what actions need beside a reason.
+
+    `beside` are routes that add something to a case without changing it, so that they are no steps.
+    """
 
     machine: Machine
     model: type[CaseColumns]
     example: dict[str, object]
     bodies: dict[str, dict[str, object]]
+    beside: frozenset[str] = frozenset()
 
+
+SOON = datetime(2026, 5, 1, 3, 0, tzinfo=UTC)
 
 KINDS = {
     "blocks": Kind(
@@ -37,6 +45,32 @@ KINDS = {
         },
         {"extend": {"expires_at": "2026-07-01T00:00:00Z"}},
     ),
+    "incidents": Kind(
+        INCIDENT,
+        Incident,
+        {
+            **{
+                "title": "t",
+                "severity": "high",
+                "severity_found": "high",
+                "group_key": "k",
+                "entity_kind": "ip",
+                "entity_value": "192.0.2.7",
+            },
+            **{"first_event_at": SOON, "last_event_at": SOON, "detections": 1, "evidence_kept": 0, "rule_ids": [], "tags": []},
+            **{"cause": "c", "impact": "i"},
+        },
+        {
+            "assign": {"assignee": "analyst"},
+            "assess": {"cause": "c", "impact": "i"},
+            "rate": {"severity": "low"},
+            "mark": {"personal_data": True},
+            "restrict": {"members": ["analyst", "officer"]},
+            "merge": {"into": "INC-2026-999999"},
+            "split": {"detections": ["d"]},
+        },
+        frozenset({"comments", "tasks", "attachments", "evidence-bundle"}),
+    ),
     "requests": Kind(
         REQUEST,
         Request,
@@ -45,12 +79,35 @@ KINDS = {
     ),
 }
 
+_WORKED = "new triaged confirmed contained eradicated recovering reopened"
+_ANY = f"{_WORKED} false_positive closed"
+_WORKERS = "analyst lead officer"
+
 TABLES: dict[str, dict[str, tuple[str, str, str]]] = {
     "blocks": {
         "approve": ("proposed", "approved", "lead"),
         "decline": ("proposed", "declined", "lead"),
         "withdraw": ("proposed approved", "withdrawn", "lead"),
         "extend": ("approved", "", "lead"),
+    },
+    "incidents": {
+        "triage": ("new reopened", "triaged", _WORKERS),
+        "dismiss": ("triaged", "false_positive", _WORKERS),
+        "confirm": ("triaged", "confirmed", "lead"),
+        "acknowledge": ("confirmed contained eradicated recovering", "", _WORKERS),
+        "contain": ("confirmed", "contained", _WORKERS),
+        "eradicate": ("contained", "eradicated", _WORKERS),
+        "recover": ("eradicated", "recovering", _WORKERS),
+        "close": ("recovering", "closed", "lead"),
+        "reopen": ("closed false_positive", "reopened", "lead"),
+        "assign": (_WORKED, "", _WORKERS),
+        "assess": (_WORKED, "", _WORKERS),
+        "rate": (_WORKED, "", _WORKERS),
+        "mark": (_ANY, "", _WORKERS),
+        "restrict": (_ANY, "", "lead"),
+        "unrestrict": (_ANY, "", "lead"),
+        "merge": (_WORKED, "", _WORKERS),
+        "split": (_WORKED, "", _WORKERS),
     },
     "requests": {
         "edit": ("draft", "", "mayor analyst lead"),

@@ -32,6 +32,14 @@ def find_user(session: Session, name: str) -> User | None:
     return session.scalar(sa.select(User).where(User.name == plain_name(name)))
 
 
+def known_actor(session: Session, name: str) -> str:
+    """How the trail names the user called `name`; Invalid when there is none who may log in."""
+    user = find_user(session, name)
+    if user is None or user.disabled_at is not None:
+        raise Invalid(f"there is no user {name!r}")
+    return principal_of(user, "").actor
+
+
 def list_users(session: Session) -> Sequence[User]:
     """Every user, by name."""
     return session.scalars(sa.select(User).order_by(User.name)).all()

@@ -15,9 +15,8 @@ from api.dashboard.frame import empty, frame, severity_html, text
 from api.dashboard.texts import kst, number, utc
 from api.dashboard.visitor import Visitor
 from core.errors import Forbidden, NotFound, StoreError
-from core.permissions import Action
-from respond import incidents
-from respond.incidents import Detail, Entity
+from respond.incidents import queries as incidents
+from respond.incidents.queries import Detail, Entity
 
 
 def register() -> None:
@@ -37,9 +36,10 @@ def register() -> None:
 
 
 def _read(visitor: Visitor, name: str) -> Detail:
-    scope = visitor.principal.scope(Action.INCIDENTS_READ)
     with visitor.centre.database.session(readonly=True) as session:
-        return incidents.get_incident(session, scope, name)
+        detail = incidents.get_incident(session, disclosure.sight(visitor.principal), name)
+    disclosure.note_read(visitor.centre.database, visitor.principal, detail.incident, "page")
+    return detail
 
 
 def _missing(visitor: Visitor) -> None:
@@ -78,7 +78,8 @@ class IncidentPage:
 
     def _head(self) -> None:
         incident, t = self._detail.incident, self._visitor.t
-        exercise = f'<span class="tag">{t("exercise")}</span>' if incident.exercise else ""
+        marks = ((incident.exercise, t("exercise")), (incident.restricted, t("restricted")), (incident.personal_data, t("personal_data")))
+        tags = "".join(f'<span class="tag">{mark}</span>' for holds, mark in marks if holds)
         merged = ""
         if incident.merged_into:
             link = f'<a href="/incidents/{incident.merged_into}">{incident.merged_into}</a>'
@@ -87,7 +88,7 @@ class IncidentPage:
             f'<div class="line"><span class="number">{escape(incident.number)}</span>'
             f"{severity_html(self._visitor, incident.severity, beacons.fires(incident.severity))}"
             f'<span class="state {incident.state.value}">{escape(t.word("state", incident.state.value))}</span>'
-            f"<span>{escape(self._visitor.agency_name(incident.agency))}</span>{exercise}</div>"
+            f"<span>{escape(self._visitor.agency_name(incident.agency))}</span>{tags}</div>"
             f"<h1>{escape(incident.title)}</h1>{merged}",
             sanitize=False,
         ).classes("incident-head")
@@ -101,6 +102,9 @@ class IncidentPage:
             (t("incident.opened"), _time(incident.opened_at)),
             (t("incident.detections"), number(incident.detections)),
             (t("incident.entity"), escape(entity)),
+            (t("incident.assignee"), escape(incident.assignee) or "–"),
+            (t("incident.centre_aware"), _time(incident.centre_aware_at)),
+            (t("incident.agency_aware"), _time(incident.agency_aware_at)),
         )
         items = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts)
         with ui.element("section").classes("panel"):
@@ -146,5 +150,7 @@ def _item(one: disclosure.Evidence) -> str:
     )
 
 
-def _time(at: datetime) -> str:
+def _time(at: datetime | None) -> str:
+    if at is None:
+        return "–"
     return f'<time datetime="{utc(at)}" title="{utc(at)}">{kst(at)}</time>'

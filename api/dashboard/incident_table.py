@@ -14,7 +14,7 @@ from api.dashboard import beacons
 from api.dashboard.frame import severity_html, text
 from api.dashboard.texts import kst_short, number, utc
 from api.dashboard.visitor import Visitor
-from respond.incidents import Summary
+from respond.incidents.queries import Summary
 
 _COLUMNS: Final = {
     "severity": "",

@@ -11,6 +11,7 @@ import structlog
 from fastapi import Request
 from nicegui import ui
 
+from api import disclosure
 from api.dashboard.chart import MinuteChart
 from api.dashboard.frame import empty, frame, text
 from api.dashboard.incident_table import IncidentTable
@@ -19,8 +20,8 @@ from api.dashboard.visitor import Visitor
 from api.overview import Overview, Overviews
 from core.errors import Forbidden, StoreError, Unauthenticated
 from core.permissions import Action
-from respond import incidents
-from respond.incidents import Summary
+from respond.incidents import queries as incidents
+from respond.incidents.queries import Summary
 
 REFRESH_SECONDS: Final = 2.0
 SHOWN: Final = 20
@@ -114,9 +115,9 @@ class OverviewPage:
         self._show(overview, found)
 
     def _newest(self) -> Sequence[Summary]:
-        scope = self._visitor.principal.scope(Action.INCIDENTS_READ)
+        sight = disclosure.common_sight(self._visitor.principal)
         with self._visitor.centre.database.session(readonly=True) as session:
-            return incidents.newest(session, scope, SHOWN)
+            return incidents.newest(session, sight, SHOWN)
 
     def _show(self, overview: Overview, found: Sequence[Summary]) -> None:
         t = self._visitor.t

@@ -7,13 +7,14 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from api import disclosure
 from api.auth.dependencies import Allowed, TheCentre
-from api.routes.incidents import Number
+from api.cases import Number
 from core.permissions import Action, Principal
 from core.signing import load_signer
 from respond import bundle
 from respond.cases.records import LONGEST_REASON
-from respond.incidents import get_incident
+from respond.incidents.queries import get_incident
 
 router = APIRouter(prefix="/v1/incidents", tags=["incidents"])
 
@@ -38,7 +39,7 @@ def take_out(number: Number, taken: Taken, caller: Exporter, centre: TheCentre) 
     """Raw lines, rules and what was done, in one signed file that `bongsu evidence verify` checks offline. The taking is recorded."""
     signer = load_signer(centre.settings.signing_key)
     with centre.database.session() as session:
-        detail = get_incident(session, caller.scope(Action.EVIDENCE_EXPORT), number)
+        detail = get_incident(session, disclosure.sight(caller, Action.EVIDENCE_EXPORT), number)
         content = bundle.make(session, detail, caller.actor, signer, taken.reason)
     headers = {"Content-Disposition": f'attachment; filename="{number}.evidence.zip"'}
     return Response(content, media_type="application/zip", headers=headers)

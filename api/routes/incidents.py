@@ -1,128 +1,52 @@
-"""Incidents: listing, reading with evidence, moving on."""
+"""Incidents: listing, reading with all they hold, and taking the steps of their machine."""
 
 from __future__ import annotations
 
-import re
-from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
-from starlette.exceptions import HTTPException
+from sqlalchemy.orm import Session
 
 from api import disclosure, paging
 from api.auth.dependencies import Allowed, TheCentre
-from core.errors import Invalid
+from api.auth.users import known_actor
+from api.cases import Wish, add_steps, progress, set_etag
+from api.centre import Centre
+from api.incident_shapes import (
+    AcknowledgeWish,
+    AssessWish,
+    AssignWish,
+    Attachment,
+    Comment,
+    ConfirmWish,
+    Entity,
+    Evidence,
+    Incident,
+    IncidentDetail,
+    IncidentPage,
+    MarkWish,
+    MergeWish,
+    Moment,
+    Number,
+    RateWish,
+    RelatedIncidents,
+    RestrictWish,
+    SplitWish,
+    Task,
+    Timeline,
+)
 from core.permissions import Action, Principal
-from respond import incidents
-from respond.incidents import Filters, Summary
-from respond.states import State
+from respond.cases.machine import Step
+from respond.incidents import closing, compartment, queries, service, severity, story, work
+from respond.incidents.machine import MACHINE, State
+from respond.incidents.models import Part
+from respond.incidents.queries import Filters, Summary
+from respond.models import Incident as Row
 
 router = APIRouter(prefix="/v1/incidents", tags=["incidents"])
 
 Reader = Annotated[Principal, Depends(Allowed(Action.INCIDENTS_READ))]
-Writer = Annotated[Principal, Depends(Allowed(Action.INCIDENTS_WRITE))]
-Number = Annotated[str, Path(pattern=r"^INC-\d{4}-\d{6,12}$", examples=["INC-2026-000001"])]
-
-_ETAG: Final = re.compile(r'"(\d{1,9})"')
-_EXAMPLE: Final[dict[str, Any]] = {
-    "number": "INC-2026-000001",
-    "agency": "seogu",
-    "title": "SSH brute force from one address",
-    "severity": "high",
-    "state": "new",
-    "entity_kind": "ip",
-    "entity_value": "192.0.2.7",
-    "first_event_at": "2026-01-02T03:04:05Z",
-    "last_event_at": "2026-01-02T03:09:41Z",
-    "opened_at": "2026-01-02T03:04:06Z",
-    "updated_at": "2026-01-02T03:09:42Z",
-    "detections": 41,
-    "evidence_kept": 41,
-    "rule_ids": ["0d894093-71bc-43c3-8c4d-ecfc28dcf5d9"],
-    "tags": ["attack.credential-access", "attack.t1110"],
-    "exercise": False,
-    "merged_into": "",
-    "version": 1,
-}
-
-
-class Incident(BaseModel):
-    """An incident. `version` counts what people decided and is the ETag; `merged_into` names the incident that absorbed this one."""
-
-    model_config = ConfigDict(from_attributes=True, json_schema_extra={"examples": [_EXAMPLE]})
-
-    number: str
-    agency: str
-    title: str
-    severity: str
-    state: State
-    entity_kind: str
-    entity_value: str
-    first_event_at: datetime
-    last_event_at: datetime
-    opened_at: datetime
-    updated_at: datetime
-    detections: int
-    evidence_kept: int
-    rule_ids: list[str]
-    tags: list[str]
-    exercise: bool
-    merged_into: str
-    version: int
-
-
-class Evidence(BaseModel):
-    """One finding with its line. `raw` and `fields` are null for callers who do not read raw logs; the hash proves the line anyway."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    detection_id: str
-    event_id: str
-    event_time: datetime
-    received_at: datetime
-    detected_at: datetime
-    rule_id: str
-    rule_title: str
-    rule_level: str
-    rule_hash: str
-    raw: str | None
-    raw_sha256: str
-    fields: dict[str, Any] | None
-
-
-class Entity(BaseModel):
-    """Something the findings name, and in how many of them."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    kind: str
-    role: str
-    value: str
-    detections: int
-
-
-class IncidentDetail(Incident):
-    """An incident with its evidence in order of event time and its entities, most named first."""
-
-    evidence: list[Evidence]
-    entities: list[Entity]
-
-
-class IncidentPage(BaseModel):
-    """Incidents, newest first. `next_cursor` is empty on the last page."""
-
-    items: list[Incident]
-    next_cursor: str
-
-
-class Step(BaseModel):
-    """The state an incident is to have, and why."""
-
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"to": "triaged", "reason": ""}]})
-
-    to: State
-    reason: str = Field(default="", max_length=incidents.LONGEST_REASON, description="Needed for false_positive, closed and reopened")
 
 
 class Wanted(BaseModel):
@@ -133,6 +57,8 @@ class Wanted(BaseModel):
     state: list[State] = Field(default=[], max_length=16)
     severity: list[str] = Field(default=[], max_length=8)
     agency: str = Field(default="", max_length=63)
+    assignee: str = Field(default="", max_length=80, description="Such as user:lee")
+    exercise: bool | None = Field(default=None, description="Only exercises, or none")
     since: AwareDatetime | None = Field(default=None, description="Opened at or after")
     until: AwareDatetime | None = Field(default=None, description="Opened before")
     q: str = Field(default="", max_length=200, description="A number, words of a title, or the exact value of an entity")
@@ -142,59 +68,123 @@ class Wanted(BaseModel):
 
 @router.get("", summary="List incidents")
 def list_incidents(wanted: Annotated[Wanted, Query()], caller: Reader, centre: TheCentre) -> IncidentPage:
-    """Incidents within the caller's scope, newest first."""
+    """Incidents within the caller's sight, newest first. Searches that meet restricted incidents are audited."""
     filters = Filters(
         states=frozenset(wanted.state),
         severities=frozenset(wanted.severity),
-        agency=wanted.agency,
-        since=wanted.since,
-        until=wanted.until,
-        q=wanted.q,
+        **wanted.model_dump(include={"agency", "assignee", "exercise", "since", "until", "q"}),
     )
+    sight = disclosure.sight(caller)
     with centre.database.session(readonly=True) as session:
-        page = incidents.list_incidents(session, caller.scope(Action.INCIDENTS_READ), filters, cursor=wanted.cursor, limit=wanted.limit)
+        page = queries.list_incidents(session, sight, filters, cursor=wanted.cursor, limit=wanted.limit)
+        shown = [one.number for one in page.items if one.restricted]
+        met = queries.restricted_met(session, sight, filters) if wanted.q or shown else []
+    if met:
+        with centre.database.session() as session:
+            compartment.note_search(session, caller.actor, wanted.q, shown, len(set(met) - set(shown)))
     return IncidentPage(items=[_incident(one) for one in page.items], next_cursor=page.next_cursor)
 
 
 @router.get("/{number}", summary="Read an incident")
 def get_incident(number: Number, response: Response, caller: Reader, centre: TheCentre) -> IncidentDetail:
-    """An incident with evidence and entities. The ETag is its version, to be sent as If-Match with a change."""
+    """An incident with all it holds. The ETag is its version, to be sent as If-Match with a step."""
+    sight = disclosure.sight(caller)
     with centre.database.session(readonly=True) as session:
-        detail = incidents.get_incident(session, caller.scope(Action.INCIDENTS_READ), number)
-    response.headers["ETag"] = f'"{detail.incident.version}"'
+        detail = queries.get_incident(session, sight, number)
+        row = queries.find(session, sight, number)
+        more = _more(session, centre, caller, row)
+    disclosure.note_read(centre.database, caller, row, "incident")
+    set_etag(response, detail.incident.version)
     return IncidentDetail(
         **_incident(detail.incident).model_dump(),
         evidence=[Evidence.model_validate(one) for one in disclosure.evidence(caller, detail)],
         entities=[Entity.model_validate(one) for one in detail.entities],
+        **more,
     )
 
 
-@router.post(
-    "/{number}/transition",
-    summary="Move an incident on",
-    responses={409: {"description": "Somebody else changed it, or there is no such step"}, 428: {"description": "If-Match is missing"}},
-)
-def move(
-    number: Number,
-    step: Step,
-    response: Response,
-    caller: Writer,
-    centre: TheCentre,
-    if_match: Annotated[str, Header(description="The ETag of the incident as you saw it")] = "",
-) -> Incident:
-    """Give an incident its next state. Confirming, closing and reopening need `incidents:approve`."""
-    action = disclosure.action_for(step.to)
-    scope = caller.scope(action)
-    if not if_match:
-        raise HTTPException(428, "send If-Match with the ETag of the incident as you saw it")
-    version = _ETAG.fullmatch(if_match)
-    if version is None:
-        raise Invalid('If-Match must be the ETag of the incident, such as "3"')
-    with centre.database.session() as session:
-        moved = incidents.transition(session, scope, caller.actor, number, step.to, step.reason, int(version[1]))
-    response.headers["ETag"] = f'"{moved.version}"'
-    return _incident(moved)
+@router.get("/{number}/timeline", summary="Read an incident's timeline")
+def get_timeline(
+    number: Number, caller: Reader, centre: TheCentre, cursor: paging.Cursor = "", limit: Annotated[int, Query(ge=1, le=1000)] = 200
+) -> Timeline:
+    """Kept detections by the devices' time, and what people and the machine did, oldest first."""
+    with centre.database.session(readonly=True) as session:
+        row = queries.find(session, disclosure.sight(caller), number)
+        found = story.timeline(session, row, paging.decode_instant(cursor), limit + 1)
+    disclosure.note_read(centre.database, caller, row, "timeline")
+    last = found[limit - 1] if len(found) > limit else None
+    return Timeline(
+        items=[Moment.model_validate(one) for one in found[:limit]],
+        next_cursor=paging.encode_instant(last.at, story.place(last)) if last else "",
+    )
+
+
+@router.get("/{number}/related", summary="List incidents of the same attacker")
+def get_related(number: Number, caller: Reader, centre: TheCentre) -> RelatedIncidents:
+    """Incidents with the same source address or user. Of those the caller does not see only the count is told."""
+    sight = disclosure.sight(caller)
+    with centre.database.session(readonly=True) as session:
+        row = queries.find(session, sight, number)
+        found = story.related(session, sight, row)
+    disclosure.note_read(centre.database, caller, row, "related")
+    return RelatedIncidents(items=[_incident(one) for one in found.items], elsewhere=found.elsewhere)
+
+
+def _more(session: Session, centre: Centre, caller: Principal, row: Row) -> dict[str, Any]:
+    return {
+        "seal_holds": closing.sealed(session, row.id)[0] == row.seal if row.seal else None,
+        "members": work.people(session, row, Part.MEMBER),
+        "watchers": work.people(session, row, Part.WATCHER),
+        "comments": [Comment.model_validate(one) for one in work.comments(session, row)],
+        "tasks": [Task.model_validate(one) for one in work.tasks(session, row)],
+        "attachments": [Attachment.model_validate(one) for one in work.attachments(session, row)],
+        "progress": progress(session, MACHINE, row, caller, centre.clock.now()),
+    }
+
+
+def _take(session: Session, centre: Centre, caller: Principal, number: str, step: Step, version: int, wish: Wish) -> Row:
+    given = wish.model_dump(exclude={"reason"})
+    if isinstance(wish, AssignWish) and wish.assignee:
+        given["assignee"] = known_actor(session, wish.assignee)
+    if isinstance(wish, RestrictWish):
+        given["members"] = [known_actor(session, one) for one in wish.members]
+    return service.take(
+        session,
+        disclosure.sight(caller, step.permission),
+        caller.actor,
+        number,
+        step.action,
+        version,
+        reason=wish.reason,
+        given=given,
+        matrix=severity.load(centre.settings.respond.incidents.severity_matrix),
+    )
+
+
+def _shown(row: Row) -> Incident:
+    return _incident(queries.shown(row))
 
 
 def _incident(summary: Summary) -> Incident:
     return Incident.model_validate(summary)
+
+
+add_steps(
+    router,
+    MACHINE,
+    _take,
+    _shown,
+    Incident,
+    wishes={
+        "confirm": ConfirmWish,
+        "acknowledge": AcknowledgeWish,
+        "assign": AssignWish,
+        "assess": AssessWish,
+        "rate": RateWish,
+        "mark": MarkWish,
+        "restrict": RestrictWish,
+        "merge": MergeWish,
+        "split": SplitWish,
+    },
+    summaries={"mark": "Mark an incident as concerning personal data", "rate": "Set an incident's severity"},
+)

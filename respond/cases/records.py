@@ -90,14 +90,17 @@ def begin(
     scope: Agencies,
     number: str,
     action: str,
-    *,
+    *conditions: sa.ColumnElement[bool],
     actor: str,
     if_version: int,
     reason: str = "",
 ) -> Taken[Case]:
-    """Lock the case and see that the step is possible: NotFound, Conflict (version or state) or Invalid (reason)."""
+    """Lock the case and see that the step is possible: NotFound, Conflict (version or state) or Invalid (reason).
+
+    `conditions` limit what exists for the caller further than the scope does.
+    """
     wanted = machine.action(action)
-    query = sa.select(model).where(model.number == number, within(model, scope)).with_for_update()
+    query = sa.select(model).where(model.number == number, within(model, scope), *conditions).with_for_update()
     case = session.scalar(query.execution_options(populate_existing=True))
     if case is None:
         raise NotFound(f"there is no {machine.kind} {number}")
@@ -119,7 +122,7 @@ def checked_reason(reason: str, *, needed: bool, action: str) -> str:
 
 
 def find(session: Session, machine: Machine, model: type[Case], scope: Agencies, number: str, *conditions: sa.ColumnElement[bool]) -> Case:
-    """The case called `number` that meets `conditions`; NotFound when there is none in scope."""
+    """The case called `number`; NotFound when there is none in scope that meets `conditions`."""
     case = session.scalar(sa.select(model).where(model.number == number, within(model, scope), *conditions))
     if case is None:
         raise NotFound(f"there is no {machine.kind} {number}")
@@ -160,23 +163,39 @@ def named(machine: Machine, number: str) -> str:
     return f"{machine.kind}/{number}"
 
 
+def note(session: Session, machine: Machine, case: CaseColumns, actor: str, action: str, data: Mapping[str, Any], reason: str = "") -> None:
+    """Tell history and trail of something that was done beside the steps, such as a comment: neither state nor version change."""
+    audit.record_all(session, noted(session, machine, [(case, data)], actor, action, now(session), reason=reason))
+
+
+def noted(
+    session: Session,
+    machine: Machine,
+    done: Sequence[tuple[CaseColumns, Mapping[str, Any]]],
+    actor: str,
+    action: str,
+    at: datetime,
+    *,
+    before: str | None = None,
+    reason: str = "",
+) -> list[audit.Change]:
+    """Write the history of many cases at once; gives what is to be recorded in the trail, at the end of the transaction.
+
+    `before` is the state they came from (None: the one they are in).
+    """
+    rows, changes = [], []
+    for case, data in done:
+        name, was = named(machine, case.number), case.state if before is None else before
+        told = {"before": str(was), "after": str(case.state), "version": case.version, "reason": reason, "data": dict(data)}
+        rows.append({"object": name, "at": at, "actor": actor, "action": action, **told})
+        detail = {"from": was, "to": case.state, "reason": reason, "version": case.version, "agency": case.agency, **data}
+        changes.append(audit.Change(actor, f"{machine.kind}.{action}", name, detail))
+    if rows:
+        session.execute(sa.insert(CaseEvent), rows)
+    return changes
+
+
 def _write(
     session: Session, machine: Machine, case: CaseColumns, actor: str, action: str, before: str, reason: str, data: Mapping[str, Any]
 ) -> None:
-    name = named(machine, case.number)
-    session.add(
-        CaseEvent(
-            object=name,
-            at=case.updated_at,
-            actor=actor,
-            action=action,
-            before=before,
-            after=case.state,
-            version=case.version,
-            reason=reason,
-            data=dict(data),
-        )
-    )
-    session.flush()
-    told = {"from": before, "to": case.state, "reason": reason, "version": case.version, "agency": case.agency, **data}
-    audit.record(session, actor, f"{machine.kind}.{action}", name, told)
+    audit.record_all(session, noted(session, machine, [(case, data)], actor, action, case.updated_at, before=before, reason=reason))

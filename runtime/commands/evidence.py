@@ -16,7 +16,8 @@ from core.config import Settings
 from core.errors import FileError
 from core.signing import Verifier, load_signer
 from respond import bundle
-from respond.incidents import get_incident
+from respond.incidents.queries import get_incident
+from respond.incidents.sight import WHOLE_CITY
 from runtime.bootstrap import open_parts
 from runtime.commands.options import AsJson, Config
 
@@ -70,4 +71,4 @@ async def _made(settings: Settings, number: str, reason: str) -> bytes:
     signer = load_signer(settings.signing_key)
     async with open_parts(settings, {"database"}) as parts:
         with parts.database.session() as session:
-            return bundle.make(session, get_incident(session, None, number), f"system:{getpass.getuser()}", signer, reason)
+            return bundle.make(session, get_incident(session, WHOLE_CITY, number), f"system:{getpass.getuser()}", signer, reason)

@@ -197,9 +197,8 @@ async def test_an_agency_sees_its_own_and_nothing_else(centre: TestCentre) -> No
                 "refused": {"no_parser": 2},
                 "masked": 0,
             }
-        step = {"to": "triaged"}
         for incident in every_incident:
-            answer = await officer.post(f"/v1/incidents/{incident['number']}/transition", json=step, headers={"If-Match": '"1"'})
+            answer = await officer.post(f"/v1/incidents/{incident['number']}/triage", json={}, headers={"If-Match": '"1"'})
             assert answer.status_code == (200 if incident["agency"] == "seogu" else 404)
 
 
@@ -209,7 +208,15 @@ ACTS = {
     "GET /v1/events/{event_id}": "logs:read",
     "GET /v1/incidents": "incidents:read",
     "GET /v1/incidents/{number}": "incidents:read",
-    "POST /v1/incidents/{number}/transition": "incidents:write",
+    "GET /v1/incidents/{number}/timeline": "incidents:read",
+    "GET /v1/incidents/{number}/related": "incidents:read",
+    "POST /v1/incidents/{number}/comments": "incidents:write",
+    "POST /v1/incidents/{number}/tasks": "incidents:write",
+    "PATCH /v1/incidents/{number}/tasks/{task_id}": "incidents:write",
+    "POST /v1/incidents/{number}/attachments": "incidents:write",
+    "GET /v1/incidents/{number}/attachments/{attachment_id}": "incidents:read",
+    "PUT /v1/incidents/{number}/watch": "incidents:read",
+    "DELETE /v1/incidents/{number}/watch": "incidents:read",
     "GET /v1/counters": "counters:read",
     "GET /v1/coverage": "counters:read",
     "GET /v1/baselines": "rules:read",
@@ -263,6 +270,8 @@ EXAMPLES = {
     "event_id": "e1-0-1-0",
     "number": "INC-2026-000001",
     "silence_id": 7,
+    "task_id": 7,
+    "attachment_id": 7,
     "key_id": "none",
     "name": "kisa",
     "digest": "0123456789abcdef",
@@ -297,16 +306,10 @@ ALLOWED = {
     "lead": ANALYSIS | {"audit:read", "oncall:write"},
     "officer": {"rules:read", "logs:read", "incidents:read", "incidents:write", "counters:read", "requests:read", "blocks:read"},
     "auditor": {
-        "indicators:read",
-        "rules:read",
-        "incidents:read",
-        "counters:read",
-        "keys:read",
-        "requests:read",
-        "audit:read",
-        "audit:verify",
+        *("indicators:read", "rules:read", "incidents:read", "counters:read", "keys:read"),
+        *("requests:read", "audit:read", "audit:verify", "blocks:read"),
     },
-    "privacy": {"counters:read", "requests:read", "audit:read"},
+    "privacy": {"counters:read", "requests:read", "audit:read", "incidents:read"},
     "admin": {"counters:read", "keys:read", "keys:write"},
 }
 
@@ -383,25 +386,25 @@ async def test_incidents_are_filtered_and_paged(centre: TestCentre) -> None:
 
 async def test_an_incident_moves_on_once_and_by_the_right_people(centre: TestCentre) -> None:
     await centre.put_detections([finding(1, "seogu")])
-    path = "/v1/incidents/INC-2026-000001/transition"
+    path = "/v1/incidents/INC-2026-000001"
     async with (
         centre.as_person("analyst") as analyst,
         centre.as_person("lead") as lead,
         centre.as_person("mayor") as mayor,
     ):
         etag = (await analyst.get("/v1/incidents/INC-2026-000001")).headers["etag"]
-        triage = {"to": "triaged"}
-        assert (await analyst.post(path, json=triage)).status_code == 428
-        assert (await analyst.post(path, json=triage, headers={"If-Match": "*"})).status_code == 422
-        assert (await mayor.post(path, json=triage, headers={"If-Match": etag})).status_code == 403
-        moved = await analyst.post(path, json=triage, headers={"If-Match": etag})
+        triage = f"{path}/triage"
+        assert (await analyst.post(triage, json={})).status_code == 428
+        assert (await analyst.post(triage, json={}, headers={"If-Match": "*"})).status_code == 422
+        assert (await mayor.post(triage, json={}, headers={"If-Match": etag})).status_code == 403
+        moved = await analyst.post(triage, json={}, headers={"If-Match": etag})
         assert (moved.status_code, moved.json()["state"]) == (200, "triaged")
         assert moved.headers["etag"] != etag
-        again = await lead.post(path, json={"to": "confirmed"}, headers={"If-Match": etag})
+        again = await lead.post(f"{path}/confirm", json={}, headers={"If-Match": etag})
         assert (again.status_code, again.json()["code"]) == (409, "conflict")
-        confirm = {"to": "confirmed"}
-        assert (await analyst.post(path, json=confirm, headers={"If-Match": moved.headers["etag"]})).status_code == 403
-        assert (await lead.post(path, json=confirm, headers={"If-Match": moved.headers["etag"]})).status_code == 200
+        seen = {"If-Match": moved.headers["etag"]}
+        assert (await analyst.post(f"{path}/confirm", json={}, headers=seen)).status_code == 403
+        assert (await lead.post(f"{path}/confirm", json={}, headers=seen)).status_code == 200
 
 
 # ---- figures and health ----
@@ -496,7 +499,7 @@ async def test_the_openapi_document_is_whole(centre: TestCentre) -> None:
         document = (await analyst.get("/v1/openapi.json")).json()
     assert document["openapi"].startswith("3.1")
     operations = {(path, method): one for path, known in document["paths"].items() for method, one in known.items()}
-    assert ("/v1/incidents/{number}/transition", "post") in operations
+    assert ("/v1/incidents/{number}/triage", "post") in operations
     for (path, method), one in operations.items():
         assert one["summary"], path
         assert {"4XX", "5XX"} <= one["responses"].keys()

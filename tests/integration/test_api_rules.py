@@ -110,10 +110,8 @@ async def test_who_does_not_read_rules_is_refused(centre: TestCentre) -> None:
 
 async def close(centre: TestCentre, number: str, end: str) -> None:
     async with centre.as_person("lead") as lead:
-        for version, to in enumerate(("triaged", end), 1):
-            answer = await lead.post(
-                f"/v1/incidents/{number}/transition", json={"to": to, "reason": "looked at"}, headers={"If-Match": f'"{version}"'}
-            )
+        for version, action in enumerate(("triage", end), 1):
+            answer = await lead.post(f"/v1/incidents/{number}/{action}", json={"reason": "looked at"}, headers={"If-Match": f'"{version}"'})
             assert answer.status_code == 200, answer.text
 
 
@@ -122,7 +120,7 @@ async def test_a_rule_tells_how_it_did_and_what_to_silence(centre: TestCentre) -
     await centre.put_detections([finding(4, "parks", "192.0.2.9"), finding(5, "seogu", "192.0.2.10")])
     numbers = {(one["entity_value"], one["first_event_at"]): one["number"] for one in await incidents(centre)}
     for (value, _), number in numbers.items():
-        await close(centre, number, {"192.0.2.7": "false_positive", "192.0.2.9": "false_positive"}.get(value, "confirmed"))
+        await close(centre, number, {"192.0.2.7": "dismiss", "192.0.2.9": "dismiss"}.get(value, "confirm"))
     async with centre.as_person("analyst") as analyst:
         told = (await analyst.get(f"/v1/rules/{TELNET}")).json()
     by_agency = {one["agency"]: one for one in told["agencies"]}
@@ -148,7 +146,7 @@ async def test_an_officer_sees_how_a_rule_did_at_the_own_agency_alone(centre: Te
     await centre.put_detections([finding(1, "seogu"), finding(2, "parks", "192.0.2.9")])
     for one in await incidents(centre):
         if one["agency"] == "parks":
-            await close(centre, one["number"], "false_positive")
+            await close(centre, one["number"], "dismiss")
     async with centre.as_person("officer") as officer:
         told = (await officer.get(f"/v1/rules/{TELNET}")).json()
     assert [one["agency"] for one in told["agencies"]] == ["seogu"]

@@ -19,12 +19,15 @@ from core.clock import FixedClock
 from core.config import validate
 from core.database import Database
 from core.errors import Conflict, Invalid, NotFound
-from respond import audit, incidents
-from respond.incidents import Filters
+from respond import audit
+from respond.incidents import queries as incidents
+from respond.incidents.machine import State
+from respond.incidents.queries import Filters
+from respond.incidents.sight import WHOLE_CITY, Sight
 from respond.models import Audit, Incident
 from respond.stage import RespondStage
-from respond.states import State
 from tests.detections import START, Finding, record
+from tests.incident_steps import ACTIONS, step_to
 
 # The domain's machine, written out here once more on purpose: new -> triaged -> {false_positive | confirmed} -> contained -> eradicated
 # -> recovering -> closed -> reopened; ours: a reopened incident is triaged anew, and a false alarm can be reopened.
@@ -75,10 +78,10 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
     made.close()
 
 
-def numbers(database: Database, scope: frozenset[str] | None = None, **filters: object) -> list[int]:
+def numbers(database: Database, agencies: frozenset[str] | None = None, **filters: object) -> list[int]:
     """The numbers' last digits of what a list shows."""
     with database.session(readonly=True) as session:
-        found = incidents.list_incidents(session, scope, Filters(**filters))  # type: ignore[arg-type]
+        found = incidents.list_incidents(session, Sight(agencies), Filters(**filters))  # type: ignore[arg-type]
         return [int(one.number[-6:]) for one in found.items]
 
 
@@ -114,15 +117,15 @@ def test_pages_hold_everything_once(database: Database) -> None:
     with database.session(readonly=True) as session:
         seen, cursor = [], ""
         for _ in range(4):
-            page = incidents.list_incidents(session, None, Filters(), cursor=cursor, limit=2)
+            page = incidents.list_incidents(session, WHOLE_CITY, Filters(), cursor=cursor, limit=2)
             seen += [one.number for one in page.items]
             cursor = page.next_cursor
             if not cursor:
                 break
         assert seen == [f"INC-2026-{number:06d}" for number in (6, 5, 4, 3, 2, 1)]
-        assert incidents.list_incidents(session, None, Filters(), limit=6).next_cursor == ""
+        assert incidents.list_incidents(session, WHOLE_CITY, Filters(), limit=6).next_cursor == ""
         with pytest.raises(Invalid, match="cursor"):
-            incidents.list_incidents(session, None, Filters(), cursor="INC-1999-000001")
+            incidents.list_incidents(session, WHOLE_CITY, Filters(), cursor="INC-1999-000001")
 
 
 def test_scope_is_in_the_query(database: Database) -> None:
@@ -132,51 +135,52 @@ def test_scope_is_in_the_query(database: Database) -> None:
     assert numbers(database, parks, q="악성코드") == []
     assert numbers(database, frozenset()) == []
     assert numbers(database, frozenset({"_unknown"})) == []
+    seen = Sight(parks)
     with database.session() as session:
-        assert [one.number[-1] for one in incidents.newest(session, parks, 2)] == ["5", "2"]
-        assert incidents.counts(session, parks).open_by_severity == {"low": 1, "high": 1, "medium": 1}
-        assert incidents.get_incident(session, parks, FIRST).incident.agency == "parks"
+        assert [one.number[-1] for one in incidents.newest(session, seen, 2)] == ["5", "2"]
+        assert incidents.counts(session, seen).open_by_severity == {"low": 1, "high": 1, "medium": 1}
+        assert incidents.get_incident(session, seen, FIRST).incident.agency == "parks"
         for unseen in ("INC-2026-000003", "INC-2026-000099", "", "\0"):
             with pytest.raises(NotFound):
-                incidents.get_incident(session, parks, unseen)
+                incidents.get_incident(session, seen, unseen)
         with pytest.raises(NotFound):
-            incidents.transition(session, parks, "user:lee", "INC-2026-000003", State.TRIAGED, "", 1)
+            step_to(session, seen, "user:lee", "INC-2026-000003", State.TRIAGED, "", 1)
     with database.session(readonly=True) as session:
-        assert incidents.get_incident(session, None, "INC-2026-000003").incident.state is State.NEW
+        assert incidents.get_incident(session, WHOLE_CITY, "INC-2026-000003").incident.state is State.NEW
 
 
 def test_counts(database: Database) -> None:
     with database.session() as session:
-        incidents.transition(session, None, "user:lee", FIRST, State.TRIAGED, "", 1)
-        incidents.transition(session, None, "user:lee", FIRST, State.FALSE_POSITIVE, "own scanner", 2)
+        step_to(session, WHOLE_CITY, "user:lee", FIRST, State.TRIAGED, "", 1)
+        step_to(session, WHOLE_CITY, "user:lee", FIRST, State.FALSE_POSITIVE, "own scanner", 2)
         session.execute(sa.update(Incident).where(Incident.number == "INC-2026-000004").values(exercise=True))
     with database.session(readonly=True) as session:
-        found = incidents.counts(session, None)
+        found = incidents.counts(session, WHOLE_CITY)
         assert found.by_state == {"new": 4, "false_positive": 1}
         assert found.open_by_severity == {"high": 2, "critical": 1, "medium": 1}
 
 
 def test_a_step_is_recorded(database: Database) -> None:
     with database.session() as session:
-        moved = incidents.transition(session, None, "user:lee", FIRST, State.TRIAGED, "  looked at it \0", 1)
+        moved = step_to(session, WHOLE_CITY, "user:lee", FIRST, State.TRIAGED, "  looked at it \0", 1)
         assert (moved.state, moved.version, moved.updated_at) == (State.TRIAGED, 2, START + timedelta(minutes=6))
     with database.session(readonly=True) as session:
-        assert incidents.get_incident(session, None, FIRST).incident == moved
+        assert incidents.get_incident(session, WHOLE_CITY, FIRST).incident == moved
         row = session.scalars(sa.select(Audit).order_by(Audit.seq.desc())).first()
         assert row is not None
-        assert (row.actor, row.action, row.object, row.at) == ("user:lee", "incident.moved", f"incident/{FIRST}", moved.updated_at)
+        assert (row.actor, row.action, row.object, row.at) == ("user:lee", "incident.triage", f"incident/{FIRST}", moved.updated_at)
         assert json.loads(row.detail) == {"from": "new", "to": "triaged", "reason": "looked at it \0", "version": 2}
         assert audit.verify(session).problem == ""
 
 
 def test_ending_needs_a_reason(database: Database) -> None:
     with database.session() as session:
-        incidents.transition(session, None, "user:lee", FIRST, State.TRIAGED, "", 1)
+        step_to(session, WHOLE_CITY, "user:lee", FIRST, State.TRIAGED, "", 1)
         for reason in ("", " \n "):
             with pytest.raises(Invalid, match="reason"):
-                incidents.transition(session, None, "user:lee", FIRST, State.FALSE_POSITIVE, reason, 2)
+                step_to(session, WHOLE_CITY, "user:lee", FIRST, State.FALSE_POSITIVE, reason, 2)
         with pytest.raises(Invalid, match="at most"):
-            incidents.transition(session, None, "user:lee", FIRST, State.CONFIRMED, "x" * 4001, 2)
+            step_to(session, WHOLE_CITY, "user:lee", FIRST, State.CONFIRMED, "x" * 4001, 2)
 
 
 def test_a_merged_incident_is_not_moved(database: Database) -> None:
@@ -184,27 +188,27 @@ def test_a_merged_incident_is_not_moved(database: Database) -> None:
         other = session.scalar(sa.select(Incident.id).where(Incident.number == "INC-2026-000002"))
         session.execute(sa.update(Incident).where(Incident.number == FIRST).values(merged_into_id=other))
         with pytest.raises(Conflict, match="merged into INC-2026-000002"):
-            incidents.transition(session, None, "user:lee", FIRST, State.TRIAGED, "", 1)
+            step_to(session, WHOLE_CITY, "user:lee", FIRST, State.TRIAGED, "", 1)
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.tuples(st.sampled_from(State), st.sampled_from([0, 0, 0, 0, -1, 1])), max_size=30))
+@given(st.lists(st.tuples(st.sampled_from(list(ACTIONS)), st.sampled_from([0, 0, 0, 0, -1, 1])), max_size=30))
 def test_random_histories_take_only_steps_of_the_machine(database: Database, wishes: list[tuple[State, int]]) -> None:
     with database.session() as session:
-        session.execute(sa.update(Incident).values(state=State.NEW, version=1))
+        session.execute(sa.update(Incident).values(state=State.NEW, version=1, cause="c", impact="i"))
         before = audit.verify(session).entries
     state, version = "new", 1
     for to, off in wishes:
         allowed = off == 0 and to.value in MACHINE[state]
         with database.session() as session:
             if allowed:
-                incidents.transition(session, None, "user:lee", FIRST, to, "because", version)
+                step_to(session, WHOLE_CITY, "user:lee", FIRST, to, "because", version)
                 state, version = to.value, version + 1
             else:
                 with pytest.raises(Conflict):
-                    incidents.transition(session, None, "user:lee", FIRST, to, "because", version + off)
+                    step_to(session, WHOLE_CITY, "user:lee", FIRST, to, "because", version + off)
     with database.session(readonly=True) as session:
-        found = incidents.get_incident(session, None, FIRST).incident
+        found = incidents.get_incident(session, WHOLE_CITY, FIRST).incident
         assert (found.state.value, found.version) == (state, version)
         checked = audit.verify(session)
         assert (checked.entries - before, checked.problem) == (version - 1, "")
@@ -213,9 +217,10 @@ def test_random_histories_take_only_steps_of_the_machine(database: Database, wis
 def test_the_whole_way_round(database: Database) -> None:
     way = ["triaged", "confirmed", "contained", "eradicated", "recovering", "closed", "reopened", "triaged", "false_positive", "reopened"]
     with database.session() as session:
+        session.execute(sa.update(Incident).values(cause="a weak password", impact="none"))
         for version, to in enumerate(way, 1):
-            incidents.transition(session, None, "user:lee", FIRST, State(to), "because", version)
-        assert incidents.get_incident(session, None, FIRST).incident.version == len(way) + 1
+            step_to(session, WHOLE_CITY, "user:lee", FIRST, State(to), "because", version)
+        assert incidents.get_incident(session, WHOLE_CITY, FIRST).incident.version == len(way) + 1
 
 
 def test_of_two_at_once_one_wins(database: Database) -> None:
@@ -227,7 +232,7 @@ def test_of_two_at_once_one_wins(database: Database) -> None:
             held = None if database.where.startswith("sqlite") else session.scalars(sa.select(Incident).order_by(Incident.id)).all()
             ready.wait()
             try:
-                incidents.transition(session, None, actor, FIRST, State.TRIAGED, "", held[0].version if held else 1)
+                step_to(session, WHOLE_CITY, actor, FIRST, State.TRIAGED, "", held[0].version if held else 1)
             except Conflict as error:
                 return str(error)
             return "won"
@@ -268,11 +273,11 @@ def test_a_change_behind_our_back_is_found(database: Database) -> None:
 
 def test_a_change_that_fails_leaves_no_trace_of_having_been(database: Database) -> None:
     with pytest.raises(ZeroDivisionError), database.session() as session:  # noqa: PT012 - the error must leave the session
-        incidents.transition(session, None, "user:lee", FIRST, State.TRIAGED, "", 1)
+        step_to(session, WHOLE_CITY, "user:lee", FIRST, State.TRIAGED, "", 1)
         raise ZeroDivisionError
     with database.session(readonly=True) as session:
         assert audit.verify(session).entries == 6
-        assert incidents.get_incident(session, None, FIRST).incident.state is State.NEW
+        assert incidents.get_incident(session, WHOLE_CITY, FIRST).incident.state is State.NEW
 
 
 def test_an_objects_name_has_an_end(database: Database) -> None:

@@ -22,15 +22,18 @@ from core.config import validate
 from core.database import Database
 from core.errors import Conflict, Forbidden, Invalid, NotFound
 from core.rule_records import RuleSet, RuleState
-from respond import audit, incidents, silences, tunings
-from respond.incidents import Detail, Filters
+from respond import audit, silences, tunings
+from respond.incidents import queries as incidents
+from respond.incidents.machine import State
+from respond.incidents.queries import Detail, Filters
+from respond.incidents.sight import WHOLE_CITY
 from respond.models import Audit, DetectionPosition, Incident, IncidentEntity, IncidentEvidence
 from respond.silences import Silence, Wish
 from respond.stage import RespondStage
-from respond.states import State
 from respond.suppression import SuppressedGroup
 from respond.tunings import Tuning
 from tests.detections import START, Finding, record, table
+from tests.incident_steps import step_to
 
 NOW = START + timedelta(hours=2)
 LONGEST = timedelta(days=90)
@@ -65,8 +68,8 @@ def handle(database: Database, *messages: Sequence[Finding], at: timedelta = tim
 
 def everything(database: Database) -> list[Detail]:
     with database.session(readonly=True) as session:
-        found = incidents.list_incidents(session, None, Filters(), limit=1000).items
-        return [incidents.get_incident(session, None, one.number) for one in reversed(found)]
+        found = incidents.list_incidents(session, WHOLE_CITY, Filters(), limit=1000).items
+        return [incidents.get_incident(session, WHOLE_CITY, one.number) for one in reversed(found)]
 
 
 def silence(database: Database, scope: frozenset[str] | None = None, days: float = 1, **wanted: Any) -> Silence:
@@ -254,8 +257,8 @@ def test_the_span_ends_with_the_incident(database: Database) -> None:
     handle(database, [Finding(1)])
     (one,) = everything(database)
     with database.session() as session:
-        incidents.transition(session, None, "user:kim", one.incident.number, State.TRIAGED, "", 1)
-        incidents.transition(session, None, "user:kim", one.incident.number, State.FALSE_POSITIVE, "a test", 2)
+        step_to(session, WHOLE_CITY, "user:kim", one.incident.number, State.TRIAGED, "", 1)
+        step_to(session, WHOLE_CITY, "user:kim", one.incident.number, State.FALSE_POSITIVE, "a test", 2)
     handle(database, [Finding(2, minute=5)], first=1)
     assert [(one.incident.detections, len(one.evidence)) for one in everything(database)] == [(1, 1), (1, 1)]
 

@@ -24,13 +24,16 @@ from core.config import validate
 from core.database import Base, Database
 from core.errors import StoreUnavailable
 from core.events import DETECTIONS
-from respond import audit, evidence, incidents
+from respond import audit, evidence
 from respond import stage as stage_module
-from respond.incidents import Detail, Filters
+from respond.incidents import queries as incidents
+from respond.incidents.machine import State
+from respond.incidents.queries import Detail, Filters
+from respond.incidents.sight import WHOLE_CITY, Sight
 from respond.models import Audit, DetectionPosition, Incident, IncidentEntity, IncidentEvidence
 from respond.stage import RespondStage
-from respond.states import State
 from tests.detections import START, Finding, packed, record, table
+from tests.incident_steps import step_to
 
 NOW = START + timedelta(hours=2)
 
@@ -65,8 +68,8 @@ def empty(database: Database) -> None:
 def everything(database: Database) -> list[Detail]:
     """All incidents that are listed, oldest first."""
     with database.session(readonly=True) as session:
-        found = incidents.list_incidents(session, None, Filters(), limit=100_000).items
-        return [incidents.get_incident(session, None, one.number) for one in reversed(found)]
+        found = incidents.list_incidents(session, WHOLE_CITY, Filters(), limit=100_000).items
+        return [incidents.get_incident(session, WHOLE_CITY, one.number) for one in reversed(found)]
 
 
 def content(found: Sequence[Detail]) -> set[tuple[Any, ...]]:
@@ -143,8 +146,11 @@ def test_findings_become_an_incident_with_evidence_and_entities(database: Databa
     assert metrics.INCIDENTS_OPENED.labels("high")._value.get() == opened + 1
     with database.session(readonly=True) as session:
         (row,) = session.scalars(sa.select(Audit))
-        assert (row.actor, row.action, row.object) == ("system:respond", "incident.opened", "incident/INC-2026-000001")
-        assert json.loads(row.detail) == {"agency": "parks", "rules": ["rule-scan"], "severity": "high", "detections": 2}
+        assert (row.actor, row.action, row.object) == ("system:respond", "incident.open", "incident/INC-2026-000001")
+        assert json.loads(row.detail) == {
+            **{"from": "", "to": "new", "reason": "", "version": 1},
+            **{"agency": "parks", "rules": ["rule-scan"], "severity": "high"},
+        }
         assert audit.verify(session).problem == ""
 
 
@@ -243,19 +249,21 @@ def test_a_finding_between_two_new_incidents_makes_them_one(database: Database) 
     assert len(found.evidence) == 3
     assert {(one.value, one.detections) for one in found.entities} == {("192.0.2.7", 3), ("198.51.100.1", 2), ("198.51.100.2", 1)}
     with database.session(readonly=True) as session:
-        absorbed = incidents.get_incident(session, None, "INC-2026-000002")
+        absorbed = incidents.get_incident(session, WHOLE_CITY, "INC-2026-000002")
         assert (absorbed.incident.merged_into, absorbed.incident.detections, absorbed.evidence) == ("INC-2026-000001", 0, ())
-        assert [row.action for row in session.scalars(sa.select(Audit).order_by(Audit.seq))] == ["incident.opened"] * 2 + [
-            "incident.merged"
+        assert [row.action for row in session.scalars(sa.select(Audit).order_by(Audit.seq))] == [
+            *["incident.open"] * 2,
+            "incident.merge",
+            "incident.absorb",
         ]
-        assert sum(incidents.counts(session, None).by_state.values()) == 1
+        assert sum(incidents.counts(session, WHOLE_CITY).by_state.values()) == 1
 
 
 def move(database: Database, number: str, *path: State) -> None:
     with database.session() as session:
         for to in path:
-            version = incidents.get_incident(session, None, number).incident.version
-            incidents.transition(session, None, "user:kim", number, to, "because", version)
+            version = incidents.get_incident(session, WHOLE_CITY, number).incident.version
+            step_to(session, WHOLE_CITY, "user:kim", number, to, "because", version)
 
 
 def test_incidents_people_work_on_are_never_merged_by_the_machine(database: Database) -> None:
@@ -291,8 +299,8 @@ def test_nothing_joins_an_ended_incident_and_versions_are_peoples(database: Data
 def test_sources_of_no_agency_are_seen_by_the_whole_city_only(database: Database) -> None:
     handle(database, [Finding(1, more=(("agency", "_unknown"),)), Finding(2)])
     with database.session(readonly=True) as session:
-        assert {one.agency for one in incidents.newest(session, None, 9)} == {"_unknown", "parks"}
-        assert {one.agency for one in incidents.newest(session, frozenset({"_unknown", "parks"}), 9)} == {"parks"}
+        assert {one.agency for one in incidents.newest(session, WHOLE_CITY, 9)} == {"_unknown", "parks"}
+        assert {one.agency for one in incidents.newest(session, Sight(frozenset({"_unknown", "parks"})), 9)} == {"parks"}
 
 
 def test_the_first_evidence_is_kept_and_everything_is_counted(database: Database) -> None:

@@ -25,7 +25,7 @@ ALL, OWN, NONE = Reach.ALL, Reach.OWN, None
 MATRIX = {
     Action.LOGS_READ: (NONE, ALL, ALL, OWN, NONE, NONE, NONE),
     Action.LOGS_WRITE: (NONE, NONE, NONE, NONE, NONE, NONE, NONE),
-    Action.INCIDENTS_READ: (ALL, ALL, ALL, OWN, ALL, NONE, NONE),
+    Action.INCIDENTS_READ: (ALL, ALL, ALL, OWN, ALL, Reach.OWN_PERSONAL, NONE),
     Action.INCIDENTS_WRITE: (NONE, ALL, ALL, OWN, NONE, NONE, NONE),
     Action.INCIDENTS_APPROVE: (NONE, NONE, ALL, NONE, NONE, NONE, NONE),
     Action.RULES_READ: (NONE, ALL, ALL, OWN, ALL, NONE, NONE),
@@ -110,6 +110,11 @@ def test_what_is_not_granted_is_refused() -> None:
 @pytest.mark.parametrize("roles", [(Role.AGENCY_OFFICER, Role.ANALYST), (Role.ANALYST, Role.AGENCY_OFFICER)])
 def test_of_two_roles_the_farther_reach_counts(roles: tuple[Role, ...]) -> None:
     assert person(*roles).scope(Action.LOGS_READ) is None
+
+
+@pytest.mark.parametrize("roles", [(Role.AGENCY_OFFICER, Role.PRIVACY_OFFICER), (Role.PRIVACY_OFFICER, Role.AGENCY_OFFICER)])
+def test_the_whole_own_agency_reaches_farther_than_what_is_marked(roles: tuple[Role, ...]) -> None:
+    assert person(*roles).grants[Action.INCIDENTS_READ] is Reach.OWN
 
 
 @pytest.mark.parametrize(

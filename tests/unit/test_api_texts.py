@@ -15,7 +15,7 @@ from api.dashboard import beacons, texts
 from api.dashboard.texts import TEXTS, Texts
 from core.permissions import Role
 from respond.evidence import ENTITY_COLUMNS
-from respond.states import State
+from respond.incidents.machine import State
 
 FOLDER = Path(api.dashboard.__file__).parent
 HANGUL = re.compile(r"[가-힣]")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from respond import grouping
 from respond.grouping import Key, Span
+from respond.incidents import severity
 from tests.detections import START, Finding, table
 
 MINUTE = 60_000
@@ -20,7 +21,7 @@ START_MS = int(START.timestamp() * 1000)
 
 
 def clustered(findings: Sequence[Finding], window: int = 60) -> tuple[list[grouping.Cluster], list[int]]:
-    found = grouping.cluster(grouping.with_entity(table(findings)), window * MINUTE)
+    found = grouping.cluster(grouping.with_entity(severity.load().rated(table(findings))), window * MINUTE)
     return list(found.clusters), found.of_row.tolist()
 
 
@@ -63,7 +64,7 @@ def test_a_cluster_tells_of_all_its_findings() -> None:
         Finding(2, 5, more=(("rule_level", ""), ("rule_tags", ""))),
     ]
     (cluster,), _ = clustered(findings)
-    assert (cluster.detections, cluster.level, cluster.title) == (3, "critical", "Port scan")
+    assert (cluster.detections, cluster.severity, cluster.title) == (3, "critical", "Port scan")
     assert cluster.span == Span(START_MS + 2 * MINUTE, START_MS + 10 * MINUTE)
     assert cluster.tags == ("attack.discovery", "attack.t1046")
 
@@ -88,13 +89,13 @@ def test_keys_do_not_run_into_one_another() -> None:
 
 
 def test_no_findings_no_clusters() -> None:
-    found = grouping.cluster(grouping.with_entity(table([])), MINUTE)
+    found = grouping.cluster(grouping.with_entity(severity.load().rated(table([]))), MINUTE)
     assert (list(found.clusters), found.of_row.tolist()) == ([], [])
 
 
 def test_findings_in_many_pieces() -> None:
     pieces = pa.concat_tables([table([Finding(0)]), table([]), table([Finding(1, src="2001:db8::2")]), table([Finding(2, src=None)])])
-    found = grouping.cluster(grouping.with_entity(pieces), MINUTE)
+    found = grouping.cluster(grouping.with_entity(severity.load().rated(pieces)), MINUTE)
     assert [cluster.key.value for cluster in (found.clusters[place] for place in found.of_row)] == ["192.0.2.7", "2001:db8::2", ""]
 
 

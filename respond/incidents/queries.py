@@ -1,33 +1,26 @@
-"""Reading incidents and moving them on: what the API and the dashboard call.
+"""Reading incidents: what the API and the dashboard show.
 
-Every call takes the caller's scope and applies it in the query: what is outside does not exist for the caller (NotFound, not Forbidden).
-Incidents of `_unknown`, the agency of sources nobody has claimed, are seen only by who sees the whole city. An incident that was
-absorbed by another is not listed, but is found by its number and names the other.
-Results are plain frozen values that outlive the session.
+Every call takes the caller's sight and applies it in the query: what is outside does not exist for the caller (NotFound, not Forbidden).
+An incident that was absorbed by another is not listed, but is found by its number and names the other. Results are plain frozen values
+that outlive the session.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session, aliased, object_session
 
-from core.database import now
-from core.errors import Conflict, Invalid, NotFound
-from core.events import UNKNOWN_AGENCY
-from respond import audit
+from core.errors import Invalid, NotFound
 from respond.grouping import hashed
+from respond.incidents.machine import ENDED, State
+from respond.incidents.models import IncidentPerson, Part
+from respond.incidents.sight import Sight, visible, within
 from respond.models import Incident, IncidentEntity, IncidentEvidence
-from respond.states import ENDED, NEEDS_REASON, STEPS, State
-
-Scope = frozenset[str] | None
-"""The agencies whose incidents the caller may see; None: the whole city."""
-
-LONGEST_REASON: Final = 4000
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +33,8 @@ class Filters:
     states: frozenset[State] = frozenset()
     severities: frozenset[str] = frozenset()
     agency: str = ""
+    assignee: str = ""
+    exercise: bool | None = None
     since: datetime | None = None
     until: datetime | None = None
     q: str = ""
@@ -47,25 +42,41 @@ class Filters:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """An incident without its evidence. Times are UTC; `merged_into` is a number or ''."""
+    """An incident without its evidence. Times are UTC; `merged_into` and `split_from` are numbers or ''.
+
+    `severity_by` is who set the severity ('': the matrix); `centre_aware_at` and `agency_aware_at` are when each party learned of it.
+    """
 
     number: str
     agency: str
     title: str
     severity: str
+    severity_found: str
+    severity_by: str
     state: State
     entity_kind: str
     entity_value: str
     first_event_at: datetime
     last_event_at: datetime
     opened_at: datetime
+    created_by: str
     updated_at: datetime
     detections: int
     evidence_kept: int
     rule_ids: tuple[str, ...]
     tags: tuple[str, ...]
     exercise: bool
+    restricted: bool
+    personal_data: bool
+    assignee: str
+    centre_aware_at: datetime | None
+    agency_told_at: datetime | None
+    agency_aware_at: datetime | None
+    cause: str
+    impact: str
+    seal: str
     merged_into: str
+    split_from: str
     version: int
 
 
@@ -122,11 +133,23 @@ class Counts:
 
 
 _Other = aliased(Incident)
+_OWN: Final = tuple(field.name for field in fields(Summary) if field.name != "merged_into")
 
 
-def list_incidents(session: Session, scope: Scope, filters: Filters, *, cursor: str = "", limit: int = 50) -> Page:
-    """A page of incidents, newest opened first; `cursor` is `next_cursor` of the page before. Invalid when it is not."""
-    query = _summaries(scope).where(Incident.merged_into_id.is_(None), *_conditions(filters))
+def list_incidents(
+    session: Session,
+    sight: Sight,
+    filters: Filters,
+    *,
+    also: Sequence[sa.ColumnElement[bool]] = (),
+    cursor: str = "",
+    limit: int = 50,
+) -> Page:
+    """A page of incidents, newest opened first; `cursor` is `next_cursor` of the page before. Invalid when it is not.
+
+    `also` are conditions they meet besides.
+    """
+    query = _summaries(sight).where(Incident.merged_into_id.is_(None), *_conditions(filters), *also)
     if cursor:
         last = session.scalar(sa.select(Incident.id).where(Incident.number == cursor))
         if last is None:
@@ -137,14 +160,14 @@ def list_incidents(session: Session, scope: Scope, filters: Filters, *, cursor: 
     return Page(items, items[-1].number if len(rows) > limit else "")
 
 
-def newest(session: Session, scope: Scope, n: int) -> Sequence[Summary]:
+def newest(session: Session, sight: Sight, n: int) -> Sequence[Summary]:
     """The `n` incidents opened last, newest first."""
-    return list_incidents(session, scope, Filters(), limit=n).items
+    return list_incidents(session, sight, Filters(), limit=n).items
 
 
-def get_incident(session: Session, scope: Scope, number: str) -> Detail:
-    """The incident called `number` with all it holds; NotFound when there is none in scope."""
-    row = session.execute(_summaries(scope).where(Incident.number == number)).one_or_none()
+def get_incident(session: Session, sight: Sight, number: str) -> Detail:
+    """The incident called `number` with all it holds; NotFound when there is none in sight."""
+    row = session.execute(_summaries(sight).where(Incident.number == number)).one_or_none()
     if row is None:
         raise NotFound(f"there is no incident {number}")
     evidence = session.scalars(
@@ -164,11 +187,11 @@ def get_incident(session: Session, scope: Scope, number: str) -> Detail:
     )
 
 
-def counts(session: Session, scope: Scope) -> Counts:
+def counts(session: Session, sight: Sight) -> Counts:
     """Counts for the dashboard; a state or severity without incidents is not named."""
     grouped = (
         sa.select(Incident.state, Incident.severity, sa.func.count())
-        .where(visible(scope), Incident.merged_into_id.is_(None), Incident.exercise.is_(False))
+        .where(visible(sight), Incident.merged_into_id.is_(None), Incident.exercise.is_(False))
         .group_by(Incident.state, Incident.severity)
     )
     by_state: dict[str, int] = {}
@@ -180,49 +203,33 @@ def counts(session: Session, scope: Scope) -> Counts:
     return Counts(by_state, open_by_severity)
 
 
-def transition(session: Session, scope: Scope, actor: str, number: str, to: State, reason: str, if_version: int) -> Summary:
-    """Move an incident to state `to` and record it; gives the incident as it is then.
-
-    `if_version` is the version the actor has seen. Conflict when it is not the present one, when the machine has no such step, or when
-    the incident was absorbed by another; Invalid when the step needs a reason and has none; NotFound as in `get_incident`.
-    """
-    query = _summaries(scope).where(Incident.number == number).with_for_update(of=Incident)
-    row = session.execute(query.execution_options(populate_existing=True)).one_or_none()
-    if row is None:
+def find(session: Session, sight: Sight, number: str) -> Incident:
+    """The row of the incident called `number`; NotFound when there is none in sight."""
+    incident = session.scalar(sa.select(Incident).where(Incident.number == number, visible(sight)))
+    if incident is None:
         raise NotFound(f"there is no incident {number}")
-    incident, merged_into = row
-    if merged_into:
-        raise Conflict(f"{number} was merged into {merged_into}: act on that")
-    if incident.version != if_version:
-        raise Conflict(f"{number} was changed meanwhile: you saw version {if_version}, it is version {incident.version}")
-    if to not in STEPS[incident.state]:
-        steps = ", ".join(sorted(STEPS[incident.state]))
-        raise Conflict(f"{number} is {incident.state} and cannot become {to}; from there it can become {steps}")
-    reason = reason.strip()
-    if to in NEEDS_REASON and not reason:
-        raise Invalid(f"to become {to} an incident needs a reason")
-    if len(reason) > LONGEST_REASON:
-        raise Invalid(f"a reason has at most {LONGEST_REASON} characters")
-    before, incident.state = incident.state, to
-    incident.version += 1
-    incident.updated_at = now(session)
-    session.flush()
-    detail = {"from": before, "to": to, "reason": reason, "version": incident.version}
-    audit.record(session, actor, "incident.moved", f"incident/{number}", detail)
-    return _summary(incident, None)
+    return incident
 
 
-def visible(scope: Scope) -> sa.ColumnElement[bool]:
-    """That an incident is within `scope`, for a query."""
-    if scope is None:
-        return sa.true()
-    return Incident.agency.in_(scope - {UNKNOWN_AGENCY})
+def shown(incident: Incident) -> Summary:
+    """An incident that was just worked on, as it is shown: with the number of the one it was merged into, if it was."""
+    session = object_session(incident)
+    if incident.merged_into_id is None or session is None:
+        return _summary(incident, None)
+    return _summary(incident, session.get_one(Incident, incident.merged_into_id).number)
 
 
-def _summaries(scope: Scope) -> sa.Select[Incident, str | None]:
-    """Incidents in scope, each with the number of the one it was merged into."""
+def restricted_met(session: Session, sight: Sight, filters: Filters) -> list[str]:
+    """The restricted incidents that `filters` find among those of the caller's agencies, whether the caller sees them or not."""
+    restricted = sa.select(IncidentPerson.incident_id).where(IncidentPerson.part == Part.MEMBER.value)
+    found = sa.select(Incident.number).where(Incident.id.in_(restricted), within(sight), Incident.restricted.is_(True))
+    return list(session.scalars(found.where(*_conditions(filters)).order_by(Incident.id)))
+
+
+def _summaries(sight: Sight) -> sa.Select[Incident, str | None]:
+    """Incidents in sight, each with the number of the one it was merged into."""
     merged_into = sa.select(_Other.number).where(_Other.id == Incident.merged_into_id).scalar_subquery()
-    return sa.select(Incident, merged_into).where(visible(scope))
+    return sa.select(Incident, merged_into).where(visible(sight))
 
 
 def _conditions(filters: Filters) -> list[sa.ColumnElement[bool]]:
@@ -233,6 +240,10 @@ def _conditions(filters: Filters) -> list[sa.ColumnElement[bool]]:
         found.append(Incident.severity.in_(filters.severities))
     if filters.agency:
         found.append(Incident.agency == filters.agency)
+    if filters.assignee:
+        found.append(Incident.assignee == filters.assignee)
+    if filters.exercise is not None:
+        found.append(Incident.exercise.is_(filters.exercise))
     if filters.since:
         found.append(Incident.opened_at >= filters.since)
     if filters.until:
@@ -244,26 +255,8 @@ def _conditions(filters: Filters) -> list[sa.ColumnElement[bool]]:
 
 
 def _summary(incident: Incident, merged_into: str | None) -> Summary:
-    return Summary(
-        number=incident.number,
-        agency=incident.agency,
-        title=incident.title,
-        severity=incident.severity,
-        state=incident.state,
-        entity_kind=incident.entity_kind,
-        entity_value=incident.entity_value,
-        first_event_at=incident.first_event_at,
-        last_event_at=incident.last_event_at,
-        opened_at=incident.opened_at,
-        updated_at=incident.updated_at,
-        detections=incident.detections,
-        evidence_kept=incident.evidence_kept,
-        rule_ids=tuple(incident.rule_ids),
-        tags=tuple(incident.tags),
-        exercise=incident.exercise,
-        merged_into=merged_into or "",
-        version=incident.version,
-    )
+    made = {"state": State(incident.state), "rule_ids": tuple(incident.rule_ids), "tags": tuple(incident.tags)}
+    return Summary(**{name: getattr(incident, name) for name in _OWN} | made, merged_into=merged_into or "")
 
 
 def _evidence(row: IncidentEvidence) -> Evidence:

@@ -1,0 +1,116 @@
+"""What people add to an incident: comments, tasks, files, watching. The incident stays as it is, so nothing needs If-Match."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Final
+from urllib.parse import quote
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from sqlalchemy.orm import Session
+
+from api import disclosure
+from api.auth.dependencies import Allowed, TheCentre
+from api.auth.users import known_actor
+from api.centre import Centre
+from api.incident_shapes import Attachment, Comment, CommentWish, FileName, Number, Task, TaskChange, TaskWish
+from core.errors import Forbidden, TooLarge
+from core.permissions import Action, Principal
+from respond.incidents import queries, work
+from respond.incidents.sight import Sight
+
+router = APIRouter(prefix="/v1/incidents/{number}", tags=["incidents"])
+
+Reader = Annotated[Principal, Depends(Allowed(Action.INCIDENTS_READ))]
+Writer = Annotated[Principal, Depends(Allowed(Action.INCIDENTS_WRITE))]
+_FILE: Final = {
+    "requestBody": {
+        "required": True,
+        "description": "The file as it is, at most `respond.incidents.attachment_mb`. It is never opened here.",
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+
+
+@router.post("/comments", status_code=201, summary="Comment on an incident")
+def comment(number: Number, wish: CommentWish, caller: Writer, centre: TheCentre) -> Comment:
+    """Say something; it is never changed or removed."""
+    with centre.database.session() as session:
+        return Comment.model_validate(work.comment(session, _sight(caller), caller.actor, number, wish.text))
+
+
+@router.post("/tasks", status_code=201, summary="Add a task to an incident")
+def add_task(number: Number, wish: TaskWish, caller: Writer, centre: TheCentre) -> Task:
+    """Write down something to be done."""
+    with centre.database.session() as session:
+        assignee = _person(session, wish.assignee)
+        return Task.model_validate(work.add_task(session, _sight(caller), caller.actor, number, wish.title, assignee, wish.due_at))
+
+
+@router.patch("/tasks/{task_id}", summary="Change a task of an incident")
+def change_task(number: Number, task_id: int, wish: TaskChange, caller: Writer, centre: TheCentre) -> Task:
+    """Say that a task is done or open again, or whose it is. What is so already changes nothing."""
+    with centre.database.session() as session:
+        assignee = None if wish.assignee is None else _person(session, wish.assignee)
+        row = work.change_task(session, _sight(caller), caller.actor, number, task_id, done=wish.done, assignee=assignee)
+        return Task.model_validate(row)
+
+
+@router.post("/attachments", status_code=201, summary="Attach a file to an incident", openapi_extra=_FILE)
+async def attach(request: Request, number: Number, name: Annotated[FileName, Query()], caller: Writer, centre: TheCentre) -> Attachment:
+    """Keep a file with the incident, under its SHA-256. The same bytes under the same name are kept once."""
+    most = centre.settings.respond.incidents.attachment_mb << 20
+    content = bytearray()
+    async for part in request.stream():
+        content += part
+        if len(content) > most:
+            raise TooLarge(f"a file has at most {most >> 20} MiB (respond.incidents.attachment_mb)")
+    return await asyncio.to_thread(_attach, centre, caller, number, name, bytes(content))
+
+
+@router.get(
+    "/attachments/{attachment_id}",
+    summary="Download a file of an incident",
+    response_class=Response,
+    responses={200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}},
+)
+def download(number: Number, attachment_id: int, caller: Reader, centre: TheCentre) -> Response:
+    """The file's bytes, always as a download and never of a type a browser would open. For callers who read the agency's raw logs."""
+    with centre.database.session(readonly=True) as session:
+        incident = queries.find(session, disclosure.sight(caller), number)
+        if not disclosure.reads_raw_logs(caller, incident.agency):
+            raise Forbidden("files may hold raw logs, which this identity does not read: its SHA-256 is shown with the incident")
+        row = work.attachment(session, incident, attachment_id)
+    disclosure.note_read(centre.database, caller, incident, f"attachment {attachment_id}")
+    headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(row.name, safe='')}", "ETag": f'"{row.sha256}"'}
+    return Response(row.content, media_type="application/octet-stream", headers=headers)
+
+
+@router.put("/watch", status_code=204, summary="Watch an incident")
+def watch(number: Number, caller: Reader, centre: TheCentre) -> None:
+    """Be told what happens to it."""
+    _watch(centre, caller, number, on=True)
+
+
+@router.delete("/watch", status_code=204, summary="Watch an incident no more")
+def unwatch(number: Number, caller: Reader, centre: TheCentre) -> None:
+    """Be told no more."""
+    _watch(centre, caller, number, on=False)
+
+
+def _attach(centre: Centre, caller: Principal, number: str, name: str, content: bytes) -> Attachment:
+    with centre.database.session() as session:
+        return Attachment.model_validate(work.attach(session, _sight(caller), caller.actor, number, name, content))
+
+
+def _watch(centre: Centre, caller: Principal, number: str, *, on: bool) -> None:
+    with centre.database.session() as session:
+        work.watch(session, disclosure.sight(caller), caller.actor, number, on=on)
+
+
+def _sight(caller: Principal) -> Sight:
+    return disclosure.sight(caller, Action.INCIDENTS_WRITE)
+
+
+def _person(session: Session, name: str) -> str:
+    return known_actor(session, name) if name else ""
