@@ -18,13 +18,16 @@ from api.routes import (
     counters,
     coverage,
     events,
+    feed,
     health,
     hunts,
     incidents,
     indicators,
+    investigations,
     keys,
     login,
     logs,
+    reports,
     requests,
     rules,
     silences,
@@ -32,7 +35,7 @@ from api.routes import (
 
 _ROUTES: Final = (
     *(health, login, logs, events, incidents, keys, counters, coverage, rules, silences, hunts, indicators, baselines),
-    *(requests,),
+    *(requests, reports, feed, investigations),
 )
 _ABOUT: Final = """Logs in, events and incidents out. People log in and carry a session cookie; machines carry a key.
 

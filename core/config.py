@@ -240,6 +240,18 @@ class IndicatorSettings(_Section):
     max_import_mb: int = Field(default=2048, ge=1, description="The largest file of a feed, after decompression")
 
 
+class ReportSettings(_Section):
+    """Accident reports of agencies (docs/reports.md)."""
+
+    target_hours: float | None = Field(
+        default=24,
+        gt=0,
+        le=24 * 365,
+        description="How soon after learning of it an accident should be reported: our own target [ours], not a time limit of the law, "
+        'which says "without delay"; empty: no target',
+    )
+
+
 class RespondSettings(_Section):
     """Incidents."""
 
@@ -248,6 +260,7 @@ class RespondSettings(_Section):
         default=200, ge=1, description="Raw lines copied into an incident; the rest are counted and stay in the store"
     )
     longest_silence_days: int = Field(default=90, ge=1, le=366, description="A silence over detections ends after this at the latest")
+    reports: ReportSettings = ReportSettings()
 
 
 class ApiSettings(_Section):

@@ -118,9 +118,7 @@ def checked_reason(reason: str, *, needed: bool, action: str) -> str:
     return reason
 
 
-def find(
-    session: Session, machine: Machine, model: type[Case], scope: Agencies, number: str, *conditions: sa.ColumnElement[bool]
-) -> Case:
+def find(session: Session, machine: Machine, model: type[Case], scope: Agencies, number: str, *conditions: sa.ColumnElement[bool]) -> Case:
     """The case called `number`; NotFound when there is none in scope that meets `conditions`."""
     case = session.scalar(sa.select(model).where(model.number == number, within(model, scope), *conditions))
     if case is None:

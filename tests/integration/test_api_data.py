@@ -243,6 +243,15 @@ ACTS = {
     "GET /v1/requests": "requests:read",
     "POST /v1/requests": "requests:draft",
     "GET /v1/requests/{number}": "requests:read",
+    "GET /v1/reports": "reports:read",
+    "POST /v1/reports": "reports:write",
+    "GET /v1/reports/{number}": "reports:read",
+    "GET /v1/feed/reports": "reports:read",
+    "GET /v1/feed/issues": "reports:read",
+    "GET /v1/feed/issues/{period}": "reports:read",
+    "GET /v1/investigations": "incidents:read",
+    "POST /v1/investigations": "incidents:write",
+    "GET /v1/investigations/{number}": "incidents:read",
 }
 EXAMPLES = {
     "event_id": "e1-0-1-0",
@@ -255,6 +264,7 @@ EXAMPLES = {
     "rule_id": "none",
     "agency": "seogu",
     "hunt_id": "5f0c1d2e3b4a",
+    "period": "2026-04",
 }
 ANALYSIS = {
     "indicators:read",
@@ -268,13 +278,17 @@ ANALYSIS = {
     "counters:read",
     "requests:read",
     "requests:draft",
+    "reports:read",
 }
 ALLOWED = {
-    "mayor": {"indicators:read", "incidents:read", "counters:read", "requests:read", "requests:draft"},
+    "mayor": {"indicators:read", "incidents:read", "counters:read", "requests:read", "requests:draft", "reports:read"},
     "analyst": ANALYSIS,
     "lead": ANALYSIS,
-    "officer": {"rules:read", "logs:read", "incidents:read", "incidents:write", "counters:read", "requests:read"},
-    "auditor": {"indicators:read", "rules:read", "incidents:read", "counters:read", "keys:read", "requests:read"},
+    "officer": {
+        *("rules:read", "logs:read", "incidents:read", "incidents:write", "counters:read", "requests:read"),
+        *("reports:read", "reports:write"),
+    },
+    "auditor": {"indicators:read", "rules:read", "incidents:read", "counters:read", "keys:read", "requests:read", "reports:read"},
     "privacy": {"counters:read", "requests:read"},
     "admin": {"counters:read", "keys:read", "keys:write"},
 }
