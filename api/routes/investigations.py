@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
+import sqlalchemy as sa
 from fastapi import APIRouter, Depends, Query, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
 from api import paging
@@ -45,7 +46,7 @@ class Moment(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    at: AwareDatetime
+    at: Annotated[AwareDatetime, AfterValidator(lambda at: at.astimezone(UTC))]
     what: Annotated[str, Field(min_length=1, max_length=2000)]
 
 
@@ -156,7 +157,7 @@ class Wanted(BaseModel):
 @router.get("", summary="List investigations")
 def list_investigations(wanted: Annotated[Wanted, Query()], caller: Reader, centre: TheCentre) -> InvestigationPage:
     """Investigations within the caller's scope, newest first."""
-    conditions = []
+    conditions: list[sa.ColumnElement[bool]] = []
     if wanted.state:
         conditions.append(Row.state.in_(wanted.state))
     if wanted.incident:

@@ -76,7 +76,8 @@ _KO: Final = Words(
     published="게시 {at}",
     restates="정정·보완: {at}에 게시된 제{version}판을 대신합니다.",
     late="내부 목표 경과 후 보고 ({after}). 법정 기한이 아니라 센터의 내부 목표입니다. 사유: {reason}",
-    fixed="한번 발행된 기간의 내용은 바뀌지 않습니다. 이후의 정정은 날짜를 적어 다음 기간에 실립니다. 훈련은 싣지 않습니다. 시각은 모두 KST입니다.",
+    fixed="한번 발행된 기간의 내용은 바뀌지 않습니다. 이후의 정정은 날짜를 적어 다음 기간에 실립니다. "
+    "훈련은 싣지 않습니다. 시각은 모두 KST입니다.",
     fingerprint="문서 지문(SHA-256)",
 )
 _EN: Final = Words(
@@ -144,7 +145,5 @@ def how_late(seconds: int, language: str) -> str:
     """A duration for people, in days, hours and minutes."""
     days, rest = divmod(seconds, 86400)
     hours, minutes = rest // 3600, max(1, rest % 3600 // 60)
-    units = ("일", "시간", "분") if language == "ko" else ("d", "h", "min")
-    return " ".join(
-        f"{count}{'' if language == 'ko' else ' '}{unit}" for count, unit in zip((days, hours, minutes), units, strict=True) if count
-    )
+    parts = zip((days, hours, minutes), ("일", "시간", "분") if language == "ko" else (" d", " h", " min"), strict=True)
+    return " ".join(f"{count}{unit}" for count, unit in parts if count)

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from core.database import now
-from core.errors import Conflict, Invalid, NotFound
+from core.errors import Conflict, Invalid
 from core.permissions import Agencies
 from respond import audit, incidents, outbox
 from respond.cases import records
@@ -96,9 +96,8 @@ def custody(session: Session, case: Investigation) -> Sequence[Custody]:
 
 def broken_link(number: str, chain: Iterable[Custody]) -> int:
     """The number of the first link that is not as it was recorded, or missing; 0 when the chain of investigation `number` is whole."""
-    head, count = audit.GENESIS, 0
-    for link in chain:
-        count += 1
+    head = audit.GENESIS
+    for count, link in enumerate(chain, 1):
         if link.number != count or link.prev_hash != head or link.hash != link_hash(number, link):
             return count
         head = link.hash
@@ -147,7 +146,7 @@ def _handed_over(step: Taken[Investigation], given: Handling) -> dict[str, Any]:
     mine = (Custody.investigation_id == step.case.id) & (Custody.item == given.item)
     links = step.session.scalars(sa.select(Custody).where(mine).order_by(Custody.number)).all()
     if not links:
-        raise NotFound(f"{step.case.number} has no evidence {given.item}")
+        raise Invalid(f"{step.case.number} has no evidence {given.item}")
     if given.at < links[-1].at:
         raise Invalid(f"evidence {given.item} was with somebody else until later: it was handed over before it came")
     intact = given.sha256 == links[0].evidence_sha256
