@@ -30,7 +30,7 @@ def from_incident(detail: Detail) -> Content:
     incident = detail.incident
     rules = sorted({one.rule_title for one in detail.evidence}) or [incident.title]
     return {
-        "occurred_at": incident.first_event_at,
+        "occurred_at": min(incident.first_event_at, incident.opened_at),  # a device's clock may be ahead
         "system": _system(detail),
         "type": _kind(incident.tags).value,
         "summary": f"{incident.title} ({incident.number}, {incident.severity}): {incident.detections} findings of {', '.join(rules[:5])}",

@@ -1,6 +1,6 @@
 """Accident reports: drafting from an incident, submitting, receiving, follow-ups and the closing report.
 
-- Every submission writes a version that nothing changes any more. What is received goes into the mayor's office feed, and every later version.
+- Every submission writes a version that nothing changes any more. Versions of a received report go into the mayor's office feed.
 - The clock `report` (basis `target`, never the law's: article 19(3) says "without delay") runs from `learned_at` to the first submission.
   A late report needs a reason and is never refused.
 - A draft is its agency's own: `readable` keeps it from everybody else.
