@@ -24,7 +24,7 @@ from respond.feed.entries import LOCK, shown
 from respond.feed.models import FeedEntry, FeedFile, FeedIssue
 from respond.feed.periods import Period, parse
 
-MOST_ENTRIES: Final = 2000
+MOST_ENTRIES: Final = 1000
 """An issue has no more; a longer period is asked for in parts."""
 
 Names = Mapping[str, tuple[str, str]]

@@ -17,7 +17,6 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from core.database import now
 from core.errors import Conflict, Invalid
 from core.permissions import Agencies
 from respond import audit, incidents, outbox
@@ -175,7 +174,7 @@ def _link(step: Taken[Investigation], given: Handling, event: str, item: int, de
         evidence_sha256=given.sha256,
         intact=intact,
         at=given.at.astimezone(UTC),
-        recorded_at=now(step.session),
+        recorded_at=step.at,
         recorded_by=step.actor,
         prev_hash=head,
         hash="",
