@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from core.database import exclusive, now
 from core.errors import Invalid
 from core.permissions import Agencies
-from respond.cases.canonical import canonical, sha256
+from respond.cases.canonical import canonical, instant_text, sha256
 from respond.feed.models import FeedEntry, FeedIssue
 
 LOCK: Final = "feed"
@@ -46,8 +46,8 @@ def publish(session: Session, content: Mapping[str, Any]) -> FeedEntry:
         sa.select(FeedEntry).where(FeedEntry.report == content["report"]).order_by(FeedEntry.seq.desc()).limit(1)
     ).one_or_none()
     seq = (seq or 0) + 1
-    restates = before and {"seq": before.seq, "version": before.version, "published_at": before.at.isoformat()}
-    text = canonical({**content, "seq": seq, "published_at": at.isoformat(), "restates": restates})
+    restates = before and {"seq": before.seq, "version": before.version, "published_at": instant_text(before.at)}
+    text = canonical({**content, "seq": seq, "published_at": instant_text(at), "restates": restates})
     entry = FeedEntry(
         seq=seq,
         at=at,

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session, aliased
 from core.database import exclusive, insert_into, now
 from core.errors import Conflict, Invalid, StoreError
 from respond import audit
-from respond.cases.canonical import canonical, sha256
+from respond.cases.canonical import canonical, instant_text, sha256
 from respond.feed.entries import LOCK, shown
 from respond.feed.models import FeedEntry, FeedFile, FeedIssue
 from respond.feed.periods import Period, parse
@@ -57,7 +57,7 @@ def issue(session: Session, actor: str, name: str, agencies: Names) -> FeedIssue
     """The issue of the period called `name`, made when nobody has asked before. Conflict when the period has not ended yet."""
     period = parse(name)
     if now(session) < period.until:
-        raise Conflict(f"{name} has not ended yet: it can be issued from {period.until.isoformat()} on")
+        raise Conflict(f"{name} has not ended yet: it can be issued from {instant_text(period.until)} on")
     exclusive(session, LOCK)
     return find(session, name) or _freeze(session, actor, period, agencies)
 
@@ -123,8 +123,8 @@ def _freeze(session: Session, actor: str, period: Period, agencies: Names) -> Fe
         raise Invalid(f"{period.name} has more than {MOST_ENTRIES} entries: ask for shorter periods")
     concerned = {row.agency for row in rows}
     named = {one: {"ko": ko, "en": en} for one, (ko, en) in agencies.items() if one in concerned}
-    head = {"period": period.name, "since": period.since.isoformat(), "until": period.until.isoformat(), "issued_at": at.isoformat()}
-    document = canonical({**head, "agencies": named, "items": [shown(row) for row in rows]})
+    bounds = {"since": instant_text(period.since), "until": instant_text(period.until), "issued_at": instant_text(at)}
+    document = canonical({"period": period.name, **bounds, "agencies": named, "items": [shown(row) for row in rows]})
     made = FeedIssue(
         period=period.name,
         since=period.since,

@@ -30,7 +30,7 @@ def render(document: Mapping[str, Any], language: str) -> bytes:
     with _one_at_a_time:
         fonts = typst.Fonts(include_system_fonts=False, include_embedded_fonts=False, font_paths=[pylopdf_fonts_ko.sans_path().parent])
         compiler = typst.Compiler(_TEMPLATE, font_paths=fonts, sys_inputs={"data": data})
-        made = compiler.compile(format="pdf", timestamp=datetime.fromisoformat(document["issued_at"]))
+        made = compiler.compile(format="pdf", timestamp=datetime.fromisoformat(document["issued_at"]).replace(microsecond=0))
     if not isinstance(made, bytes):
         raise TypeError("typst gave several files for one PDF")
     return made

@@ -21,7 +21,7 @@ from core.errors import Conflict, Invalid
 from core.permissions import Agencies
 from respond import audit, incidents, outbox
 from respond.cases import records
-from respond.cases.canonical import canonical, sha256
+from respond.cases.canonical import canonical, instant_text, sha256
 from respond.cases.records import Taken
 from respond.investigations.machine import MACHINE
 from respond.investigations.models import Custody, Findings, Investigation
@@ -106,7 +106,7 @@ def broken_link(number: str, chain: Iterable[Custody]) -> int:
 def link_hash(number: str, link: Custody) -> str:
     """SHA-256 (hex) of the canonical JSON of a link's columns, the investigation's number and the hash before it."""
     names = ("number", "item", "event", "description", "holder", "place", "evidence_sha256", "intact", "recorded_by", "prev_hash")
-    times = {name: getattr(link, name).astimezone(UTC).isoformat() for name in ("at", "recorded_at")}
+    times = {name: instant_text(getattr(link, name)) for name in ("at", "recorded_at")}
     return sha256(canonical({"investigation": number, **{name: getattr(link, name) for name in names}, **times}))
 
 

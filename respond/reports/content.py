@@ -8,11 +8,12 @@ delay, not for all of them. The fields, the kinds and what a closing report need
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
 from core.errors import Invalid
+from respond.cases.canonical import instant_text
 
 
 class Accident(StrEnum):
@@ -87,5 +88,5 @@ def instant(content: Mapping[str, Any], name: str) -> datetime | None:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat()
+        return instant_text(value)
     return value.strip() if isinstance(value, str) else value

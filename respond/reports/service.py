@@ -24,7 +24,7 @@ from core.errors import Conflict, Forbidden, Invalid
 from core.permissions import Agencies
 from respond import incidents, outbox
 from respond.cases import clocks, records
-from respond.cases.canonical import canonical, sha256
+from respond.cases.canonical import canonical, instant_text, sha256
 from respond.cases.clocks import Basis
 from respond.cases.records import Taken
 from respond.feed import entries
@@ -205,7 +205,7 @@ def _asked(step: Taken[Report], given: Given) -> dict[str, Any]:
             started_at=step.at,
             due_at=given.due_at,
         )
-    return {"questions": questions, "due_at": given.due_at and given.due_at.isoformat()}
+    return {"questions": questions, "due_at": given.due_at and instant_text(given.due_at)}
 
 
 def _write(step: Taken[Report]) -> ReportVersion:
@@ -239,8 +239,8 @@ def _publish(step: Taken[Report], written: ReportVersion) -> None:
         "incident": case.about.removeprefix("incident/"),
         "version": written.number,
         "kind": written.kind,
-        "submitted_at": written.submitted_at.isoformat(),
-        "received_at": case.received_at.isoformat() if case.received_at else None,
+        "submitted_at": instant_text(written.submitted_at),
+        "received_at": instant_text(case.received_at) if case.received_at else None,
         "late_seconds": case.late_seconds,
         "late_reason": case.late_reason,
         **said,
