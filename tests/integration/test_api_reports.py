@@ -75,11 +75,13 @@ async def test_what_is_kept_of_a_version_is_what_was_hashed(centre: TestCentre) 
     async with centre.as_person("officer") as officer:
         number = await draft(officer, **FACTS)
         await step(officer, number, "submit", 1)
+        (version,) = (await officer.get(f"/v1/reports/{number}")).json()["submitted"]
     with centre.centre.database.session(readonly=True) as session:
         (row,) = session.execute(sa.text("SELECT content, sha256 FROM report_versions")).all()
     assert hashlib.sha256(row.content.encode()).hexdigest() == row.sha256
     assert json.loads(row.content)["system"] == "민원 포털"
-    assert row.content == json.dumps(json.loads(row.content), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    assert version["sha256"] == row.sha256
+    assert row.content == json.dumps(version["content"], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 async def test_a_first_report_may_be_incomplete_but_not_empty(centre: TestCentre) -> None:

@@ -7,12 +7,12 @@ import io
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from core.clock import KST
 from core.errors import Invalid
-from respond.feed import csv_file
+from respond.feed import csv_file, paper
 from respond.feed.periods import parse
 from respond.feed.wording import WORDS, how_late
 from respond.reports.content import Accident, PersonalData
@@ -39,6 +39,24 @@ def test_no_cell_runs_and_none_is_lost(text: str) -> None:
     (row,) = csv.DictReader(io.StringIO(csv_file.render([item]).decode("utf-8-sig"), newline=""))
     assert row["summary"].removeprefix("'") == text.removeprefix("'")
     assert not row["summary"].startswith(("=", "+", "-", "@", "\t", "\r"))
+
+
+ITEM = {
+    **dict.fromkeys(csv_file.COLUMNS, ""),
+    **{"report": "RPT-2026-000001", "version": 2, "kind": "closing", "type": "malware", "personal_data": "yes", "late_seconds": 1},
+    **dict.fromkeys(("published_at", "learned_at", "submitted_at", "received_at"), "2026-05-01T00:00:00.5Z"),
+    **{"occurred_at": None, "restates": {"seq": 1, "version": 1, "published_at": "2026-05-01T00:00:00Z"}},
+}
+DOCUMENT = {"period": "2026", "since": "2025-12-31T15:00:00Z", "until": "2026-12-31T15:00:00Z", "issued_at": "2027-01-01T00:00:00.5Z"}
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.text(), st.text(st.characters(categories=["Ll", "Lu"]), min_size=50))
+@example("#panic()", "\\#{}")
+def test_whatever_agencies_write_a_paper_is_made(text: str, run: str) -> None:
+    items = [{**ITEM, "summary": text, "system": run, "late_reason": run, "agency": text}]
+    made = paper.render({**DOCUMENT, "agencies": {}, "items": items}, "ko")
+    assert made.startswith(b"%PDF-")
 
 
 @pytest.mark.parametrize("language", WORDS)
