@@ -7,10 +7,11 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from api import paging
 from api.auth.dependencies import Allowed, TheCentre
+from api.cases import Instant
 from api.centre import Centre
 from core.errors import NotFound
 from core.permissions import Action, Principal
@@ -128,7 +129,7 @@ class Wanted(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    since: AwareDatetime | None = Field(default=None, description="Published at or after")
+    since: Instant | None = Field(default=None, description="Published at or after")
     cursor: paging.Cursor = ""
     limit: int = Field(default=100, ge=1, le=500)
     format: Form = Form.JSON

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Final
 
 import sqlalchemy as sa
 from fastapi import APIRouter, Depends, Query, Response
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
 from api import paging
 from api.auth.dependencies import Allowed, TheCentre
-from api.cases import CaseOut, Number, Progress, Wish, add_steps, progress, set_etag
+from api.cases import CaseOut, Instant, Number, Progress, Wish, add_steps, progress, set_etag
 from api.centre import Centre
 from core.permissions import Action, Principal
 from respond.cases import records
@@ -46,7 +46,7 @@ class Moment(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    at: Annotated[AwareDatetime, AfterValidator(lambda at: at.astimezone(UTC))]
+    at: Instant
     what: Annotated[str, Field(min_length=1, max_length=2000)]
 
 
@@ -66,7 +66,7 @@ class TakeWish(Wish):
     holder: Short = Field(description="Who has it now")
     place: str = Field(default="", max_length=300)
     sha256: Hash
-    at: AwareDatetime
+    at: Instant
 
 
 class HandOverWish(Wish):
@@ -76,7 +76,7 @@ class HandOverWish(Wish):
     holder: Short = Field(description="Who has it from now on")
     place: str = Field(default="", max_length=300)
     sha256: Hash
-    at: AwareDatetime
+    at: Instant
 
 
 class FindingsOut(BaseModel):

@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
 from api import paging
 from api.auth.dependencies import Allowed, TheCentre
-from api.cases import CaseOut, Number, Progress, Wish, add_steps, progress, set_etag
+from api.cases import CaseOut, Instant, Number, Progress, Wish, add_steps, progress, set_etag
 from api.centre import Centre
 from core.permissions import Action, Agencies, Principal
 from respond.cases import records
@@ -42,8 +42,8 @@ _EXAMPLE: Final[dict[str, Any]] = {
 class ContentIn(BaseModel):
     """Fields of the content; what is not given stays as it was."""
 
-    occurred_at: AwareDatetime | None = None
-    learned_at: AwareDatetime | None = Field(default=None, description="When the agency learned of it; needed to submit")
+    occurred_at: Instant | None = None
+    learned_at: Instant | None = Field(default=None, description="When the agency learned of it; needed to submit")
     system: Short = Field(default="", description="What was attacked; needed to submit")
     type: Accident = Accident.UNKNOWN
     summary: Text = Field(default="", description="What happened; needed to submit")
@@ -65,7 +65,7 @@ class Drafted(ContentIn):
 
     incident: str = Field(default="", pattern=r"^(INC-\d{4}-\d{6,12})?$", description="The incident that fills what it can")
     agency: str = Field(default="", max_length=63, description="Empty: the incident's, or the caller's own")
-    exercise: bool = Field(default=False, description="Inherited from the incident besides")
+    exercise: bool = Field(default=False, description="Without an incident; about one, the report is an exercise when the incident is")
 
 
 class ContentWish(ContentIn, Wish):
@@ -76,7 +76,7 @@ class AskWish(Wish):
     """What the agency is asked, and until when."""
 
     questions: list[Annotated[str, Field(min_length=1, max_length=2000)]] = Field(min_length=1, max_length=50)
-    due_at: AwareDatetime | None = None
+    due_at: Instant | None = None
 
 
 class Content(BaseModel):

@@ -27,7 +27,7 @@ class Report(CaseColumns, Base):
     receipt: Mapped[str] = mapped_column(AnyText)
     submitted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     received_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    late_seconds: Mapped[int] = mapped_column(sa.Integer)
+    late_seconds: Mapped[int] = mapped_column(sa.BigInteger)
     late_reason: Mapped[str] = mapped_column(AnyText)
 
 

@@ -75,7 +75,9 @@ def draft(session: Session, scope: Agencies, actor: str, wanted: Draft, target: 
         detail = incidents.get_incident(session, scope, wanted.incident)
         if detail.incident.merged_into:
             raise Conflict(f"{wanted.incident} was merged into {detail.incident.merged_into}: report that")
-        agency, exercise = detail.incident.agency, wanted.exercise or detail.incident.exercise
+        if wanted.exercise and not detail.incident.exercise:
+            raise Invalid(f"{wanted.incident} is no exercise, so its report is none")
+        agency, exercise = detail.incident.agency, detail.incident.exercise
         filled, about = from_incident(detail), f"incident/{wanted.incident}"
     if not agency and scope is not None and len(scope) == 1:
         (agency,) = scope

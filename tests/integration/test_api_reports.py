@@ -94,6 +94,7 @@ async def test_a_first_report_may_be_incomplete_but_not_empty(centre: TestCentre
         early = {"learned_at": "2026-05-01T01:00:00Z", "occurred_at": "2026-05-01T02:00:00Z"}
         assert (await step(officer, number, "edit", 1, **early)).status_code == 422
         assert (await step(officer, number, "edit", 1, colour="red")).status_code == 422
+        assert (await step(officer, number, "edit", 1, learned_at="0001-01-01T00:00:00+09:00")).status_code == 422
         assert (await step(officer, number, "edit", 1, system=" x ")).json()["content"]["system"] == "x"
         assert (await step(officer, number, "submit", 2, learned_at="2026-05-01T02:00:00Z", summary="s")).status_code == 200
 
@@ -168,6 +169,7 @@ async def test_an_incident_fills_what_it_can(centre: TestCentre) -> None:
         assert said["occurred_at"] == (await lead.get("/v1/incidents/INC-2026-000001")).json()["first_event_at"]
         summary = (await officer.post("/v1/reports", json={"incident": "INC-2026-000001"})).json()["content"]["summary"]
         assert summary == "Web shell (INC-2026-000001, high): 1 findings of Web shell"
+        assert (await officer.post("/v1/reports", json={"incident": "INC-2026-000001", "exercise": True})).status_code == 422
         assert (await officer.post("/v1/reports", json={"incident": "INC-2026-000009"})).status_code == 404
         with centre.centre.database.session() as session:
             session.execute(sa.update(Incident).values(agency="parks"))

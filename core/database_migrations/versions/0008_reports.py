@@ -26,7 +26,7 @@ def _reports() -> None:
         sa.Column("receipt", sa.Text, nullable=False),
         sa.Column("submitted_at", INSTANT, nullable=True),
         sa.Column("received_at", INSTANT, nullable=True),
-        sa.Column("late_seconds", sa.Integer, nullable=False),
+        sa.Column("late_seconds", sa.BigInteger, nullable=False),
         sa.Column("late_reason", sa.Text, nullable=False),
     )
     op.create_index("ix_reports_about", "reports", ["about"])
