@@ -93,6 +93,16 @@ class EntryPage(BaseModel):
     more: bool
 
 
+class Restatement(BaseModel):
+    """A later version of a report."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    report: str
+    version: int
+    at: datetime
+
+
 class Issue(BaseModel):
     """An issued period. `restated` are later versions of what is in it, with the time each was published; the issue itself stays."""
 
@@ -105,16 +115,6 @@ class Issue(BaseModel):
     entries: int
     sha256: str
     restated: list[Restatement]
-
-
-class Restatement(BaseModel):
-    """A later version of a report."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    report: str
-    version: int
-    at: datetime
 
 
 class IssuePage(BaseModel):
