@@ -21,15 +21,18 @@ from api.routes import (
     coverage,
     events,
     evidence,
+    feed,
     health,
     hunts,
     incident_work,
     incidents,
     indicators,
+    investigations,
     keys,
     login,
     logs,
     notifications,
+    reports,
     requests,
     rules,
     silences,
@@ -37,7 +40,7 @@ from api.routes import (
 
 _ROUTES: Final = (
     *(health, login, logs, events, incidents, incident_work, keys, counters, coverage, rules, silences, hunts, indicators, baselines),
-    *(requests, audit, evidence, notifications, blocks),
+    *(requests, reports, feed, investigations, audit, evidence, notifications, blocks),
 )
 _ABOUT: Final = """Logs in, events and incidents out. People log in and carry a session cookie; machines carry a key.
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import APIRouter, Depends, Header, Path, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 from starlette.exceptions import HTTPException
 
@@ -101,6 +101,14 @@ def if_match(value: Annotated[str, Header(alias="If-Match", description="The ETa
     return int(version[1])
 
 
+def _plausible(at: datetime) -> datetime:
+    if not 2000 <= at.year < 2200:
+        raise ValueError("a time lies between 2000 and 2199")
+    return at.astimezone(UTC)
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(_plausible)]
+"""A time with its zone as a body gives it, in UTC."""
 SeenVersion = Annotated[int, Depends(if_match)]
 Number = Annotated[str, Path(pattern=r"^[A-Z]{3}-\d{4}-\d{6,12}$", examples=["RPT-2026-000001"])]
 """The number of a case, of whatever kind."""

@@ -251,6 +251,18 @@ class IncidentSettings(_Section):
     attachment_mb: int = Field(default=20, ge=1, le=200, description="The largest file that is attached to an incident")
 
 
+class ReportSettings(_Section):
+    """Accident reports of agencies (docs/reports.md)."""
+
+    target_hours: float | None = Field(
+        default=24,
+        gt=0,
+        le=24 * 365,
+        description="How soon after learning of it an accident should be reported: our own target [ours], not a time limit of the law, "
+        'which says "without delay"; empty: no target',
+    )
+
+
 class RespondSettings(_Section):
     """Incidents."""
 
@@ -266,6 +278,7 @@ class RespondSettings(_Section):
     )
     longest_silence_days: int = Field(default=90, ge=1, le=366, description="A silence over detections ends after this at the latest")
     incidents: IncidentSettings = IncidentSettings()
+    reports: ReportSettings = ReportSettings()
 
 
 class Channel(_Section):

@@ -17,6 +17,7 @@ need /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc fonts-noto-cjk
 need /usr/sbin/clickhouse-server clickhouse-server
 need java openjdk-17-jre-headless
 need mvn maven
+need pdftotext poppler-utils
 need runuser util-linux
 need systemd-analyze systemd
 

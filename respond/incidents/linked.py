@@ -12,6 +12,10 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from respond.blocks.machine import MACHINE as BLOCK
 from respond.blocks.models import Block
 from respond.cases.machine import Machine
+from respond.investigations.machine import MACHINE as INVESTIGATION
+from respond.investigations.models import Investigation
+from respond.reports.machine import MACHINE as REPORT
+from respond.reports.models import Report
 from respond.requests.machine import MACHINE as REQUEST
 from respond.requests.models import Request
 
@@ -31,6 +35,8 @@ class Linked:
 KINDS: Final = (
     Linked(BLOCK, Block.about, frozenset({"approved"})),  # ends by itself
     Linked(REQUEST, Request.about),
+    Linked(REPORT, Report.about),
+    Linked(INVESTIGATION, Investigation.about),
 )
 
 

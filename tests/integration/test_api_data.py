@@ -15,10 +15,12 @@ import zstandard
 from api.centre import StageState
 from core import topics
 from core.clock import FixedClock
+from core.permissions import Role
 from ingest import rawbatch
 from tests.case_tables import TABLES
 from tests.detections import Finding
-from tests.servers.api import TestCentre, running_centre, settings_for
+from tests.role_matrix import MATRIX, ROLES
+from tests.servers.api import PEOPLE, TestCentre, running_centre, settings_for
 
 NOW = datetime(2026, 5, 1, 3, 0, 30, tzinfo=UTC)
 RAW = '<189>srcip=192.0.2.7 msg="</script>`${x}` 한글"'
@@ -265,6 +267,15 @@ ACTS = {
     "GET /v1/requests": "requests:read",
     "POST /v1/requests": "requests:draft",
     "GET /v1/requests/{number}": "requests:read",
+    "GET /v1/reports": "reports:read",
+    "POST /v1/reports": "reports:write",
+    "GET /v1/reports/{number}": "reports:read",
+    "GET /v1/feed/reports": "reports:read",
+    "GET /v1/feed/issues": "reports:read",
+    "GET /v1/feed/issues/{period}": "reports:read",
+    "GET /v1/investigations": "incidents:read",
+    "POST /v1/investigations": "incidents:write",
+    "GET /v1/investigations/{number}": "incidents:read",
 }
 EXAMPLES = {
     "event_id": "e1-0-1-0",
@@ -282,35 +293,10 @@ EXAMPLES = {
     "call_id": 7,
     "delivery_id": 7,
     "hunt_id": "5f0c1d2e3b4a",
-}
-ANALYSIS = {
-    "indicators:read",
-    "indicators:write",
-    "rules:read",
-    "rules:write",
-    "hunts:run",
-    "logs:read",
-    "incidents:read",
-    "incidents:write",
-    "counters:read",
-    "requests:read",
-    "requests:draft",
-    "evidence:export",
-    "oncall:read",
-    "blocks:read",
-    "blocks:propose",
+    "period": "2026-04",
 }
 ALLOWED = {
-    "mayor": {"indicators:read", "incidents:read", "counters:read", "requests:read", "requests:draft"},
-    "analyst": ANALYSIS,
-    "lead": ANALYSIS | {"audit:read", "oncall:write"},
-    "officer": {"rules:read", "logs:read", "incidents:read", "incidents:write", "counters:read", "requests:read", "blocks:read"},
-    "auditor": {
-        *("indicators:read", "rules:read", "incidents:read", "counters:read", "keys:read"),
-        *("requests:read", "audit:read", "audit:verify", "blocks:read"),
-    },
-    "privacy": {"counters:read", "requests:read", "audit:read", "incidents:read"},
-    "admin": {"counters:read", "keys:read", "keys:write"},
+    name: {str(action) for action, reaches in MATRIX.items() if reaches[ROLES.index(Role(PEOPLE[name][0]))] is not None} for name in PEOPLE
 }
 
 

@@ -1,0 +1,1 @@
+"""The mayor's office feed: what was received, entry by entry, and issues of whole periods that never change once given out."""
