@@ -25,14 +25,20 @@ from api.routes import (
     keys,
     login,
     logs,
+    readiness,
     requests,
     rules,
     silences,
+    team_members,
+    teams,
+    warning_notices,
+    warnings,
 )
 
 _ROUTES: Final = (
     *(health, login, logs, events, incidents, keys, counters, coverage, rules, silences, hunts, indicators, baselines),
     *(requests,),
+    *(warnings, warning_notices, readiness, teams, team_members),
 )
 _ABOUT: Final = """Logs in, events and incidents out. People log in and carry a session cookie; machines carry a key.
 

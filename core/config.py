@@ -240,6 +240,25 @@ class IndicatorSettings(_Section):
     max_import_mb: int = Field(default=2048, ge=1, description="The largest file of a feed, after decompression")
 
 
+class WarningSettings(_Section):
+    """National cyber crisis warnings, which are recorded here and never issued (docs/warnings.md)."""
+
+    levels_file: Path | None = Field(default=None, description="The city's own levels, measures and effects (YAML); empty: ours")
+
+
+class ReadinessSettings(_Section):
+    """The centre's own readiness, which is no warning (docs/readiness.md)."""
+
+    rules_file: Path | None = Field(default=None, description="The city's own levels and rules of readiness (YAML); empty: ours")
+    on_call: tuple[str, ...] = Field(default=(), description="Users asked about a proposal, in this order; empty: every SOC lead, again")
+
+
+class TeamSettings(_Section):
+    """Emergency teams (docs/emergency-team.md)."""
+
+    composition_file: Path | None = Field(default=None, description="The city's own composition of a team (YAML); empty: ours")
+
+
 class RespondSettings(_Section):
     """Incidents."""
 
@@ -248,6 +267,9 @@ class RespondSettings(_Section):
         default=200, ge=1, description="Raw lines copied into an incident; the rest are counted and stay in the store"
     )
     longest_silence_days: int = Field(default=90, ge=1, le=366, description="A silence over detections ends after this at the latest")
+    warnings: WarningSettings = WarningSettings()
+    readiness: ReadinessSettings = ReadinessSettings()
+    teams: TeamSettings = TeamSettings()
 
 
 class ApiSettings(_Section):

@@ -48,6 +48,7 @@ HUNTED_ROWS = Counter("bongsu_hunted_rows_total", "Stored events searches throug
 INCIDENTS_OPENED = Counter("bongsu_incidents_opened_total", "Incidents opened", ["severity"])
 DETECTIONS_SILENCED = Counter("bongsu_silenced_detections_total", "Detections that a silence kept from incidents")
 DETECTIONS_SUPPRESSED = Counter("bongsu_suppressed_detections_total", "Detections counted in an incident without keeping their line")
+TURNS = Counter("bongsu_periodic_turns_total", "Turns of the regular tasks of the respond stage", ["task", "outcome"])
 
 # Every stage
 STAGE_BATCHES = Counter("bongsu_stage_batches_total", "Batches handled", ["stage"])
