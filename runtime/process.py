@@ -47,7 +47,13 @@ from ingest.sources.intake import Intake
 from ingest.sources.syslog import SyslogServer
 from ingest.stage import NormaliseStage
 from respond.audit import record
+from respond.periodic import Periodic
+from respond.readiness import policy as readiness
+from respond.readiness.judge import EVERY_SECONDS, judge
 from respond.stage import RespondStage
+from respond.teams import composition
+from respond.warnings import levels
+from respond.warnings.service import expire_due
 from runtime.bootstrap import Need, Parts, make_store, open_parts, rule_files
 from runtime.privacy import announce
 from runtime.services import LagMonitor, PairService, Service, StageService, TaskService, run_until
@@ -155,10 +161,18 @@ async def _prepare(parts: Parts) -> None:
     """Apply what migrations are missing, refuse a bus and a store that do not belong together, and say what is not masked."""
     if parts.opened_database is not None:
         await asyncio.to_thread(parts.database.migrate)
+        _check_policies(parts.settings)
     if parts.opened_store is not None:
         await parts.store.migrate()
         await check_positions(parts.store, parts.bus)
     await asyncio.to_thread(announce, parts.settings.intake.masking, parts.opened_database)
+
+
+def _check_policies(settings: Settings) -> None:
+    """Refuse to start on a file of the city's own that is wrong."""
+    levels.load(settings.respond.warnings)
+    readiness.load(settings.respond.readiness)
+    composition.load(settings.respond.teams)
 
 
 class _Assembly:
@@ -177,6 +191,7 @@ class _Assembly:
         self = cls(parts)
         if Role.RESPOND in roles:
             self._add_stage("respond", topics.DETECTIONS, RespondStage(parts.database, parts.settings, parts.clock).handle)
+            self._add_respond_tasks()
         if Role.CORRELATE in roles:
             await self._add_correlate()
         if Role.DETECT in roles:
@@ -208,6 +223,13 @@ class _Assembly:
         stage = Stage(name, self._parts.bus, [topic], handler, max_messages=max_messages, max_bytes=max_bytes)
         self._stages.append(stage)
         self.services.append(StageService(stage))
+
+    def _add_respond_tasks(self) -> None:
+        """What the respond stage does by the clock."""
+        parts, settings = self._parts, self._parts.settings.respond.readiness
+        work = {"readiness": judge(readiness.load(settings), settings.on_call), "warnings": expire_due}
+        for name, turn in work.items():
+            self.services.append(TaskService(name, Periodic(name, parts.database, turn, EVERY_SECONDS).run))
 
     async def _add_detect(self) -> None:
         parts = self._parts

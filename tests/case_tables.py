@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 
 from respond.cases.machine import Machine
 from respond.cases.models import CaseColumns
-from respond.requests.machine import MACHINE as REQUEST
 from respond.readiness.machine import MACHINE as READINESS
 from respond.readiness.models import Proposal
+from respond.requests.machine import MACHINE as REQUEST
 from respond.requests.models import Request
 from respond.teams.machine import MACHINE as TEAM
 from respond.teams.machine import MEMBER

@@ -14,6 +14,7 @@ from nicegui import ui
 from api.dashboard.chart import MinuteChart
 from api.dashboard.frame import empty, frame, text
 from api.dashboard.incident_table import IncidentTable
+from api.dashboard.standing import Banners, Standing, read
 from api.dashboard.texts import kst, number, share
 from api.dashboard.visitor import Visitor
 from api.overview import Overview, Overviews
@@ -66,6 +67,7 @@ class OverviewPage:
             with ui.element("div").classes("page-head"):
                 text("h1", t("overview.title"))
                 self._live = text("span", t("live"), "live").props("role=status")
+            self._banners = Banners(visitor)
             with ui.element("section").classes("cards").props(f'aria-label="{t("overview.title")}"'):
                 self._rate = Card(t("card.rate"))
                 self._received = Card(t("card.received"))
@@ -98,6 +100,7 @@ class OverviewPage:
             await visitor.recheck()
             overview = await self._overviews.get(visitor.principal)
             found = await asyncio.to_thread(self._newest) if self._reads_incidents else ()
+            standing = await asyncio.to_thread(read, visitor)
         except Unauthenticated:
             ui.navigate.to(visitor.login_url)
             return
@@ -111,15 +114,16 @@ class OverviewPage:
             return
         self._live.set_content(escape(t("live")))
         self._live.classes(remove="stale")
-        self._show(overview, found)
+        self._show(overview, found, standing)
 
     def _newest(self) -> Sequence[Summary]:
         scope = self._visitor.principal.scope(Action.INCIDENTS_READ)
         with self._visitor.centre.database.session(readonly=True) as session:
             return incidents.newest(session, scope, SHOWN)
 
-    def _show(self, overview: Overview, found: Sequence[Summary]) -> None:
+    def _show(self, overview: Overview, found: Sequence[Summary], standing: Standing) -> None:
         t = self._visitor.t
+        self._banners.show(standing)
         self._rate.show(number(overview.events_per_second), t("card.rate.note"))
         self._received.show(number(overview.received_today), t("card.today"))
         quarantined = share(overview.quarantined_today, overview.received_today)

@@ -27,7 +27,7 @@ Reader = Annotated[Principal, Depends(Allowed(Action.TEAMS_READ))]
 
 
 class TeamMember(CaseOut):
-    """Somebody on a team's roster. `account` is the user who acknowledges; `agency` where from, empty: centre or outside."""
+    """Somebody on a team's roster. `account` is the user who answers; `agency` where from, empty: centre or outside."""
 
     team: str
     role: str

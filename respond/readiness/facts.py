@@ -14,17 +14,17 @@ from respond.readiness.policy import IMPORTANCES
 from respond.readiness.rules import Fact
 from respond.states import State
 
-MOST: Final = 2000
+MOST: Final = 500
 """Incidents looked at, the newest."""
 _COLUMNS: Final = ("src_importance", "dst_importance")
 
 
-def opened_since(session: Session, since: datetime) -> Sequence[Fact]:
-    """The incidents opened after `since`, the newest first, at most MOST."""
+def opened_since(session: Session, since: datetime, weighed: Collection[str]) -> Sequence[Fact]:
+    """The incidents opened after `since`, the newest first, at most MOST; importance is looked up for the severities `weighed`."""
     counted = (Incident.exercise.is_(False), Incident.merged_into_id.is_(None), Incident.state != State.FALSE_POSITIVE)
     query = sa.select(Incident.id, Incident.number, Incident.agency, Incident.severity, Incident.opened_at)
     rows = session.execute(query.where(Incident.opened_at > since, *counted).order_by(Incident.id.desc()).limit(MOST)).all()
-    importance = _importance(session, [row.id for row in rows])
+    importance = _importance(session, [row.id for row in rows if row.severity in weighed])
     return [Fact(row.number, row.agency, row.severity, importance.get(row.id, ""), row.opened_at) for row in rows]
 
 

@@ -33,7 +33,7 @@ def judge(policy: Readiness, people: tuple[str, ...]) -> Callable[[Session], lis
         at = now(session)
         acted = _pass_on(session, policy, people, at)
         present = service.in_force(session)
-        seen = facts.opened_since(session, at - policy.reach)
+        seen = facts.opened_since(session, at - policy.reach, policy.weighed)
         escalation = _escalate(session, policy, people, present, seen, at)
         if escalation is None and present is not None:
             escalation = _stand_down(session, policy, people, present, seen, at)

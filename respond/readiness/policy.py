@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 from core.config import ReadinessSettings
 from respond import policies
 from respond.checklists import Measure, unique
+from respond.grouping import LEVELS
 from respond.policies import Part, Policy
 
 OURS: Final = Path(__file__).parent / "rules.yaml"
@@ -83,6 +84,12 @@ class Readiness(Policy):
     def reach(self) -> timedelta:
         """How far back any rule looks."""
         return timedelta(minutes=max([self.stand_down.quiet_minutes, *(rule.within_minutes for rule in self.escalate)]))
+
+    @property
+    def weighed(self) -> frozenset[str]:
+        """The severities of incidents whose systems' importance some rule asks for."""
+        asking = [LEVELS.index(rule.severity) for rule in self.escalate if rule.importance]
+        return frozenset(LEVELS[min(asking) :]) if asking else frozenset()
 
 
 def load(settings: ReadinessSettings) -> Readiness:
