@@ -107,7 +107,9 @@ def take(
         case.called_at, case.answered_at = step.at, None
         due = step.at + timedelta(minutes=composition.acknowledge_minutes) if composition is not None else None
         source = f"composition {composition.version}" if composition is not None else ""
-        clocks.start(session, name, case.agency, ANSWER, basis=Basis.TARGET, source=source, started_at=step.at, due_at=due)
+        clocks.start(
+            session, name, case.agency, ANSWER, basis=Basis.TARGET, source=source, started_at=step.at, due_at=due, exercise=case.exercise
+        )
     elif action == "release":
         clocks.stop_all(session, name, step.at)
     case = step.done({"team": case.team, "role": case.role})
