@@ -10,17 +10,23 @@ from api.cases import Wish
 from respond.checklists import LONGEST_PROOF, Proof
 
 
-class Measure(BaseModel):
-    """One measure of a list. `outcome` is empty while it is open; `proof` then says what was done, or why it does not apply."""
+class Outcome(BaseModel):
+    """What became of a measure. `outcome` is empty while it is open; `proof` then says what was done, or why it does not apply."""
 
-    id: str
-    ko: str
-    en: str
     outcome: Literal["", "done", "not_applicable"]
     proof: str
     sha256: str
     by: str
     at: str
+
+
+class Measure(Outcome):
+    """One measure of a list. `earlier` is what was said of it before it was ticked off anew, oldest first."""
+
+    id: str
+    ko: str
+    en: str
+    earlier: list[Outcome]
 
 
 class ProofWish(Wish):

@@ -18,7 +18,11 @@ from respond.policies import Part
 
 LONGEST_PROOF: Final = 4000
 Checklist = list[dict[str, Any]]
-"""As stored: `id`, `ko`, `en`, `outcome` ('' open, done, not_applicable), `proof`, `sha256`, `by`, `at` (ISO 8601, UTC)."""
+"""As stored: `id`, `ko`, `en`, `outcome` ('' open, done, not_applicable), `proof`, `sha256`, `by`, `at` (ISO 8601, UTC).
+
+`earlier` holds what stood in these five before the measure was ticked off anew, oldest first.
+"""
+_TOLD: Final = ("outcome", "proof", "sha256", "by", "at")
 
 
 class Measure(Part):
@@ -41,8 +45,7 @@ class Proof:
 
 def copied(measures: Iterable[Measure]) -> Checklist:
     """A list nothing of which is done."""
-    blank = {"outcome": "", "proof": "", "sha256": "", "by": "", "at": ""}
-    return [one.model_dump() | blank for one in measures]
+    return [one.model_dump() | dict.fromkeys(_TOLD, "") | {"earlier": []} for one in measures]
 
 
 def ticked(listed: Sequence[dict[str, Any]], proof: Proof, by: str, at: datetime) -> Checklist:
@@ -56,7 +59,12 @@ def ticked(listed: Sequence[dict[str, Any]], proof: Proof, by: str, at: datetime
         raise Invalid(f"there is no measure {proof.measure!r} here: there are {', '.join(one['id'] for one in listed) or 'none'}")
     outcome = "done" if proof.applies else "not_applicable"
     news = {"outcome": outcome, "proof": text, "sha256": proof.sha256, "by": by, "at": at.isoformat()}
-    return [{**one, **news} if one["id"] == proof.measure else one for one in listed]
+    return [{**one, **news, "earlier": _earlier(one)} if one["id"] == proof.measure else one for one in listed]
+
+
+def _earlier(one: dict[str, Any]) -> Checklist:
+    told = {name: one[name] for name in _TOLD}
+    return [*one["earlier"], told] if one["outcome"] else one["earlier"]
 
 
 def left(listed: Iterable[dict[str, Any]]) -> list[str]:

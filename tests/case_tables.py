@@ -25,7 +25,17 @@ from respond.warnings.models import Warning as NationalWarning
 
 _START = datetime(2026, 5, 1, tzinfo=UTC)
 _NATIONAL: dict[str, object] = {"issuer": "NCSC", "reference": "2026-17", "level": "caution", "title": "t", "reach": "all", "agencies": []}
-_LISTED = {"id": "patch", "ko": "패치", "en": "Patch", "outcome": "", "proof": "", "sha256": "", "by": "", "at": ""}
+_LISTED: dict[str, object] = {
+    "id": "patch",
+    "ko": "패치",
+    "en": "Patch",
+    "outcome": "",
+    "proof": "",
+    "sha256": "",
+    "by": "",
+    "at": "",
+    "earlier": [],
+}
 _PROOF: dict[str, object] = {"measure": "patch", "proof": "ticket 7"}
 _CHECKLIST: dict[str, object] = {"table_version": "1", "measures": [_LISTED]}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -196,3 +197,25 @@ def test_standing_down_by_hand_answers_the_proposal_to_do_so(place: Place) -> No
         assert session.scalars(sa.select(Proposal.state).where(Proposal.number == calm.number)).one() == "declined"
         assert service.waiting(session) == []
     assert place.judge() == []
+
+
+def test_judges_and_leads_at_once_agree(place: Place) -> None:
+    for agency in ("seogu", "parks", "water"):
+        place.incident(agency)
+    with ThreadPoolExecutor(4) as pool:
+        proposed = [one for made in pool.map(lambda _: place.judge(), range(4)) for one in made]
+    assert [one.number for one in proposed] == ["RDY-2026-000001"]
+
+    def decide(n: int) -> str:
+        try:
+            if n % 2:
+                return place.act(lambda session: service.confirm(session, f"user:{n}", POLICY, "RDY-2026-000001", 1, "")).state
+            return place.act(lambda session: service.decline(session, f"user:{n}", "RDY-2026-000001", 1, "no")).state
+        except Conflict:
+            return "conflict"
+
+    with ThreadPoolExecutor(4) as pool:
+        outcomes = list(pool.map(decide, range(4)))
+    assert outcomes.count("conflict") == 3
+    with place.database.session(readonly=True) as session:
+        assert session.scalars(sa.select(Proposal.version)).all() == [2]

@@ -112,6 +112,8 @@ def test_a_measure_is_ticked_off_with_proof_alone() -> None:
     assert (left(done), left(listed)) == (["tell_staff"], ["tell_staff", "patch_state"])
     assert {name: done[1][name] for name in ("outcome", "proof", "by")} == {"outcome": "done", "proof": "all patched", "by": "user:kim"}
     assert ticked(listed, Proof("tell_staff", "nobody there", applies=False), "a", NOW)[0]["outcome"] == "not_applicable"
+    again = ticked(ticked(done, Proof("patch_state", "two are left"), "b", NOW), Proof("patch_state", "none is"), "a", NOW)
+    assert [one["proof"] for one in again[1]["earlier"]] == ["all patched", "two are left"]
     for wrong in (Proof("patch_state", "  "), Proof("coffee", "made"), Proof("patch_state", "x" * 4001)):
         with pytest.raises(Invalid):
             ticked(listed, wrong, "a", NOW)
