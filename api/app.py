@@ -32,15 +32,21 @@ from api.routes import (
     login,
     logs,
     notifications,
+    readiness,
     reports,
     requests,
     rules,
     silences,
+    team_members,
+    teams,
+    warning_notices,
+    warnings,
 )
 
 _ROUTES: Final = (
     *(health, login, logs, events, incidents, incident_work, keys, counters, coverage, rules, silences, hunts, indicators, baselines),
     *(requests, reports, feed, investigations, audit, evidence, notifications, blocks),
+    *(warnings, warning_notices, readiness, teams, team_members),
 )
 _ABOUT: Final = """Logs in, events and incidents out. People log in and carry a session cookie; machines carry a key.
 

@@ -263,6 +263,27 @@ class ReportSettings(_Section):
     )
 
 
+class WarningSettings(_Section):
+    """National cyber crisis warnings, which are recorded here and never issued (docs/warnings.md)."""
+
+    levels_file: Path | None = Field(default=None, description="The city's own levels, measures and effects (YAML); empty: ours")
+
+
+class ReadinessSettings(_Section):
+    """The centre's own readiness, which is no warning (docs/readiness.md)."""
+
+    rules_file: Path | None = Field(default=None, description="The city's own levels and rules of readiness (YAML); empty: ours")
+    on_call: tuple[str, ...] = Field(
+        default=(), description="Users asked about a proposal when nobody is on call, in this order; empty: every SOC lead, again"
+    )
+
+
+class TeamSettings(_Section):
+    """Emergency teams (docs/emergency-team.md)."""
+
+    composition_file: Path | None = Field(default=None, description="The city's own composition of a team (YAML); empty: ours")
+
+
 class RespondSettings(_Section):
     """Incidents."""
 
@@ -279,6 +300,9 @@ class RespondSettings(_Section):
     longest_silence_days: int = Field(default=90, ge=1, le=366, description="A silence over detections ends after this at the latest")
     incidents: IncidentSettings = IncidentSettings()
     reports: ReportSettings = ReportSettings()
+    warnings: WarningSettings = WarningSettings()
+    readiness: ReadinessSettings = ReadinessSettings()
+    teams: TeamSettings = TeamSettings()
 
 
 class Channel(_Section):

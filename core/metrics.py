@@ -60,7 +60,7 @@ BUS_LAG = Gauge("bongsu_bus_lag_messages", "Messages not yet committed", ["group
 DELIVERIES = Counter("bongsu_deliveries_total", "News that went out, failed once more, or was given up", ["channel", "outcome"])
 
 # What is done now and then
-PERIODIC_FAILURES = Counter("bongsu_periodic_failures_total", "Times a job that is done now and then failed", ["job"])
+TURNS = Counter("bongsu_periodic_turns_total", "Turns of what is done now and then", ["task", "outcome"])
 
 # API
 REQUESTS = Counter("bongsu_http_requests_total", "HTTP requests", ["method", "route", "status"])

@@ -1,4 +1,7 @@
-"""Work done now and then beside the stages: written once, so that a failure never ends it and never goes unseen."""
+"""Work done now and then beside the stages: written once, so that a failure never ends it and never goes unseen.
+
+The work must be such that doing it twice, or in two processes at once, changes nothing more than doing it once.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,10 @@ import asyncio
 from collections.abc import Callable
 
 import structlog
+from sqlalchemy.orm import Session
 
 from core import metrics
+from core.database import Database
 from core.errors import BongsuError
 
 _log = structlog.get_logger()
@@ -23,11 +28,21 @@ async def every(seconds: float, name: str, job: Callable[[], None]) -> None:
         try:
             await asyncio.to_thread(job)
             problem = ""
+            metrics.TURNS.labels(name, "done").inc()
         except Exception as error:  # noqa: BLE001 - the loop's boundary: the next time it may work
-            metrics.PERIODIC_FAILURES.labels(name).inc()
+            metrics.TURNS.labels(name, "failed").inc()
             if str(error) != problem:
-                _log.error(
-                    "periodic.failed", job=name, error=str(error), exc_info=None if isinstance(error, BongsuError | OSError) else error
-                )
+                trace = None if isinstance(error, BongsuError | OSError) else error
+                _log.error("periodic.failed", task=name, error=str(error), exc_info=trace)
             problem = str(error)
         await asyncio.sleep(seconds)
+
+
+def in_session(database: Database, work: Callable[[Session], object]) -> Callable[[], None]:
+    """`work` as a job: one transaction."""
+
+    def job() -> None:
+        with database.session() as session:
+            work(session)
+
+    return job

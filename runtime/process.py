@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
+from functools import partial
 
 import structlog
 
@@ -24,7 +25,7 @@ from core.config import Settings
 from core.crypto import token
 from core.errors import ConfigError
 from core.events import DETECTIONS, EVENTS, QUARANTINE
-from core.periodic import every
+from core.periodic import every, in_session
 from core.signing import load_signer
 from core.stage import Handler, Stage
 from core.storage.writer import TableWriter, check_positions
@@ -50,8 +51,13 @@ from ingest.sources.syslog import SyslogServer
 from ingest.stage import NormaliseStage
 from respond.audit import record
 from respond.notify import dispatch
+from respond.readiness import policy as readiness
+from respond.readiness.judge import EVERY_SECONDS, judge
 from respond.stage import RespondStage
+from respond.teams import composition
 from respond.trail_copy import TrailCopy, keep
+from respond.warnings import levels
+from respond.warnings.service import expire_due
 from runtime.bootstrap import Need, Parts, make_store, open_parts, rule_files
 from runtime.privacy import announce
 from runtime.services import LagMonitor, PairService, Service, StageService, TaskService, run_until
@@ -166,10 +172,18 @@ async def _prepare(parts: Parts) -> None:
     """Apply what migrations are missing, refuse a bus and a store that do not belong together, and say what is not masked."""
     if parts.opened_database is not None:
         await asyncio.to_thread(parts.database.migrate)
+        _check_policies(parts.settings)
     if parts.opened_store is not None:
         await parts.store.migrate()
         await check_positions(parts.store, parts.bus)
     await asyncio.to_thread(announce, parts.settings.intake.masking, parts.opened_database)
+
+
+def _check_policies(settings: Settings) -> None:
+    """Refuse to start on a file of the city's own that is wrong."""
+    levels.load(settings.respond.warnings)
+    readiness.load(settings.respond.readiness)
+    composition.load(settings.respond.teams)
 
 
 class _Assembly:
@@ -190,6 +204,7 @@ class _Assembly:
             self._add_stage("respond", topics.DETECTIONS, RespondStage(parts.database, parts.settings, parts.clock).handle)
             self._add_audit()
             self._add_notify()
+            self._add_respond_tasks()
         if Role.CORRELATE in roles:
             await self._add_correlate()
         if Role.DETECT in roles:
@@ -241,6 +256,13 @@ class _Assembly:
         self.services.append(
             TaskService("notify", lambda: every(dispatch.EVERY_SECONDS, "notify", lambda: dispatch.work(database, settings)))
         )
+
+    def _add_respond_tasks(self) -> None:
+        """What the respond stage does by the clock."""
+        parts, settings = self._parts, self._parts.settings.respond.readiness
+        work = {"readiness": judge(readiness.load(settings), settings.on_call), "warnings": expire_due}
+        for name, turn in work.items():
+            self.services.append(TaskService(name, partial(every, EVERY_SECONDS, name, in_session(parts.database, turn))))
 
     async def _add_detect(self) -> None:
         parts = self._parts

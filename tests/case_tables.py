@@ -17,11 +17,36 @@ from respond.incidents.machine import MACHINE as INCIDENT
 from respond.investigations.machine import MACHINE as INVESTIGATION
 from respond.investigations.models import Investigation
 from respond.models import Incident
+from respond.readiness.machine import MACHINE as READINESS
+from respond.readiness.models import Proposal
 from respond.reports.content import BLANK
 from respond.reports.machine import MACHINE as REPORT
 from respond.reports.models import Report
 from respond.requests.machine import MACHINE as REQUEST
 from respond.requests.models import Request
+from respond.teams.machine import MACHINE as TEAM
+from respond.teams.machine import MEMBER
+from respond.teams.models import Member, Team
+from respond.warnings.machine import MACHINE as WARNING
+from respond.warnings.machine import NOTICE
+from respond.warnings.models import Notice
+from respond.warnings.models import Warning as NationalWarning
+
+_START = datetime(2026, 5, 1, tzinfo=UTC)
+_NATIONAL: dict[str, object] = {"issuer": "NCSC", "reference": "2026-17", "level": "caution", "title": "t", "reach": "all", "agencies": []}
+_LISTED: dict[str, object] = {
+    "id": "patch",
+    "ko": "패치",
+    "en": "Patch",
+    "outcome": "",
+    "proof": "",
+    "sha256": "",
+    "by": "",
+    "at": "",
+    "earlier": [],
+}
+_PROOF: dict[str, object] = {"measure": "patch", "proof": "ticket 7"}
+_CHECKLIST: dict[str, object] = {"table_version": "1", "measures": [_LISTED]}
 
 
 @dataclass(frozen=True)
@@ -110,6 +135,42 @@ KINDS = {
             "hand_over": {"item": 1, "holder": "Lee", "sha256": "0" * 64, "at": "2026-05-01T02:30:00Z"},
         },
     ),
+    "warnings": Kind(
+        WARNING,
+        NationalWarning,
+        _NATIONAL | _CHECKLIST | {"starts_at": _START, "follows": ""},
+        {
+            "edit": _NATIONAL | {"starts_at": "2026-05-01T00:00:00Z"},
+            "change_level": _NATIONAL | {"starts_at": "2026-05-01T00:00:00Z"},
+            "prove": _PROOF,
+        },
+    ),
+    "warning-notices": Kind(NOTICE, Notice, _CHECKLIST | {"warning": "WRN-2026-000001", "level": "caution"}, {"prove": _PROOF}),
+    "readiness": Kind(
+        READINESS,
+        Proposal,
+        _CHECKLIST
+        | {"direction": "escalate", "level": "raised", "rule": "r", "about": "", "evidence": {}}
+        | {"asked": "", "asked_at": _START, "passed_on": 0},
+        {"prove": _PROOF},
+    ),
+    "teams": Kind(
+        TEAM,
+        Team,
+        {"incident": "INC-2026-000001", "severity": "high", "basis": "b", "table_version": "1", "order": "", "findings": ""},
+        {
+            "nominate": {"people": [{"role": "leader", "name": "n", "agency": "seogu"}]},
+            "form": {"order": "o"},
+            "order": {"text": "o"},
+            "review": {"findings": "f"},
+        },
+    ),
+    "team-members": Kind(
+        MEMBER,
+        Member,
+        {"team": "ECT-2026-000001", "role": "leader", "name": "n", "account": "officer", "organisation": ""},
+        {},
+    ),
 }
 
 _WORKED = "new triaged confirmed contained eradicated recovering reopened"
@@ -175,5 +236,43 @@ TABLES: dict[str, dict[str, tuple[str, str, str]]] = {
         "hand_over": ("open findings concluded reopened", "", "analyst lead officer"),
         "conclude": ("findings", "concluded", "lead"),
         "reopen": ("concluded", "reopened", "lead"),
+    },
+    "warnings": {
+        "edit": ("recorded", "", "lead"),
+        "propagate": ("recorded", "propagated", "lead"),
+        "prove": ("propagated", "", "lead"),
+        "complete": ("propagated", "measures_done", "lead"),
+        "change_level": ("recorded propagated measures_done", "level_changed", "lead"),
+        "lift": ("recorded propagated measures_done", "lifted", "lead"),
+        "expire": ("recorded propagated measures_done", "expired", "lead"),
+    },
+    "warning-notices": {
+        "acknowledge": ("propagated", "acknowledged", "officer"),
+        "prove": ("acknowledged", "", "officer"),
+        "complete": ("acknowledged", "measures_done", "officer"),
+        "release": ("propagated acknowledged", "released", "lead"),
+    },
+    "readiness": {
+        "confirm": ("proposed unanswered", "confirmed", "lead"),
+        "decline": ("proposed unanswered", "declined", "lead"),
+        "pass_on": ("proposed unanswered", "unanswered", "lead"),
+        "prove": ("confirmed", "", "lead"),
+        "stand_down": ("confirmed", "stood_down", "lead"),
+    },
+    "teams": {
+        "nominate": ("requested proposed formed active", "", "lead"),
+        "form": ("requested proposed", "formed", "mayor"),
+        "decline": ("requested proposed", "declined", "mayor"),
+        "call_out": ("formed active", "", "lead"),
+        "activate": ("formed", "active", "lead"),
+        "order": ("active", "", "lead"),
+        "stand_down": ("active", "stood_down", "mayor"),
+        "review": ("stood_down", "reviewed", "lead"),
+    },
+    "team-members": {
+        "call": ("nominated unavailable", "called", "lead"),
+        "acknowledge": ("called", "acknowledged", "mayor analyst lead officer auditor"),
+        "excuse": ("called acknowledged", "unavailable", "mayor analyst lead officer auditor"),
+        "release": ("nominated called acknowledged unavailable", "released", "lead"),
     },
 }

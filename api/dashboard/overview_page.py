@@ -15,6 +15,7 @@ from api import disclosure
 from api.dashboard.chart import MinuteChart
 from api.dashboard.frame import empty, frame, text
 from api.dashboard.incident_table import IncidentTable
+from api.dashboard.standing import Banners, Standing, read
 from api.dashboard.texts import kst, number, share
 from api.dashboard.visitor import Visitor
 from api.overview import Overview, Overviews
@@ -67,6 +68,7 @@ class OverviewPage:
             with ui.element("div").classes("page-head"):
                 text("h1", t("overview.title"))
                 self._live = text("span", t("live"), "live").props("role=status")
+            self._banners = Banners(visitor)
             with ui.element("section").classes("cards").props(f'aria-label="{t("overview.title")}"'):
                 self._rate = Card(t("card.rate"))
                 self._received = Card(t("card.received"))
@@ -99,6 +101,7 @@ class OverviewPage:
             await visitor.recheck()
             overview = await self._overviews.get(visitor.principal)
             found = await asyncio.to_thread(self._newest) if self._reads_incidents else ()
+            standing = await asyncio.to_thread(read, visitor)
         except Unauthenticated:
             ui.navigate.to(visitor.login_url)
             return
@@ -112,15 +115,16 @@ class OverviewPage:
             return
         self._live.set_content(escape(t("live")))
         self._live.classes(remove="stale")
-        self._show(overview, found)
+        self._show(overview, found, standing)
 
     def _newest(self) -> Sequence[Summary]:
         sight = disclosure.common_sight(self._visitor.principal)
         with self._visitor.centre.database.session(readonly=True) as session:
             return incidents.newest(session, sight, SHOWN)
 
-    def _show(self, overview: Overview, found: Sequence[Summary]) -> None:
+    def _show(self, overview: Overview, found: Sequence[Summary], standing: Standing) -> None:
         t = self._visitor.t
+        self._banners.show(standing)
         self._rate.show(number(overview.events_per_second), t("card.rate.note"))
         self._received.show(number(overview.received_today), t("card.today"))
         quarantined = share(overview.quarantined_today, overview.received_today)

@@ -44,6 +44,16 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "login.foreign": ("다른 사이트에서 온 요청이라 받지 않았습니다.", "This log-in came from another site and was refused."),
     "login.notice": ("허가된 사용자만 이용할 수 있으며, 모든 접속은 기록됩니다.", "For authorised users only. Every access is recorded."),
     "overview.title": ("상황판", "Overview"),
+    "banner.warning": ("국가 사이버위기경보 {level} · {issuer} {reference}", "National cyber warning: {level} · {issuer} {reference}"),
+    "banner.warning.note": (
+        "{title} · {since}부터. 국가 통지를 기록한 것이며, 시는 경보를 발령하지 않습니다.",
+        "{title} · since {since} KST. Recorded from the national notice; the city issues no warning.",
+    ),
+    "banner.readiness": ("관제센터 준비태세: {level}", "The centre's own readiness: {level}"),
+    "banner.readiness.note": (
+        "{number} · {since}부터. 센터 자체의 준비태세이며 국가 경보가 아닙니다.",
+        "{number} · since {since} KST. The centre's own decision; it is no national warning.",
+    ),
     "card.rate": ("초당 이벤트", "Events per second"),
     "card.rate.note": ("최근 1분 평균", "mean of the last minute"),
     "card.received": ("오늘 받은 로그", "Lines received today"),

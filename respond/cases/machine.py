@@ -38,7 +38,7 @@ def step(action: str, sources: str, to: str, permission: Action, *, needs_reason
 class Machine:
     """A kind of case. `kind` names it in paths and in the trail (`report`), `prefix` begins its numbers (`RPT`).
 
-    No step leaves a state of `ended`, unless it says so.
+    It begins in `initial`, or in one of `also_initial` when it is opened so. No step leaves a state of `ended`, unless it says so.
     """
 
     kind: str
@@ -46,6 +46,7 @@ class Machine:
     initial: str
     steps: tuple[Step, ...]
     ended: frozenset[str]
+    also_initial: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if len(self._by_action) != len(self.steps):
@@ -61,7 +62,7 @@ class Machine:
     def states(self) -> frozenset[str]:
         """Every state a case of this kind can have."""
         targets = {one.to for one in self.steps if one.to}
-        return frozenset({self.initial, *targets, *(source for one in self.steps for source in one.sources)})
+        return frozenset({self.initial, *self.also_initial, *targets, *(source for one in self.steps for source in one.sources)})
 
     def action(self, name: str) -> Step:
         """The step called `name`; KeyError when there is none."""

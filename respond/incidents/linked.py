@@ -18,11 +18,13 @@ from respond.reports.machine import MACHINE as REPORT
 from respond.reports.models import Report
 from respond.requests.machine import MACHINE as REQUEST
 from respond.requests.models import Request
+from respond.teams.machine import MACHINE as TEAM
+from respond.teams.models import Team
 
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """A kind of case; `about` is its column that names an incident (`incident/INC-2026-000001`), and belongs to its table.
+    """A kind of case; `about` is its column that names an incident, with `incident/` or without, and belongs to its table.
 
     `settled` are states in which nobody has anything to do any more, besides those in which it has ended.
     """
@@ -37,14 +39,16 @@ KINDS: Final = (
     Linked(REQUEST, Request.about),
     Linked(REPORT, Report.about),
     Linked(INVESTIGATION, Investigation.about),
+    Linked(TEAM, Team.incident),
 )
 
 
 def open_cases(session: Session, names: Sequence[str]) -> list[str]:
     """The numbers of cases about any of `names` that have not ended."""
     found: list[str] = []
+    spelled = {*names, *(name.removeprefix("incident/") for name in names)}
     for kind in KINDS:
         table = kind.about.class_
-        query = sa.select(table.number).where(kind.about.in_(names), table.state.not_in(kind.machine.ended | kind.settled))
+        query = sa.select(table.number).where(kind.about.in_(spelled), table.state.not_in(kind.machine.ended | kind.settled))
         found += session.scalars(query.order_by(table.id)).all()
     return found

@@ -19,6 +19,11 @@ from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, 
 
 from api.auth import users
 from core.clock import FixedClock
+from core.config import ReadinessSettings, WarningSettings
+from respond.readiness import policy
+from respond.readiness import service as readiness
+from respond.readiness.machine import Direction
+from respond.warnings import levels, service
 from tests.detections import Finding
 from tests.servers.api import PASSWORD, TestCentre, running_centre, settings_for
 
@@ -285,3 +290,24 @@ async def test_a_socket_without_a_session_is_refused(centre: tuple[TestCentre, s
     await context.add_cookies([cookie])
     assert await page.evaluate(open_socket, address) == "refused"  # another site's page, though the browser has the session
     await context.close()
+
+
+@BOTH
+async def test_the_warning_in_force_and_the_readiness_stand_apart(visit: Visit) -> None:
+    page, korean = visit.page, await visit.page.evaluate("navigator.language") == "ko-KR"
+    rules = policy.load(ReadinessSettings())
+    national = service.National("NCSC <b>", "2026-17", "alert", "Attacks", "", (), NOW, None)
+    with visit.centre.centre.database.session() as session:
+        made = readiness.propose(session, "system:test", rules, (), Direction.ESCALATE, "raised", {}, at=NOW)
+        readiness.confirm(session, "user:lead", rules, made.number, 1, "")
+    await page.goto(visit.url)
+    await visit.log_in("analyst")
+    await expect(page.locator(".banner")).to_have_count(1)
+    with visit.centre.centre.database.session() as session:
+        service.record(session, "user:lead", levels.load(WarningSettings()), (), national)
+    await expect(page.locator(".banner.alarm b")).to_have_text(
+        "국가 사이버위기경보 경계 · NCSC <b> 2026-17" if korean else "National cyber warning: Alert · NCSC <b> 2026-17"
+    )
+    await expect(page.locator(".banner.alarm span")).to_contain_text("발령하지 않습니다" if korean else "the city issues no warning")
+    await expect(page.locator(".banner.own span")).to_contain_text("국가 경보가 아닙니다" if korean else "it is no national warning")
+    await visit.picture(f"banners-{'ko' if korean else 'en'}")

@@ -276,6 +276,25 @@ ACTS = {
     "GET /v1/investigations": "incidents:read",
     "POST /v1/investigations": "incidents:write",
     "GET /v1/investigations/{number}": "incidents:read",
+    "GET /v1/warnings": "warnings:read",
+    "POST /v1/warnings": "warnings:write",
+    "GET /v1/warnings/effect": "warnings:read",
+    "GET /v1/warnings/levels": "warnings:read",
+    "GET /v1/warnings/{number}": "warnings:read",
+    "GET /v1/warning-notices": "warnings:read",
+    "GET /v1/warning-notices/{number}": "warnings:read",
+    "GET /v1/readiness": "readiness:read",
+    "GET /v1/readiness/in-force": "readiness:read",
+    "GET /v1/readiness/{number}": "readiness:read",
+    "GET /v1/teams": "teams:read",
+    "POST /v1/teams/requests": "teams:request",
+    "POST /v1/teams/proposals": "teams:propose",
+    "GET /v1/teams/composition": "teams:read",
+    "GET /v1/teams/{number}": "teams:read",
+    "GET /v1/teams/{number}/log": "teams:read",
+    "PUT /v1/teams/{number}/log/{entry}": "teams:read",
+    "GET /v1/team-members": "teams:read",
+    "GET /v1/team-members/{number}": "teams:read",
 }
 EXAMPLES = {
     "event_id": "e1-0-1-0",
@@ -294,6 +313,7 @@ EXAMPLES = {
     "delivery_id": 7,
     "hunt_id": "5f0c1d2e3b4a",
     "period": "2026-04",
+    "entry": "entry-0001",
 }
 ALLOWED = {
     name: {str(action) for action, reaches in MATRIX.items() if reaches[ROLES.index(Role(PEOPLE[name][0]))] is not None} for name in PEOPLE

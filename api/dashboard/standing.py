@@ -1,0 +1,73 @@
+"""What stands above the figures: the national warning in force, and beside it the centre's own readiness, never one as the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+
+from nicegui import ui
+
+from api.dashboard.texts import kst
+from api.dashboard.visitor import Visitor
+from core.permissions import Action
+from respond.readiness import policy, service
+from respond.readiness.models import Proposal
+from respond.warnings import in_force, levels
+from respond.warnings.models import Warning  # noqa: A004 - the ordinance's word
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a visitor is to see; None where nothing is in force, or nothing they may read."""
+
+    warning: Warning | None
+    readiness: Proposal | None
+
+
+def read(visitor: Visitor) -> Standing:
+    """What is in force for the visitor. Blocks."""
+    caller, centre = visitor.principal, visitor.centre
+    warning = readiness = None
+    with centre.database.session(readonly=True) as session:
+        if caller.may(Action.WARNINGS_READ):
+            table = levels.load(centre.settings.respond.warnings)
+            warning = in_force.current(session, caller.scope(Action.WARNINGS_READ), table)
+        if caller.may(Action.READINESS_READ):
+            readiness = service.in_force(session)
+    return Standing(warning, readiness)
+
+
+class Banners:
+    """The banners of one page, empty until shown."""
+
+    def __init__(self, visitor: Visitor) -> None:
+        self._visitor = visitor
+        self._box = ui.html("", sanitize=False).classes("banners").props("role=status")
+
+    def show(self, standing: Standing) -> None:
+        """Show what is in force now."""
+        self._box.set_content(self._warning(standing.warning) + self._readiness(standing.readiness))
+
+    def _warning(self, warning: Warning | None) -> str:
+        if warning is None:
+            return ""
+        t, table = self._visitor.t, levels.load(self._visitor.centre.settings.respond.warnings)
+        mood = levels.effects(table, warning.level).banner
+        if not mood:
+            return ""
+        level = table.find(warning.level)
+        since = kst(warning.starts_at)
+        title = t("banner.warning", level=level.en if t.language == "en" else level.ko, issuer=warning.issuer, reference=warning.reference)
+        return _banner(mood, title, t("banner.warning.note", title=warning.title, since=since))
+
+    def _readiness(self, readiness: Proposal | None) -> str:
+        if readiness is None or readiness.confirmed_at is None:
+            return ""
+        t = self._visitor.t
+        level = policy.load(self._visitor.centre.settings.respond.readiness).find(readiness.level)
+        title = t("banner.readiness", level=level.en if t.language == "en" else level.ko)
+        return _banner("own", title, t("banner.readiness.note", number=readiness.number, since=kst(readiness.confirmed_at)))
+
+
+def _banner(mood: str, title: str, note: str) -> str:
+    return f'<div class="banner {mood}"><b>{escape(title)}</b><span>{escape(note)}</span></div>'
