@@ -25,6 +25,7 @@ from api.routes import (
     keys,
     login,
     logs,
+    personal,
     requests,
     rules,
     silences,
@@ -32,7 +33,7 @@ from api.routes import (
 
 _ROUTES: Final = (
     *(health, login, logs, events, incidents, keys, counters, coverage, rules, silences, hunts, indicators, baselines),
-    *(requests,),
+    *(requests, personal),
 )
 _ABOUT: Final = """Logs in, events and incidents out. People log in and carry a session cookie; machines carry a key.
 

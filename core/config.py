@@ -240,6 +240,14 @@ class IndicatorSettings(_Section):
     max_import_mb: int = Field(default=2048, ge=1, description="The largest file of a feed, after decompression")
 
 
+class PersonalSettings(_Section):
+    """Personal-information cases (docs/personal-information.md)."""
+
+    packs_folder: Path | None = Field(
+        default=None, description="Rule packs of your own, loaded beside ours; one of the same id takes the place of ours; empty: none"
+    )
+
+
 class RespondSettings(_Section):
     """Incidents."""
 
@@ -248,6 +256,7 @@ class RespondSettings(_Section):
         default=200, ge=1, description="Raw lines copied into an incident; the rest are counted and stay in the store"
     )
     longest_silence_days: int = Field(default=90, ge=1, le=366, description="A silence over detections ends after this at the latest")
+    personal: PersonalSettings = PersonalSettings()
 
 
 class ApiSettings(_Section):

@@ -47,6 +47,7 @@ from ingest.sources.intake import Intake
 from ingest.sources.syslog import SyslogServer
 from ingest.stage import NormaliseStage
 from respond.audit import record
+from respond.personal.packs import load as load_packs
 from respond.stage import RespondStage
 from runtime.bootstrap import Need, Parts, make_store, open_parts, rule_files
 from runtime.privacy import announce
@@ -271,6 +272,7 @@ class _Assembly:
                 ),
                 stages=self._stage_states,
                 rules=rules,
+                packs=load_packs(settings.respond.personal.packs_folder),
             )
             self.services.append(TaskService("indicators-history", History(parts.store, parts.database, parts.bus, parts.clock).run))
             self._web = WebService(create_app(centre), settings.api)
