@@ -57,6 +57,11 @@ def view(caller: Principal, agency: str) -> View | None:
     return max(shown, default=None)
 
 
+def text(words: str, shown: View) -> str:
+    """Free text, such as a reason, as `shown` allows."""
+    return words if shown is View.FULL else ""
+
+
 def proofs(given: Mapping[str, Any], shown: View) -> dict[str, Any]:
     """The proofs of a track as `shown` allows."""
     if shown is View.FULL:

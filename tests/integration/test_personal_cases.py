@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -40,8 +41,10 @@ def clock() -> FixedClock:
 
 
 @pytest.fixture
-def database(tmp_path: Path, clock: FixedClock) -> Iterator[Database]:
-    made = Database(f"sqlite:///{tmp_path}/x.db", clock)
+def database(request: pytest.FixtureRequest, tmp_path: Path, clock: FixedClock) -> Iterator[Database]:
+    """On SQLite, or on PostgreSQL where a test asks for it."""
+    server = request.getfixturevalue("postgres_server") if getattr(request, "param", "") == "postgresql" else None
+    made = Database(server.new_database() if server else f"sqlite:///{tmp_path}/x.db", clock)
     made.migrate()
     made.start()
     yield made
@@ -54,6 +57,10 @@ def at(pack: str, database: Database, clock: FixedClock, **opening: Any) -> Desk
     return Desk(database, clock, **opening)
 
 
+both_engines = pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
+
+
+@both_engines
 @pytest.mark.parametrize("pack", START)
 def test_twelve_hundred_subjects(database: Database, clock: FixedClock, pack: str) -> None:
     desk = at(pack, database, clock)
@@ -144,6 +151,45 @@ def test_a_changed_count_is_judged_anew_and_nothing_is_removed(database: Databas
     desk.do("determine", determination={"subjects": 1000})
     assert (desk.states()["report"], desk.states()["posting"]) == ("due", "required")
     assert desk.clocks()["first_report"].stopped_at is None
+
+
+@both_engines
+def test_counting_and_posting_at_once_lose_nothing(database: Database, clock: FixedClock) -> None:
+    desk = at("2026-09-11", database, clock)
+    desk.do("describe")
+    desk.do("verify", determination=ORDINARY | {"subjects": 1000})
+    desk.do("write_letter", letter="posting")
+    done: dict[str, int] = {"determine": 0, "post": 0, "take_down": 0}
+    failed: list[BaseException] = []
+
+    def repeat(actions: Callable[[int], tuple[str, Callable[[], object]]]) -> None:
+        for turn in range(20):
+            name, take = actions(turn)
+            try:
+                take()
+            except Conflict:
+                continue
+            except BaseException as error:  # noqa: BLE001 - reported below, by the thread that can
+                failed.append(error)
+                return
+            done[name] += 1
+
+    def count(turn: int) -> tuple[str, Callable[[], object]]:
+        return "determine", lambda: desk.do("determine", determination={"subjects": 1000 + turn})
+
+    def post(turn: int) -> tuple[str, Callable[[], object]]:
+        action = "take_down" if turn % 2 else "post"
+        return action, lambda: desk.on(Track.POSTING, action, reason="because")
+
+    threads = [threading.Thread(target=repeat, args=(actions,)) for actions in (count, post, count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed
+    assert (desk.case().version, desk.tracks()[Track.POSTING].version) == (4 + done["determine"], 1 + done["post"] + done["take_down"])
+    assert done["post"] >= 1
+    _checked_whole(desk)
 
 
 def test_a_report_filed_stays_when_the_count_falls_and_is_supplemented_when_more_must_know(database: Database, clock: FixedClock) -> None:
