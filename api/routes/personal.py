@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 from sqlalchemy.orm import Session
 
 from api.auth.dependencies import Allowed, TheCentre
-from api.cases import CaseOut, Happened, Number, Progress, Wish, add_steps, progress, set_etag
+from api.cases import CaseOut, Happened, Number, Progress, Take, Wish, add_steps, progress, set_etag
 from api.centre import Centre
 from api.personal import (
     AcceptWish,
@@ -46,7 +46,7 @@ from core.permissions import Action, Principal
 from respond.cases import records
 from respond.cases.machine import Step
 from respond.personal import letters, service, tracks
-from respond.personal.disclosure import READING, WRITING, View, proofs, scope, view
+from respond.personal.disclosure import READING, WRITING, View, proofs, scope, text, view
 from respond.personal.evaluation import tracks_of
 from respond.personal.facts import Facts, Findings, Words
 from respond.personal.letters import LetterKind
@@ -104,8 +104,9 @@ def get_case(number: Number, response: Response, caller: Reader, centre: TheCent
     """The case as far as the caller may see it: in full, redacted or its status. The ETag is to be sent as If-Match with a step."""
     with centre.database.session(readonly=True) as session:
         row = records.find(session, CASE, CaseRow, scope(caller), number)
-        shown = view(caller, row.agency)
-        answer = _statuses(session, [row])[0] if shown in (None, View.STATUS) else _detail(session, row, caller, centre.clock.now(), shown)
+        shown = view(caller, row.agency) or View.STATUS
+        status = shown is View.STATUS
+        answer = _statuses(session, [row])[0] if status else _detail(session, row, caller, centre.clock.now(), shown)
     set_etag(response, row.version)
     return answer
 
@@ -156,30 +157,26 @@ def _statuses(session: Session, rows: Sequence[CaseRow]) -> list[PersonalStatus]
     return [PersonalStatus(**{name: getattr(row, name) for name in CaseOut.model_fields}, tracks=shown[row.number]) for row in rows]
 
 
-def _detail(session: Session, row: CaseRow, caller: Principal, at: datetime, shown: View | None) -> PersonalDetail | PersonalRedacted:
-    full = shown is View.FULL
+def _detail(session: Session, row: CaseRow, caller: Principal, at: datetime, shown: View) -> PersonalDetail | PersonalRedacted:
     written = session.scalars(sa.select(PersonalLetter).where(PersonalLetter.case_number == row.number).order_by(PersonalLetter.id)).all()
     parts: dict[str, Any] = {
-        "tracks": [_track_detail(session, one, caller, at, full=full) for one in tracks_of(session, row.number).values()],
+        "tracks": [_track_detail(session, one, caller, at, shown) for one in tracks_of(session, row.number).values()],
         "letters": [LetterOut.model_validate(one) for one in written],
-        "progress": _went(progress(session, CASE, row, caller, at), full=full),
+        "progress": _went(progress(session, CASE, row, caller, at), shown),
     }
-    if not full:
+    if shown is not View.FULL:
         return PersonalRedacted(**_common(row), **parts)
     support = [SupportOut.model_validate(one) for one in service.support_log(session, row.number)]
     return PersonalDetail(**_shown(row).model_dump(), **parts, support=support)
 
 
-def _track_detail(session: Session, row: PersonalTrack, caller: Principal, at: datetime, *, full: bool) -> TrackDetail:
-    told = _went(progress(session, TRACKS[Track(row.track)], row, caller, at), full=full)
-    return TrackDetail(**_track(row, View.FULL if full else View.REDACTED).model_dump(), progress=told)
+def _track_detail(session: Session, row: PersonalTrack, caller: Principal, at: datetime, shown: View) -> TrackDetail:
+    told = _went(progress(session, TRACKS[Track(row.track)], row, caller, at), shown)
+    return TrackDetail(**_track(row, shown).model_dump(), progress=told)
 
 
-def _went(told: Progress, *, full: bool) -> Progress:
-    """How it went, without the reasons people gave where free text is withheld."""
-    if full:
-        return told
-    history = [Happened(**{**one.model_dump(), "reason": ""}) for one in told.history]
+def _went(told: Progress, shown: View) -> Progress:
+    history = [Happened(**{**one.model_dump(), "reason": text(one.reason, shown)}) for one in told.history]
     return Progress(history=history, clocks=told.clocks, steps=told.steps)
 
 
@@ -230,7 +227,7 @@ def _take(session: Session, centre: Centre, caller: Principal, number: str, step
     return service.take(session, allowed, caller.actor, centre.packs, number, step.action, version, reason=wish.reason, given=given)
 
 
-def _taker(track: Track) -> Any:
+def _taker(track: Track) -> Take[PersonalTrack]:
     def take(session: Session, centre: Centre, caller: Principal, number: str, step: Step, version: int, wish: Wish) -> PersonalTrack:
         given = {name: getattr(wish, name) for name in type(wish).model_fields if name != "reason"}
         allowed = caller.scope(step.permission)
