@@ -122,6 +122,8 @@ def build(session: Session, asked: Asked) -> Package:
 
 
 def _rows(session: Session, asked: Asked) -> Sequence[IncidentEvidence]:
+    if not asked.about:
+        raise Invalid(f"{asked.case} is about no incident: there is no evidence to give")
     if asked.since >= asked.until:
         raise Invalid("since is not before until")
     found = session.scalars(
@@ -132,7 +134,7 @@ def _rows(session: Session, asked: Asked) -> Sequence[IncidentEvidence]:
         .limit(ROWS + 1)
     ).all()
     if not found:
-        raise Invalid(f"{asked.about or 'no incident'} has no evidence from {asked.since.isoformat()} to {asked.until.isoformat()}")
+        raise Invalid(f"{asked.about} has no evidence from {asked.since.isoformat()} to {asked.until.isoformat()}")
     if len(found) > ROWS:
         raise Invalid(f"more than {ROWS:,} lines: ask for a shorter time")
     return found

@@ -200,7 +200,7 @@ def _serve_in_lieu(doing: Doing) -> dict[str, Any]:
 
 def _post(doing: Doing) -> dict[str, Any]:
     at, letter = doing.when(), doing.letter(LetterKind.POSTING)
-    days = doing.duty.days or max(rule.days or 0 for rule in doing.pack.of(Track.POSTING))
+    days = doing.duty.days or max((rule.days or 0 for rule in doing.pack.of(Track.POSTING)), default=0)
     _in_time(doing, WAITING[Track.POSTING][1], at)
     until = posted_until(at, days).astimezone(UTC)
     told = {**_sent(letter, at), "place": doing.given["place"], "until": until.isoformat()}
