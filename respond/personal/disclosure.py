@@ -18,7 +18,7 @@ WRITING: Final = (Action.PERSONAL_FACTS, Action.PERSONAL_TECHNICAL, Action.PERSO
 _REDACTED_PROOFS: Final = frozenset(
     {
         *("letter", "sha256", "missing", "at", "method", "recipients", "notified", "newspapers", "until", "taken_down", "explained"),
-        *("place", "waived", "voluntary", "to", "accepted"),
+        *("place", "waived", "voluntary", "to", "lacking", "accepted"),
     }
 )
 

@@ -152,10 +152,11 @@ def _set_clocks(now: Evaluation, row: PersonalTrack, found: Duty) -> None:
 
 
 def set_further(now: Evaluation, row: PersonalTrack, found: Duty) -> None:
-    """Wait for a further report while a group of recipients the rules name was told nothing."""
+    """Wait for a further report while a group of recipients the rules name was told nothing; `given.lacking` names the groups."""
     if now.case.aware_at is None:
         return
     groups = found.lacking(recipients(row))
+    row.given = {**row.given, "lacking": [list(group) for group in groups]}
     rules = tuple(rule for rule in found.rules if rule.to_any in groups)
     if rules:
         start_clock(now, row, FURTHER, rules, now.case.aware_at, Duty(found.track, found.finding, rules, ()).due_at(now.case.aware_at))
@@ -175,8 +176,8 @@ def start_clock(
     if row.exercise:
         return
     source = f"{now.pack.id}: {', '.join(rule.id for rule in rules)}"
-    object_name = track_name(row)
-    clocks.start(now.session, object_name, row.agency, name, basis=Basis.PACK, source=source, started_at=started_at, due_at=due_at)
+    told = track_name(row), row.agency, name
+    clocks.start(now.session, *told, basis=Basis.PACK, source=source, started_at=started_at, due_at=due_at)
 
 
 def stop_clock(now: Evaluation, row: PersonalTrack, name: str) -> None:
@@ -189,15 +190,15 @@ def track_name(row: PersonalTrack) -> str:
     return records.named(TRACKS[Track(row.track)], row.number)
 
 
-def unfinished(session: Session, case: PersonalCase, tracks: Tracks) -> list[str]:
+def unfinished(case: PersonalCase, tracks: Tracks) -> list[str]:
     """The tracks that keep a case from being closed, with their states."""
-    return [f"{track} is {row.state}" for track, row in tracks.items() if not _finished(session, case, row)]
+    return [f"{track} is {row.state}" for track, row in tracks.items() if not _finished(case, row)]
 
 
-def _finished(session: Session, case: PersonalCase, row: PersonalTrack) -> bool:
+def _finished(case: PersonalCase, row: PersonalTrack) -> bool:
     track = Track(row.track)
     if track is Track.POSSIBLE_NOTICE and case.state == "not_leaked" and row.state == "sent":
         return False
-    if any(clock.name == FURTHER and clock.stopped_at is None for clock in clocks.of_case(session, track_name(row))):
+    if row.given.get("lacking"):
         return False
     return row.state in TRACKS[track].ended or (row.finding == Finding.NOT_REQUIRED and not row.given.get("voluntary"))

@@ -194,7 +194,7 @@ def _drop_possible(now: Evaluation, reason: str) -> None:
 
 def _close(step: Taken[PersonalCase], _book: PackBook, _given: Mapping[str, Any]) -> PersonalCase:
     tracks = tracks_of(step.session, step.case.number, lock=True)
-    if left := unfinished(step.session, step.case, tracks):
+    if left := unfinished(step.case, tracks):
         raise Invalid(f"{step.case.number} cannot be closed: {', '.join(left)}")
     return step.done({})
 
