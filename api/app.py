@@ -32,6 +32,7 @@ from api.routes import (
     login,
     logs,
     notifications,
+    personal,
     readiness,
     reports,
     requests,
@@ -45,7 +46,7 @@ from api.routes import (
 
 _ROUTES: Final = (
     *(health, login, logs, events, incidents, incident_work, keys, counters, coverage, rules, silences, hunts, indicators, baselines),
-    *(requests, reports, feed, investigations, audit, evidence, notifications, blocks),
+    *(requests, reports, feed, investigations, personal, audit, evidence, notifications, blocks),
     *(warnings, warning_notices, readiness, teams, team_members),
 )
 _ABOUT: Final = """Logs in, events and incidents out. People log in and carry a session cookie; machines carry a key.

@@ -155,12 +155,13 @@ def add_steps(
     model: type[BaseModel],
     wishes: Mapping[str, type[Wish]] | None = None,
     summaries: Mapping[str, str] | None = None,
+    path: str = "/{number}",
 ) -> None:
-    """Add `POST /{number}/<action>` for every step of `machine`. `wishes` gives the bodies of actions that take more than a reason."""
+    """Add `POST <path>/<action>` for every step of `machine`. `wishes` gives the bodies of actions that take more than a reason."""
     bodies, titles = wishes or {}, summaries or {}
     for one in machine.steps:
         router.add_api_route(
-            f"/{{number}}/{one.action}",
+            f"{path}/{one.action}",
             _route(one, take, shown, bodies.get(one.action, Wish)),
             methods=["POST"],
             summary=titles.get(one.action) or f"{one.action.replace('_', ' ').capitalize()} a {machine.kind.replace('_', ' ')}",

@@ -14,6 +14,7 @@ from detect.indicators.importing import Importer
 from detect.rule_files import RuleLibrary
 from ingest.attribution import Attribution
 from ingest.sources.http import HttpIntake
+from respond.personal.packs import PackBook
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +43,4 @@ class Centre:
     importer: Importer
     stages: Callable[[], Sequence[StageState]]
     rules: RuleLibrary
+    packs: PackBook

@@ -284,6 +284,14 @@ class TeamSettings(_Section):
     composition_file: Path | None = Field(default=None, description="The city's own composition of a team (YAML); empty: ours")
 
 
+class PersonalSettings(_Section):
+    """Personal-information cases (docs/personal-information.md)."""
+
+    packs_folder: Path | None = Field(
+        default=None, description="Rule packs of your own, loaded beside ours; one of the same id takes the place of ours; empty: none"
+    )
+
+
 class RespondSettings(_Section):
     """Incidents."""
 
@@ -303,6 +311,7 @@ class RespondSettings(_Section):
     warnings: WarningSettings = WarningSettings()
     readiness: ReadinessSettings = ReadinessSettings()
     teams: TeamSettings = TeamSettings()
+    personal: PersonalSettings = PersonalSettings()
 
 
 class Channel(_Section):

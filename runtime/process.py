@@ -51,6 +51,7 @@ from ingest.sources.syslog import SyslogServer
 from ingest.stage import NormaliseStage
 from respond.audit import record
 from respond.notify import dispatch
+from respond.personal.packs import load as load_packs
 from respond.readiness import policy as readiness
 from respond.readiness.judge import EVERY_SECONDS, judge
 from respond.stage import RespondStage
@@ -326,6 +327,7 @@ class _Assembly:
                 ),
                 stages=self._stage_states,
                 rules=rules,
+                packs=load_packs(settings.respond.personal.packs_folder),
             )
             self.services.append(TaskService("indicators-history", History(parts.store, parts.database, parts.bus, parts.clock).run))
             self._web = WebService(create_app(centre), settings.api)

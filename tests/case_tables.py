@@ -1,7 +1,7 @@
 """The state machines of the domain, written out again by hand: from which states an action leads where, and whose it is.
 
-`TABLES[path]` has one row for each action of the cases under `/v1/<path>`: the states it is possible in, the state it leads to ('' the
-same), and the people (of `tests.servers.api.PEOPLE`) who may take it.
+`TABLES[path]` has one row for each action of the cases under `/v1/<path>` (`<path>/<track>`: of their tracks): the states it is possible
+in, the state it leads to ('' the same), and the people (of `tests.servers.api.PEOPLE`) who may take it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,10 @@ from respond.incidents.machine import MACHINE as INCIDENT
 from respond.investigations.machine import MACHINE as INVESTIGATION
 from respond.investigations.models import Investigation
 from respond.models import Incident
+from respond.personal.machine import CASE as PERSONAL
+from respond.personal.machine import TRACKS
+from respond.personal.models import PersonalCase, PersonalTrack
+from respond.personal.packs import Track
 from respond.readiness.machine import MACHINE as READINESS
 from respond.readiness.models import Proposal
 from respond.reports.content import BLANK
@@ -54,6 +58,7 @@ class Kind:
     """One kind of case: its machine, its table, an example of a row's own columns, and what actions need beside a reason.
 
     `beside` are routes that add something to a case without changing it, so that they are no steps.
+    A case that is part of another is named after it (`part`), stands beside a row of `whole` and has its steps below its path.
     """
 
     machine: Machine
@@ -61,6 +66,26 @@ class Kind:
     example: dict[str, object]
     bodies: dict[str, dict[str, object]]
     beside: frozenset[str] = frozenset()
+    part: str = ""
+    whole: tuple[type[CaseColumns], dict[str, object]] | None = None
+
+    def path(self, path: str) -> str:
+        """The path below which the steps are, with `{number}`."""
+        return f"/v1/{path.split('/', maxsplit=1)[0]}/{{number}}" + (f"/tracks/{self.part}" if self.part else "")
+
+
+_AWARE = datetime(2026, 4, 30, 3, tzinfo=UTC)
+_PERSONAL: dict[str, object] = {
+    **{"about": "", "title": "t", "possible_at": _AWARE, "aware_at": _AWARE, "pack": "2023-09-15"},
+    **{"facts": {}, "findings": {}, "determination": {}},
+}
+_SENT: dict[str, object] = {"letter": 1, "recipients": 5}
+
+
+def _track(track: Track, state: str, **bodies: dict[str, object]) -> Kind:
+    example: dict[str, object] = {"track": track.value, "finding": "required", "rules": [], "why": {}}
+    given: dict[str, object] = {"given": {"until": "2026-04-30T00:00:00+00:00"}}
+    return Kind(TRACKS[track], PersonalTrack, example | given, bodies, part=track.value, whole=(PersonalCase, _PERSONAL | {"state": state}))
 
 
 SOON = datetime(2026, 5, 1, 3, 0, tzinfo=UTC)
@@ -101,6 +126,26 @@ KINDS = {
         },
         frozenset({"comments", "tasks", "attachments", "evidence-bundle"}),
     ),
+    "personal-cases": Kind(
+        PERSONAL,
+        PersonalCase,
+        _PERSONAL,
+        {
+            "describe": {"facts": {}},
+            "correct": {"facts": {}},
+            "add_findings": {"findings": {}},
+            "log_support": {"kind": "advice", "summary": "s"},
+            "give_evidence": {"since": "2026-04-30T00:00:00Z", "until": "2026-05-01T00:00:00Z", "purpose": "p"},
+            "write_letter": {"letter": "first_notice"},
+        },
+    ),
+    "personal-cases/containment": _track(Track.CONTAINMENT, "verified"),
+    "personal-cases/notice": _track(
+        Track.NOTICE, "verified", send_first=_SENT, supplement=_SENT, post_in_lieu={"letter": 1}, explain={"to": "pipc"}
+    ),
+    "personal-cases/posting": _track(Track.POSTING, "verified", post={"letter": 1}),
+    "personal-cases/report": _track(Track.REPORT, "verified", file={"letter": 1}, supplement={"letter": 1}),
+    "personal-cases/possible_notice": _track(Track.POSSIBLE_NOTICE, "possible", send=_SENT, retract=_SENT),
     "requests": Kind(
         REQUEST,
         Request,
@@ -177,6 +222,9 @@ _WORKED = "new triaged confirmed contained eradicated recovering reopened"
 _ANY = f"{_WORKED} false_positive closed"
 _WORKERS = "analyst lead officer"
 
+_OPEN = "suspected possible verified"
+_GOES_ON = "suspected possible verified not_leaked"
+
 TABLES: dict[str, dict[str, tuple[str, str, str]]] = {
     "blocks": {
         "approve": ("proposed", "approved", "lead"),
@@ -202,6 +250,53 @@ TABLES: dict[str, dict[str, tuple[str, str, str]]] = {
         "unrestrict": (_ANY, "", "lead"),
         "merge": (_WORKED, "", _WORKERS),
         "split": (_WORKED, "", _WORKERS),
+    },
+    "personal-cases": {
+        "describe": (_OPEN, "", "officer"),
+        "correct": (_OPEN, "", "privacy"),
+        "add_findings": (_OPEN, "", "analyst lead"),
+        "log_support": (_GOES_ON, "", "analyst lead"),
+        "give_evidence": (_GOES_ON, "", "analyst lead"),
+        "find_possible": ("suspected", "possible", "privacy"),
+        "dismiss": ("suspected possible", "not_leaked", "privacy"),
+        "verify": ("suspected possible not_leaked", "verified", "privacy"),
+        "determine": ("verified closed", "verified", "privacy"),
+        "write_letter": ("possible verified not_leaked", "", "privacy"),
+        "close": ("verified not_leaked", "closed", "privacy"),
+    },
+    "personal-cases/containment": {
+        "measure": ("open", "", "officer"),
+        "finish": ("open", "done", "officer"),
+        "reopen": ("done", "open", "officer"),
+    },
+    "personal-cases/notice": {
+        "send_first": ("due", "first_sent", "privacy"),
+        "supplement": ("first_sent supplemented complete", "supplemented", "privacy"),
+        "complete": ("first_sent supplemented", "complete", "privacy"),
+        "post_in_lieu": ("due", "in_lieu_posted", "privacy"),
+        "explain": ("in_lieu_posted", "", "privacy"),
+        "take_down": ("in_lieu_posted", "due", "privacy"),
+        "serve": ("in_lieu_posted", "served", "privacy"),
+    },
+    "personal-cases/posting": {
+        "post": ("required", "posted", "privacy"),
+        "take_down": ("posted", "required", "privacy"),
+        "serve": ("posted", "served", "privacy"),
+        "waive": ("required posted", "not_required", "privacy"),
+        "require": ("not_required", "required", "privacy"),
+    },
+    "personal-cases/report": {
+        "require": ("evaluate not_required", "due", "privacy"),
+        "waive": ("evaluate due", "not_required", "privacy"),
+        "reconsider": ("not_required", "evaluate", "privacy"),
+        "file": ("due", "first", "privacy"),
+        "supplement": ("first supplemented accepted", "supplemented", "privacy"),
+        "accept": ("first supplemented", "accepted", "privacy"),
+    },
+    "personal-cases/possible_notice": {
+        "send": ("due", "sent", "privacy"),
+        "waive": ("due", "not_required", "privacy"),
+        "retract": ("sent", "retracted", "privacy"),
     },
     "requests": {
         "edit": ("draft", "", "mayor analyst lead"),

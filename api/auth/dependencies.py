@@ -36,13 +36,15 @@ def principal(
 
 
 class Allowed:
-    """A dependency that lets only those pass who hold `action`, for whatever agencies; the route asks `principal.scope(action)`."""
+    """A dependency that lets only those pass who hold `action` or one of `others`, for whatever agencies; the route asks for the scope."""
 
-    def __init__(self, action: Action) -> None:
+    def __init__(self, action: Action, *others: Action) -> None:
         self.action = action
+        self.others = others
 
     def __call__(self, caller: Annotated[Principal, Depends(principal)]) -> Principal:
-        caller.scope(self.action)
+        if not any(caller.may(other) for other in self.others):
+            caller.scope(self.action)
         return caller
 
 

@@ -31,8 +31,12 @@ READ_BY: Final = {
     "report": Action.REPORTS_READ,
     "warning": Action.WARNINGS_READ,
     "readiness": Action.READINESS_READ,
+    "warning_notice": Action.WARNINGS_READ,
     "team": Action.TEAMS_READ,
-    "personal_case": Action.PERSONAL_READ,
+    "team_member": Action.TEAMS_READ,
+    **dict.fromkeys(
+        (f"personal_{part}" for part in ("case", "containment", "notice", "posting", "report", "possible_notice")), Action.PERSONAL_READ
+    ),
     "block": Action.BLOCKS_READ,
     "drill": Action.DRILLS_READ,
 }

@@ -70,16 +70,19 @@ def next_numbers(session: Session, prefix: str, at: datetime, count: int = 1) ->
     return [f"{prefix}-{year}-{number:06d}" for number in range(last - count + 1, last + 1)]
 
 
-def open_case(session: Session, machine: Machine, case: Case, actor: str, data: Mapping[str, Any], *, state: str = "") -> Case:
+def open_case(
+    session: Session, machine: Machine, case: Case, actor: str, data: Mapping[str, Any], *, state: str = "", number: str = ""
+) -> Case:
     """Add `case` (its own columns, `agency` and `exercise` set) in the machine's first state, with number, history and audit row.
 
-    `state` names the first state where the machine has several; ValueError when it is none of them.
+    `state` names the first state where the machine has several; ValueError when it is none of them. `number` is for a case that is part of
+    another and named after it; the others are given the next one of their kind.
     """
     state = state or machine.initial
     if state != machine.initial and state not in machine.also_initial:
         raise ValueError(f"a {machine.kind} does not begin as {state}")
     at = now(session)
-    (case.number,) = next_numbers(session, machine.prefix, at)
+    case.number = number or next_numbers(session, machine.prefix, at)[0]
     case.state, case.version = state, 1
     case.created_at = case.updated_at = at
     case.created_by = actor

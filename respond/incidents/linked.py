@@ -14,6 +14,8 @@ from respond.blocks.models import Block
 from respond.cases.machine import Machine
 from respond.investigations.machine import MACHINE as INVESTIGATION
 from respond.investigations.models import Investigation
+from respond.personal.machine import CASE as PERSONAL
+from respond.personal.models import PersonalCase
 from respond.reports.machine import MACHINE as REPORT
 from respond.reports.models import Report
 from respond.requests.machine import MACHINE as REQUEST
@@ -40,6 +42,7 @@ KINDS: Final = (
     Linked(REPORT, Report.about),
     Linked(INVESTIGATION, Investigation.about),
     Linked(TEAM, Team.incident),
+    Linked(PERSONAL, PersonalCase.about),
 )
 
 

@@ -17,7 +17,7 @@ from core import topics
 from core.clock import FixedClock
 from core.permissions import Role
 from ingest import rawbatch
-from tests.case_tables import TABLES
+from tests.case_tables import KINDS, TABLES
 from tests.detections import Finding
 from tests.role_matrix import MATRIX, ROLES
 from tests.servers.api import PEOPLE, TestCentre, running_centre, settings_for
@@ -264,6 +264,12 @@ ACTS = {
     "GET /v1/audit/verify": "audit:verify",
     "GET /v1/audit/export": "audit:verify",
     "POST /v1/incidents/{number}/evidence-bundle": "evidence:export",
+    "GET /v1/personal-cases": "personal:read personal:redacted personal:status",
+    "GET /v1/personal-cases/packs": "personal:read personal:redacted personal:status",
+    "POST /v1/personal-cases": "personal:facts personal:technical personal:decide",
+    "GET /v1/personal-cases/{number}": "personal:read personal:redacted personal:status",
+    "GET /v1/personal-cases/{number}/letters/{kind}/{version}": "personal:read",
+    "GET /v1/personal-cases/{number}/support/{entry}/package": "personal:read",
     "GET /v1/requests": "requests:read",
     "POST /v1/requests": "requests:draft",
     "GET /v1/requests/{number}": "requests:read",
@@ -313,7 +319,9 @@ EXAMPLES = {
     "delivery_id": 7,
     "hunt_id": "5f0c1d2e3b4a",
     "period": "2026-04",
-    "entry": "entry-0001",
+    "kind": "first_notice",
+    "version": 1,
+    "entry": 1,
 }
 ALLOWED = {
     name: {str(action) for action, reaches in MATRIX.items() if reaches[ROLES.index(Role(PEOPLE[name][0]))] is not None} for name in PEOPLE
@@ -326,14 +334,14 @@ async def test_each_role_may_do_what_the_matrix_says(centre: TestCentre, name: s
         for act, needed in ACTS.items():
             method, path = act.format(**EXAMPLES).split()
             status = (await client.request(method, path)).status_code
-            assert (status != 403) == (needed in ALLOWED[name]), (name, act, status)
+            assert (status != 403) == bool(ALLOWED[name] & set(needed.split())), (name, act, status)
 
 
 async def test_the_matrix_leaves_no_route_out(centre: TestCentre) -> None:
     about_oneself = {"POST /v1/login", "POST /v1/logout", "GET /v1/me", "GET /v1/news", "PUT /v1/news/read"}
     paths = centre.app.openapi()["paths"]
     shapes = {f"{method.upper()} {path}" for path, known in paths.items() for method in known if path.startswith("/v1/")}
-    steps = {f"POST /v1/{path}/{{number}}/{action}" for path, table in TABLES.items() for action in table}
+    steps = {f"POST {KINDS[path].path(path)}/{action}" for path, table in TABLES.items() for action in table}
     assert shapes == ACTS.keys() | about_oneself | steps
 
 

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from api.routes.notifications import READ_BY
 from core.clock import FixedClock
 from core.config import NotifySettings
 from respond import outbox
-from respond.notify import dispatch
+from respond.notify import dispatch, messages
+from tests.case_tables import KINDS
 from tests.servers.api import TestCentre, running_centre, settings_for
 
 NOW = datetime(2026, 5, 1, 3, 0, 30, tzinfo=UTC)
@@ -84,3 +86,9 @@ async def test_a_call_is_made_and_acknowledged(centre: TestCentre) -> None:
         assert (await analyst.get("/v1/calls")).json() == []
         assert (await lead.delete(f"/v1/oncall/{made.json()['id']}")).status_code == 204
         assert (await lead.delete(f"/v1/oncall/{made.json()['id']}")).status_code == 404
+
+
+def test_every_kind_of_case_has_words_and_readers() -> None:
+    kinds = {kind.machine.kind for kind in KINDS.values()}
+    assert kinds <= messages.CASES.keys()
+    assert kinds <= READ_BY.keys()

@@ -33,6 +33,7 @@ from ingest.attribution import Attribution
 from ingest.sources.http import HttpIntake
 from ingest.sources.intake import Intake
 from respond.audit import record as record_change
+from respond.personal.packs import load as load_packs
 from respond.stage import RespondStage
 from runtime.bootstrap import open_parts, rule_files
 from tests.detections import Finding, packed, record
@@ -170,6 +171,7 @@ async def running_centre(settings: Settings, clock: FixedClock) -> AsyncIterator
             importer=Importer(parts.store, parts.database, clock, record_change, settings.data_dir, timedelta(days=30)),
             stages=lambda: stages,
             rules=RuleLibrary(rule_files(settings.detect)),
+            packs=load_packs(settings.respond.personal.packs_folder),
         )
         try:
             yield TestCentre(centre, create_app(centre), clock, parts.engine, stages)
