@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from api.auth.dependencies import Allowed, Caller, TheCentre
 from core.database import insert_into
 from core.errors import Forbidden
-from core.permissions import Action, Principal
+from core.permissions import Action, Principal, Reach
 from respond.cases.models import Outgoing
 from respond.notify import dispatch, oncall
 from respond.notify.models import NewsRead, Page
@@ -217,7 +217,7 @@ def _readable(caller: Principal) -> sa.ColumnElement[bool]:
     """The condition that leaves the news of what the caller may read."""
     shown: list[sa.ColumnElement[bool]] = []
     for kind, action in READ_BY.items():
-        if not caller.may(action):
+        if not caller.may(action) or caller.grants[action] is Reach.OWN_PERSONAL:  # news says nothing of personal data
             continue
         scope = caller.scope(action)
         within = sa.true() if scope is None else Outgoing.agency.in_(scope)

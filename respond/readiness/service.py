@@ -20,9 +20,9 @@ from respond.cases import clocks, records
 from respond.cases.clocks import Basis
 from respond.cases.records import Taken
 from respond.checklists import Proof
+from respond.readiness import on_call
 from respond.readiness.machine import MACHINE, Direction
 from respond.readiness.models import Proposal
-from respond.readiness.on_call import ask
 from respond.readiness.policy import Readiness
 
 ANSWER = "answer"
@@ -69,7 +69,7 @@ def propose(
         evidence=evidence,
         table_version=policy.version,
         measures=[],
-        asked=ask(session, people, 0, at),
+        asked=on_call.ask(on_call.people(session, people, at), 0),
         asked_at=at,
         passed_on=0,
         confirmed_at=None,
@@ -88,7 +88,7 @@ def pass_on(
     step = _begin(session, actor, number, "pass_on", if_version, reason)
     case = step.case
     case.passed_on += 1
-    case.asked = ask(session, people, case.passed_on, step.at)
+    case.asked = on_call.ask(on_call.people(session, people, step.at), case.passed_on)
     case.asked_at = step.at
     _ask(session, case, policy, step.at)
     case = step.done({"passed_on": case.passed_on})

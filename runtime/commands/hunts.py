@@ -22,6 +22,7 @@ from runtime.commands.options import AsJson
 app = typer.Typer(add_completion=False, help="Search history with rules.", no_args_is_help=True)
 
 _AGAIN_SECONDS: Final = 0.5
+_STORED_SECONDS: Final = 5.0  # what a search finds is stored a moment after it was found
 _SPANS: Final = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 _OVER: Final = frozenset(("done", "cancelled", "failed"))
 _HUNTS: Final = "/v1/hunts"
@@ -114,8 +115,13 @@ def detections(
     rule: Annotated[str, typer.Option("--rule", help="Only of the rule of this id.")] = "",
 ) -> None:
     """Print the detections a search made, with their events and raw lines: one JSON object a line, in order of time."""
-    asked = {"limit": _PAGE} | ({"rule_id": rule} if rule else {})
-    for one in _centre(to, key).every(f"{_HUNTS}/{hunt_id}/detections", asked):
+    centre, asked = _centre(to, key), {"limit": _PAGE} | ({"rule_id": rule} if rule else {})
+    path = f"{_HUNTS}/{hunt_id}"
+    made = sum(one["kept"] for one in centre.ask("GET", path)["rules"] if rule in ("", one["id"]))
+    deadline = time.monotonic() + _STORED_SECONDS
+    while time.monotonic() < deadline and sum(1 for _ in centre.every(f"{path}/detections", asked)) < made:
+        time.sleep(_AGAIN_SECONDS)
+    for one in centre.every(f"{path}/detections", asked):
         typer.echo(json.dumps(one, ensure_ascii=False))
 
 

@@ -193,7 +193,7 @@ async def test_an_exercise_goes_its_way_and_never_into_the_feed(centre: TestCent
     with centre.centre.database.session(readonly=True) as session:
         told = session.execute(sa.select(Outgoing.kind, Outgoing.exercise).order_by(Outgoing.id)).all()
         clocks = session.execute(sa.text("SELECT basis FROM case_clocks")).scalars().all()
-    assert [(kind, exercise) for kind, exercise in told][:3] == [
+    assert [(kind, exercise) for kind, exercise in told if kind.startswith("report.")][:3] == [
         ("report.submit", True),
         ("report.receive", True),
         ("report.submit_followup", True),

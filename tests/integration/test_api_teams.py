@@ -9,10 +9,10 @@ from pathlib import Path
 import httpx
 import pytest
 import sqlalchemy as sa
-from respond.states import State
 
 from core.clock import FixedClock
 from respond.cases.models import CaseEvent, Outgoing
+from respond.incidents.machine import State
 from respond.models import Audit, Incident
 from tests.detections import Finding
 from tests.servers.api import TestCentre, running_centre, settings_for
