@@ -169,7 +169,8 @@ def test_a_step_is_recorded(database: Database) -> None:
         row = session.scalars(sa.select(Audit).order_by(Audit.seq.desc())).first()
         assert row is not None
         assert (row.actor, row.action, row.object, row.at) == ("user:lee", "incident.triage", f"incident/{FIRST}", moved.updated_at)
-        assert json.loads(row.detail) == {"from": "new", "to": "triaged", "reason": "looked at it \0", "version": 2}
+        told = {"from": "new", "to": "triaged", "reason": "looked at it \0", "version": 2, "agency": "parks"}
+        assert json.loads(row.detail) == told
         assert audit.verify(session).problem == ""
 
 
