@@ -69,16 +69,17 @@ class Members:
         places: list[Ints] = []
         parts: list[dict[str, pa.Array]] = []
         for rule, rows in of_rule.items():
-            found = told.take(pa.array(np.searchsorted(events_at, rows)))
+            found = _Told(told if len(rows) == len(events_at) else told.take(pa.array(np.searchsorted(events_at, rows))))
             for use in self._uses[rule]:
                 counted = _counted(use, found)
                 kept = np.flatnonzero(counted.pop("kept").to_numpy(zero_copy_only=False))
-                places.append(rows[kept])
-                parts.append({name: values.take(pa.array(kept)) for name, values in counted.items()})
+                every = len(kept) == len(rows)
+                places.append(rows if every else rows[kept])
+                parts.append(counted if every else {name: values.take(pa.array(kept)) for name, values in counted.items()})
         place = np.concatenate(places)
         said = pa.concat_tables([pa.table(part) for part in parts])
         order = np.lexsort((said["member"].to_numpy(), said["correlation"].combine_chunks().dictionary_encode().indices.to_numpy(), place))
-        return _as_rows(events.take(pa.array(place[order])), said.take(pa.array(order))), place[order]
+        return _as_rows(events.select(_OF_EVENT).take(pa.array(place[order])), said.take(pa.array(order))), place[order]
 
     def _told(self, events: pa.Table) -> pa.Table:
         if self._stream is None:
@@ -123,18 +124,32 @@ def _number(column: str) -> str:
     return f"if(isFinite({number}), {number}, NULL)"
 
 
-def _counted(use: Use, told: pa.Table) -> dict[str, pa.Array]:
+class _Told:
+    """What the statement told of the matches of a rule; lists that several uses ask for are made once."""
+
+    def __init__(self, columns: pa.Table) -> None:
+        self.columns = columns
+        self._lists: dict[tuple[str, ...], pa.Array] = {}
+
+    def listed(self, names: Sequence[str]) -> pa.Array:
+        """The columns' texts as one JSON list; NULL where one has no value."""
+        if (wanted := tuple(names)) not in self._lists:
+            self._lists[wanted] = _listed(self.columns, wanted, self.columns.num_rows)
+        return self._lists[wanted]
+
+
+def _counted(use: Use, told: _Told) -> dict[str, pa.Array]:
     """What the matches of a rule are to one of its uses; `kept` says which of them count."""
-    length = told.num_rows
-    key = _listed(told, use.keys, length)
+    length = told.columns.num_rows
+    key = told.listed(use.keys)
     kept = key.is_valid()
     text = pa.repeat(pa.scalar(""), length)
     number = pa.nulls(length, pa.float64())
     if use.correlation.kind is Kind.VALUE_COUNT:
-        values = _listed(told, use.values, length)
+        values = told.listed(use.values)
         kept, text = pc.and_(kept, values.is_valid()), pc.fill_null(values, "")
     elif _of_number(use):
-        number = told[f"number_{use.values[0]}"].combine_chunks()
+        number = told.columns[f"number_{use.values[0]}"].combine_chunks()
         kept = pc.and_(kept, number.is_valid())
     return {
         "kept": kept,
@@ -147,7 +162,6 @@ def _counted(use: Use, told: pa.Table) -> dict[str, pa.Array]:
 
 
 def _listed(told: pa.Table, columns: Sequence[str], length: int) -> pa.Array:
-    """The columns' texts as one JSON list; NULL where one has no value."""
     if not columns:
         return pa.repeat(pa.scalar("[]"), length)
     texts = [told[f"text_{name}"].combine_chunks().cast(pa.string()) for name in columns]
