@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import zipfile
@@ -27,6 +26,7 @@ from core.errors import BongsuError
 from core.rule_records import RuleText, hash_of
 from core.signing import Signer, Verifier
 from respond import audit, trail
+from respond.cases.canonical import sha256
 from respond.incidents.queries import Detail, Evidence
 from respond.models import Audit
 
@@ -79,7 +79,7 @@ def make(session: Session, detail: Detail, actor: str, signer: Signer, reason: s
             "made_at": now(session).astimezone(UTC).strftime(trail.TIME),
             "made_by": actor,
             "key": signer.text,
-            "files": {path: {"sha256": _sha256(content), "bytes": len(content)} for path, content in files.items()},
+            "files": {path: {"sha256": sha256(content), "bytes": len(content)} for path, content in files.items()},
         }
     )
     return _zipped({_MANIFEST: manifest, _SIGNATURE: signer.sign(KIND, manifest).encode(), **files})
@@ -112,7 +112,7 @@ def _check(bundle: zipfile.ZipFile, found: Verified, verifier: Verifier | None) 
     for path, wanted in told["files"].items():
         if path not in names:
             found.problems.append(f"{path} is missing")
-        elif _sha256(_content(bundle, path)) != wanted["sha256"]:
+        elif sha256(_content(bundle, path)) != wanted["sha256"]:
             found.problems.append(f"{path} was changed")
     if not found.problems:
         _check_content(bundle, found)
@@ -123,7 +123,7 @@ def _check_content(bundle: zipfile.ZipFile, found: Verified) -> None:
     rules = {row["hash"]: row for row in _rows(bundle, "rules.jsonl")}
     for row in _rows(bundle, "evidence.jsonl"):
         found.lines += 1
-        if row["raw_sha256"] != _sha256(row["raw"].encode()):
+        if row["raw_sha256"] != sha256(row["raw"]):
             found.problems.append(f"the line of {row['detection_id']} is not that of its hash")
         if row["rule_hash"] not in rules:
             found.problems.append(f"the rule of {row['detection_id']} is not named")
@@ -138,7 +138,7 @@ def _check_content(bundle: zipfile.ZipFile, found: Verified) -> None:
 
 
 def _row(kept: Evidence) -> dict[str, Any]:
-    return {**asdict(kept), "raw_sha256": _sha256(kept.raw.encode())}
+    return {**asdict(kept), "raw_sha256": sha256(kept.raw)}
 
 
 def _rules(session: Session, evidence: Sequence[Evidence]) -> list[dict[str, Any]]:
@@ -193,7 +193,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(f"{type(value).__name__} is no value of a bundle")
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
