@@ -59,8 +59,12 @@ class Tunings:
 
     def widened(self, correlation: Correlation) -> Correlation:
         """`correlation` with the bounds of every agency beside its own: what all of them need is needed for it."""
-        others = [bound for (rule, _), change in self.changes.items() if rule == correlation.id for bound in change.bounds]
+        others = [bound for bounds in self.others(correlation) for bound in bounds]
         return replace(correlation, bounds=(*correlation.bounds, *others)) if others else correlation
+
+    def others(self, correlation: Correlation) -> list[tuple[Bound, ...]]:
+        """The bounds that agencies have in place of the correlation's own."""
+        return [change.bounds for (rule, _), change in self.changes.items() if rule == correlation.id and change.bounds]
 
     def allowed(self, rule_ids: Sequence[str], rules: Ints, agencies: pa.ChunkedArray) -> Flags:
         """Which matches count: `rules` are places in `rule_ids`, `agencies` the agency of each match."""

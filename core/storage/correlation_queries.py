@@ -23,6 +23,7 @@ _EARLIEST: Final = -2_208_988_800_000  # the years 1900 to 2299: what a DateTime
 _LATEST: Final = 10_413_791_999_999
 _SLOW: Final = 60.0
 _EVENTS_AT_ONCE: Final = 500
+_MOST_CELLS: Final = 4_000_000
 _POSITION: Final = ", ".join(column.name for column in POSITION)
 _ARRIVAL: Final = ", ".join(f"{name} DESC" for name in ("event_time", "received_at", *(column.name for column in POSITION)))
 _READ: Final = ", ".join(f"`{name}`" for name in MATCHES.names if not name.startswith("shard"))
@@ -121,6 +122,23 @@ def numbers(store: Store, stretch: Stretch) -> AsyncIterator[pa.RecordBatch]:
     where = stretch.where()
     sql = f"SELECT toUnixTimestamp64Milli(event_time) AS at, ifNull(number, 0) AS number FROM {MATCHES.name} WHERE {where.sql}"
     return store.stream(sql, where.params, Limits(_SLOW))
+
+
+async def cells(store: Store, correlations: Sequence[str], span_ms: int, buckets: Sequence[int], bits: int) -> pa.Table:
+    """Of these correlations and buckets (numbers of timespans since 1970) how many matches there are, and of which `members` as bits.
+
+    Keys are counted together whose CRC32 begins alike: `cell` is that of a key without its last `bits`. QueryTooCostly: there are too many.
+    """
+    bucket = f"intDiv(toUnixTimestamp64Milli(event_time), {span_ms:d})"
+    where = Where()
+    where.add(lambda p: f"correlation IN {p}", ("Array(String)", correlations))
+    _between(where, "event_time", min(buckets) * span_ms, (max(buckets) + 1) * span_ms - 1)
+    where.add(lambda p: f"{bucket} IN {p}", ("Array(Int64)", buckets))
+    sql = (
+        f"SELECT correlation, {bucket} AS bucket, bitShiftRight(CRC32(group_key), {bits:d}) AS cell, count() AS matches, "
+        f"groupBitOr(bitShiftLeft(toUInt32(1), member)) AS members FROM {MATCHES.name} WHERE {where.sql} GROUP BY correlation, bucket, cell"
+    )
+    return await store.query(sql, where.params, Limits(_SLOW, _MOST_CELLS))
 
 
 async def firings_between(store: Store, correlations: Sequence[str], low: int, high: int) -> pa.Table:

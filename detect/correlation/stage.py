@@ -38,6 +38,7 @@ from detect.correlation import telling
 from detect.correlation.firing import Nested
 from detect.correlation.judge import Judge
 from detect.correlation.members import ROWS
+from detect.correlation.prospects import Flags, Prospects
 from detect.correlation.resolve import resolve
 from detect.rules import RuleBook
 from detect.tuning import Tunings
@@ -83,7 +84,9 @@ class CorrelateStage:
         self._longest_ms = max((one.span_ms for one in resolved.correlations), default=0)
         self._silent = pa.array(sorted(resolved.silent), pa.string())
         self._nested = Nested(resolved)
-        self._judge = Judge(self._store, {correlation.hash: correlation for correlation in resolved.correlations})
+        correlations = {correlation.hash: correlation for correlation in resolved.correlations}
+        self._judge = Judge(self._store, correlations)
+        self._prospects = Prospects(self._store, correlations)
 
     async def handle(self, records: Sequence[Record], generation: int) -> None:
         """Judge `records` and tell what fires; durable on return. BusError and StoreError: give them again."""
@@ -94,12 +97,18 @@ class CorrelateStage:
         shards = len(await self._bus.end_offsets(topics.MATCHES))
         if generation != self._generation:
             self._judged = await self._highest_judged(f"{_EPOCH}{epoch}")
+            self._prospects.forget()
         self._generation = None  # what is known of the table is known again when all of this has worked
         for part in _parts(await asyncio.to_thread(_read, records, epoch)):
+            new = [one for one in part if one.offset > self._judged.get(one.shard, -1)]
+            rows = pa.concat_tables([MATCHES.schema.empty_table(), *(one.rows for one in new)])
+            near = await asyncio.to_thread(self._prospects.near, rows, self.tunings)
+            await self._prospects.read(near)
             await self._writer.write([one.rows for one in part], generation)
             again = await self._fired_before(part, f"{_EPOCH}{epoch}")
-            new = await self._fire([one for one in part if one.offset > self._judged.get(one.shard, -1)], epoch)
-            await self._tell(pa.concat_tables([again, new]), shards)
+            likely = await asyncio.to_thread(self._prospects.likely, near)
+            fired = await self._fire(rows, likely, {one.shard: one.offset for one in new}, epoch)
+            await self._tell(pa.concat_tables([again, fired]), shards)
         self._generation = generation
 
     async def _highest_judged(self, epoch: str) -> dict[int, int]:
@@ -116,16 +125,15 @@ class CorrelateStage:
                 found.append(rows.cast(FIRINGS.schema))
         return pa.concat_tables(found)
 
-    async def _fire(self, part: Sequence[_Matches], epoch: str) -> pa.Table:
-        """Judge `part` and write down what fires."""
-        rows = pa.concat_tables([MATCHES.schema.empty_table(), *(one.rows for one in part)])
-        if not rows.num_rows:
+    async def _fire(self, rows: pa.Table, likely: Flags, reach: Mapping[int, int], epoch: str) -> pa.Table:
+        """Judge those of `rows` that are `likely` to fire, and write down what fires. `reach`: the last message of each shard."""
+        if not likely.any():
             return FIRINGS.schema.empty_table()
-        reach = {one.shard: one.offset for one in part}  # the last of each shard
         oldest = pc.min(rows["received_at"].cast(pa.int64())).as_py()
-        fired = await self._judge.fired(
-            rows.select(ROWS.names), Seen(oldest - self._longest_ms - self._lateness_ms, epoch, reach), self.tunings
-        )
+        seen = Seen(oldest - self._longest_ms - self._lateness_ms, epoch, reach)
+        fired = await self._judge.fired(rows.select(ROWS.names).filter(pa.array(likely)), seen, self.tunings)
+        if not fired.num_rows:
+            return FIRINGS.schema.empty_table()
         firings = await asyncio.to_thread(self._placed, fired, rows, f"{_EPOCH}{epoch}", reach)
         if firings.num_rows:
             token = "/".join([FIRINGS.name, epoch, *(f"{shard}-{offset}" for shard, offset in sorted(reach.items()))])

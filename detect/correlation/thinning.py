@@ -64,7 +64,7 @@ def _few(correlation: Correlation) -> int:
         return 0
     match correlation.kind:
         case Kind.EVENT_COUNT:
-            return max(1, *(_least(bound) for bound in correlation.bounds))
+            return max(1, *(least(bound) for bound in correlation.bounds))
         case Kind.VALUE_COUNT:
             return 1
         case Kind.TEMPORAL:
@@ -73,7 +73,7 @@ def _few(correlation: Correlation) -> int:
             return 0
 
 
-def _least(bound: Bound) -> int:
+def least(bound: Bound) -> int:
     """The lowest whole number within a lower bound."""
     return ceil(bound.value) if bound.relation == ">=" else floor(bound.value) + 1
 

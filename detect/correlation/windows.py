@@ -133,10 +133,11 @@ def _judged(correlation: Correlation, window: _Window, rows: pa.Table, before: B
             values = _chained(correlation, window)
         case _:
             values = _of_numbers(correlation, rows["number"].to_numpy(), window.start, before)
-    return values, _within(values, _bounds(correlation))
+    return values, _within(values, bounds_of(correlation))
 
 
-def _bounds(correlation: Correlation) -> tuple[Bound, ...]:
+def bounds_of(correlation: Correlation) -> tuple[Bound, ...]:
+    """The bounds of its number: where it has none, all of its members are wanted."""
     if correlation.bounds:
         return correlation.bounds
     members = len(correlation.members) if correlation.condition is None else len(chain(correlation))

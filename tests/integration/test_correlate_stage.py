@@ -287,7 +287,7 @@ class Watched:
 
 
 async def test_what_is_read_at_once_is_bounded_however_many_keys_there_are(centre: Centre) -> None:
-    rule = book(*BASES, COUNT)
+    rule = book(*BASES, COUNT.replace("gte: 3", "eq: 3"))  # every key is asked for
     keys = 12_000
     events = [event(n, n / keys, src=f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}") for n in range(keys)]
     again = [{**one, "raw_offset": one["raw_offset"] + n * keys} for n in (1, 2) for one in events[: keys if n == 1 else 5]]
@@ -297,6 +297,23 @@ async def test_what_is_read_at_once_is_bounded_however_many_keys_there_are(centr
     assert len(await centre.detections()) == 5
     assert sum(store.sizes) >= 2 * keys
     assert max(store.sizes) <= 3 * judge.MOST_PAIRS
+
+
+async def test_what_cannot_have_enough_matches_is_not_read(centre: Centre) -> None:
+    """A stage that began after the first half counts it too; the third match of a key is what makes it worth a question."""
+    rule = book(*BASES, COUNT)
+    first, second = ([event(n + at, at, src=f"192.0.2.{n}") for n in range(8)] for at in (0, 10))
+    await centre.detect(rule, [first])
+    await centre.correlate(centre.stage(rule))
+    store = Watched(centre.store)
+    stage = centre.stage(rule, store=store)
+    await centre.detect(rule, [second])
+    await centre.correlate(stage)
+    assert store.sizes == []
+    await centre.detect(rule, [[event(30, 20, src="192.0.2.5")]])
+    await centre.correlate(stage)
+    assert store.sizes == [3]
+    assert told(await centre.detections()) == [("Many", "gu,192.0.2.5", "line 30")]
 
 
 async def test_too_many_matches_are_read_in_halves_and_of_one_key_alone_in_pages(centre: Centre, monkeypatch: pytest.MonkeyPatch) -> None:
