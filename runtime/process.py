@@ -115,7 +115,7 @@ _NORMALISE_MESSAGES = 4096  # many small sources send messages of a line or two
 _NORMALISE_THREADS = 4  # at most; more processes scale further
 _STORE_BYTES = 64 << 20  # some 200,000 lines: the larger the inserts, the less is merged
 _DETECT_BYTES = 16 << 20
-_CORRELATE_BYTES = 4 << 20
+_CORRELATE_BYTES = 8 << 20
 
 # How many seconds a stage to which little comes rests between two batches. Normalise gives the beat: what comes of one of its batches goes
 # through detect, correlate and respond at once, as they rest shorter. Tables get few inserts that way, and so have little to merge.

@@ -125,9 +125,9 @@ def numbers(store: Store, stretch: Stretch) -> AsyncIterator[pa.RecordBatch]:
 
 
 async def cells(store: Store, correlations: Sequence[str], span_ms: int, buckets: Sequence[int], bits: int) -> pa.Table:
-    """Of these correlations and buckets (numbers of timespans since 1970) how many matches there are, and of which `members` as bits.
+    """Of these correlations and buckets (numbers of timespans since 1970) how many matches there are, of how many texts and of which members.
 
-    Keys are counted together whose CRC32 begins alike: `cell` is that of a key without its last `bits`. QueryTooCostly: there are too many.
+    `members` are bits. Keys are counted together whose CRC32 begins alike: `cell` is that of a key without its last `bits`. QueryTooCostly: there are too many.
     """
     bucket = f"intDiv(toUnixTimestamp64Milli(event_time), {span_ms:d})"
     where = Where()
@@ -135,7 +135,8 @@ async def cells(store: Store, correlations: Sequence[str], span_ms: int, buckets
     _between(where, "event_time", min(buckets) * span_ms, (max(buckets) + 1) * span_ms - 1)
     where.add(lambda p: f"{bucket} IN {p}", ("Array(Int64)", buckets))
     sql = (
-        f"SELECT correlation, {bucket} AS bucket, bitShiftRight(CRC32(group_key), {bits:d}) AS cell, count() AS matches, "
+        f"SELECT correlation, {bucket} AS bucket, bitShiftRight(CRC32(group_key), {bits:d}) AS cell, "
+        "count() AS matches, uniqExact(text) AS texts, "
         f"groupBitOr(bitShiftLeft(toUInt32(1), member)) AS members FROM {MATCHES.name} WHERE {where.sql} GROUP BY correlation, bucket, cell"
     )
     return await store.query(sql, where.params, Limits(_SLOW, _MOST_CELLS))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -19,9 +20,10 @@ from core import arrow
 from core.bus.contract import Message
 from core.engine import Engine, Stream
 from core.errors import StoreError
-from detect.correlation.members import ROWS, Members
+from detect.correlation.definition import Kind
+from detect.correlation.members import ROWS, Counted, Group, Members
 from detect.correlation.resolve import Resolved
-from detect.correlation.thinning import thinned
+from detect.correlation.thinning import of_codes
 from detect.ruleset import Matches, Plan
 from detect.tuning import UNCHANGED, Tunings
 
@@ -46,7 +48,6 @@ class Dispatcher:
     """For one thread at a time; close it."""
 
     def __init__(self, resolved: Resolved, plan: Plan, engine: Engine) -> None:
-        self._correlations = {correlation.hash: correlation for correlation in resolved.correlations}
         self._members = Members(resolved, plan, engine)
         self._engine = engine
         self._stream: Stream | None = None
@@ -56,25 +57,39 @@ class Dispatcher:
 
         `tunings` are thresholds that agencies have of their own: what they need is sent too.
         """
-        rows, places = self._members.numbered(events, matches)
-        correlations = {one: tunings.widened(correlation) for one, correlation in self._correlations.items()}
+        counted = self._members.counted(events, matches)
+        needed = counted.only(self._thinned(events, counted, tunings))
+        if not len(needed.places):
+            return []
+        of_row = self._shards(needed, shards)
         messages: list[Message] = []
-        for start, end in _parts(np.searchsorted(places, ends).tolist()):
-            part = thinned(rows.slice(start, end - start), correlations)
-            of_row = self._shards(part, shards)
-            messages += [to_shard(shard, part.filter(pa.array(of_row == shard))) for shard in np.unique(of_row).tolist()]
+        for start, end in _parts(np.searchsorted(needed.places, ends).tolist()):
+            for shard in np.unique(of_row[start:end]).tolist():
+                messages.append(to_shard(shard, needed.rows(start + np.flatnonzero(of_row[start:end] == shard))))
         return messages
 
-    def _shards(self, rows: pa.Table, shards: int) -> Ints:
+    def _thinned(self, events: pa.Table, counted: Counted, tunings: Tunings) -> list[Group]:
+        at, received = (events[name].cast(pa.int64()).to_numpy() for name in ("event_time", "received_at"))
+        found = []
+        for group in counted.groups:
+            one = tunings.widened(group.correlation)
+            said = counted.value_codes(group) if one.kind is Kind.VALUE_COUNT else group.members
+            times = at[group.places], received[group.places]
+            fewer = of_codes(one, counted.key_codes(group), said, times, group.stands_for)
+            found.append(group if fewer is None else replace(group, stands_for=fewer.stands_for).taken(fewer.kept))
+        return found
+
+    def _shards(self, counted: Counted, shards: int) -> Ints:
+        """The shard of each row."""
         if self._stream is None:
             self._stream = self._engine.stream(_SHARD, _KEYED)
         try:
-            crc = self._stream.run(rows.select(_KEYED.names))["shard"]
+            crc = self._stream.run(counted.keyed())["shard"]
         except StoreError:
             self._stream.close()
             self._stream = None
             raise
-        return crc.to_numpy().astype(np.int64) % shards  # type: ignore[no-any-return]
+        return counted.in_order(crc.to_numpy().astype(np.int64) % shards)
 
     def close(self) -> None:
         """End the statements."""

@@ -3,31 +3,27 @@
 Invariants:
 - An event without one of the values a correlation groups by, or without the value its condition is about, does not count.
 - What a match is does not depend on the batch it came in.
-- One statement for a whole batch, kept open: only rows that matched a member are looked at, and their fields are made text once.
+- Until it is known which matches are needed they are codes (`detect.correlation.words`): texts are made of those alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from core.engine import Engine, Stream
-from core.errors import StoreError
-from core.events import EVENTS, MATCHES, POSITION
-from detect import predicates
-from detect.correlation.definition import Kind
-from detect.correlation.resolve import AGENCY, Resolved, Use
-from detect.event_columns import as_stored
-from detect.fields import FieldKind, of_column
+from core.engine import Engine
+from core.events import MATCHES, POSITION
+from detect.correlation.definition import Correlation, Kind
+from detect.correlation.resolve import Resolved, Use
+from detect.correlation.words import Floats, Ints, Reader, Words, of_number
 from detect.rules import Rule
 from detect.ruleset import Matches, Plan
-
-Ints = npt.NDArray[np.int64]
 
 _LATER: Final = ("shard_epoch", "shard", "shard_offset")
 ROWS: Final = pa.schema([field for field in MATCHES.schema if field.name not in _LATER])
@@ -40,141 +36,169 @@ _ESCAPES: Final = str.maketrans({chr(code): f"\\u{code:04X}" for code in (*range
 _OF_EVENT: Final = (*(column.name for column in POSITION), "received_at", "agency", "event_time")
 
 
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The matches that count for one correlation, in the order of the events: of each the place of its event, what it is in codes, and
+    how many it stands for."""
+
+    correlation: Correlation
+    places: Ints
+    members: Ints
+    keys: Sequence[Ints]
+    values: Sequence[Ints]
+    numbers: Floats
+    stands_for: Ints
+
+    def taken(self, some: Ints | npt.NDArray[np.bool_]) -> Group:
+        """Some of the matches."""
+        return replace(
+            self,
+            places=self.places[some],
+            members=self.members[some],
+            keys=[codes[some] for codes in self.keys],
+            values=[codes[some] for codes in self.values],
+            numbers=self.numbers[some],
+            stands_for=self.stands_for[some],
+        )
+
+
+class Counted:
+    """The matches in `events` that count, by correlation."""
+
+    def __init__(self, events: pa.Table, words: Words, groups: Sequence[Group]) -> None:
+        self._events = events
+        self._words = words
+        self.groups = groups
+
+    def only(self, groups: Sequence[Group]) -> Counted:
+        """These in place of all."""
+        return Counted(self._events, self._words, groups)
+
+    def key_codes(self, group: Group) -> Ints:
+        """For each match a code of its key."""
+        return self._words.together(group.keys) if group.keys else np.zeros(len(group.places), np.int64)
+
+    def value_codes(self, group: Group) -> Ints:
+        """For each match of a value_count a code of its value."""
+        return self._words.together(group.values)
+
+    @cached_property
+    def _order(self) -> Ints:
+        """All matches of all groups in the order of the events."""
+        return np.argsort(np.concatenate([np.empty(0, np.int64), *(one.places for one in self.groups)]), kind="stable")
+
+    @cached_property
+    def places(self) -> Ints:
+        """The place of the event of each row."""
+        return np.concatenate([np.empty(0, np.int64), *(one.places for one in self.groups)])[self._order]
+
+    @cached_property
+    def _said(self) -> pa.Table:
+        """What the matches are, group after group."""
+        parts = [
+            {
+                "correlation": pa.repeat(pa.scalar(one.correlation.hash), len(one.places)),
+                "member": pa.array(one.members, pa.uint8()),
+                "group_key": self._words.listed(one.keys, len(one.places)),
+                "text": self._texts(one),
+                "number": pa.array(one.numbers, pa.float64(), from_pandas=True),
+                "stands_for": pa.array(one.stands_for, pa.uint32()),
+                "event": pa.repeat(pa.scalar(""), len(one.places)),
+            }
+            for one in self.groups
+        ]
+        return pa.concat_tables([_SAID.empty_table(), *(pa.table(part, schema=_SAID) for part in parts)]).combine_chunks()
+
+    def _texts(self, group: Group) -> pa.Array:
+        if group.correlation.kind is Kind.VALUE_COUNT:
+            return self._words.listed(group.values, len(group.places))
+        return pa.repeat(pa.scalar(""), len(group.places))
+
+    def keyed(self) -> pa.Table:
+        """Correlation and key of each row."""
+        return self._said.select(["correlation", "group_key"])
+
+    def in_order(self, values: Ints) -> Ints:
+        """`values` of the rows of `keyed`, in the order of the events."""
+        return values[self._order]
+
+    def rows(self, some: Ints | None = None) -> pa.Table:
+        """The rows, or `some` of them, in the order of the events; columns of ROWS."""
+        order, places = (self._order, self.places) if some is None else (self._order[some], self.places[some])
+        said, events = self._said.take(pa.array(order)), self._events.select(_OF_EVENT).take(pa.array(places))
+        return pa.table([(events if name in _OF_EVENT else said)[name] for name in ROWS.names], schema=ROWS)
+
+
+_SAID: Final = pa.schema([field for field in ROWS if field.name not in _OF_EVENT])
+
+
 class Members:
     """The members of the correlations that run, over the matches of `plan`. For one thread at a time; close it."""
 
     def __init__(self, resolved: Resolved, plan: Plan, engine: Engine) -> None:
-        self._engine = engine
         places: dict[str, list[int]] = {}
         for place, compiled in enumerate(plan.rules):
             places.setdefault(compiled.rule.hash, []).append(place)
-        self._uses: dict[int, list[Use]] = {}
-        for use in resolved.uses:
-            for place in places.get(use.of.hash, ()) if isinstance(use.of, Rule) else ():
-                self._uses.setdefault(place, []).append(use)
-        self._statement = _Statement([use for uses in self._uses.values() for use in uses])
-        self._stream: Stream | None = None
+        uses = [(use, place) for use in resolved.uses if isinstance(use.of, Rule) for place in places.get(use.of.hash, ())]
+        self._rules = np.unique(np.array([place for _, place in uses], np.int64))
+        self._uses: dict[str, list[tuple[Use, int]]] = {}
+        for use, place in uses:
+            self._uses.setdefault(use.correlation.hash, []).append((use, place))
+        self._reader = Reader([use for use, _ in uses], engine)
 
     def rows(self, events: pa.Table, matches: Matches) -> pa.Table:
         """The matches in `events` (columns of EVENTS) that count for a correlation, in the order of the events; columns of ROWS."""
-        return self.numbered(events, matches)[0]
+        return self.counted(events, matches).rows()
 
-    def numbered(self, events: pa.Table, matches: Matches) -> tuple[pa.Table, Ints]:
-        """As `rows`, with the place in `events` of each. StoreError when the engine fails."""
-        of_rule = {rule: matches.rows[matches.rules == rule] for rule in np.unique(matches.rules).tolist() if rule in self._uses}
+    def counted(self, events: pa.Table, matches: Matches) -> Counted:
+        """As `rows`, before texts are made. StoreError when the engine fails."""
+        of_rule = {rule: matches.rows[matches.rules == rule] for rule in np.intersect1d(self._rules, matches.rules).tolist()}
+        used = [[(use, of_rule[place]) for use, place in uses if place in of_rule] for uses in self._uses.values()]
         if not of_rule:
-            return ROWS.empty_table(), np.empty(0, np.int64)
-        events_at = np.unique(np.concatenate(list(of_rule.values())))
-        told = self._told(events.select(self._statement.columns).take(pa.array(events_at)))
-        places: list[Ints] = []
-        parts: list[dict[str, pa.Array]] = []
-        for rule, rows in of_rule.items():
-            found = _Told(told if len(rows) == len(events_at) else told.take(pa.array(np.searchsorted(events_at, rows))))
-            for use in self._uses[rule]:
-                counted = _counted(use, found)
-                kept = np.flatnonzero(counted.pop("kept").to_numpy(zero_copy_only=False))
-                every = len(kept) == len(rows)
-                places.append(rows if every else rows[kept])
-                parts.append(counted if every else {name: values.take(pa.array(kept)) for name, values in counted.items()})
-        place = np.concatenate(places)
-        said = pa.concat_tables([pa.table(part) for part in parts])
-        order = np.lexsort((said["member"].to_numpy(), said["correlation"].combine_chunks().dictionary_encode().indices.to_numpy(), place))
-        return _as_rows(events.select(_OF_EVENT).take(pa.array(place[order])), said.take(pa.array(order))), place[order]
-
-    def _told(self, events: pa.Table) -> pa.Table:
-        if self._stream is None:
-            self._stream = self._engine.stream(self._statement.sql, events.schema)
-        try:
-            return self._stream.run(events).combine_chunks()
-        except StoreError:
-            self.close()
-            raise
+            return Counted(events, Words({}, {}, pa.array([], pa.string())), [])
+        matched = np.zeros(events.num_rows, np.bool_)
+        for rows in of_rule.values():
+            matched[rows] = True
+        slots = np.cumsum(matched) - 1
+        needed = sorted({name for uses in used for use, _ in uses for name in (*use.keys, *use.values)})
+        words = self._reader.read(events.select(needed).filter(pa.array(matched)), needed)
+        groups = [_group([_counted(use, rows, slots[rows], words) for use, rows in uses]) for uses in used if uses]
+        return Counted(events, words, groups)
 
     def close(self) -> None:
         """End the statement. It is opened again when it is needed again."""
-        if self._stream is not None:
-            self._stream.close()
-            self._stream = None
+        self._reader.close()
 
 
-class _Statement:
-    """For each column a use needs its value as JSON text (`text_...`), NULL where the event has none; for numbers `number_...` too."""
-
-    def __init__(self, uses: Sequence[Use]) -> None:
-        self.columns = sorted({AGENCY, *(name for use in uses for name in (*use.keys, *use.values))})  # a table has a column
-        numbers = sorted({use.values[0] for use in uses if _of_number(use)})
-        texts = [f"{_text(name)} AS `text_{name}`" for name in self.columns]
-        told = ", ".join([*texts, *(f"{_number(name)} AS `number_{name}`" for name in numbers)])
-        stored = ", ".join(as_stored(EVENTS.column(name)) for name in self.columns)
-        self.sql = f"SELECT {told} FROM (SELECT {stored} FROM Python(rows)) SETTINGS output_format_json_escape_forward_slashes = 0"
-
-
-def _of_number(use: Use) -> bool:
-    return use.correlation.kind.of_values and use.correlation.kind is not Kind.VALUE_COUNT
+def _counted(use: Use, places: Ints, slots: Ints, words: Words) -> Group:
+    """The matches of a rule, at `places` of the events and `slots` of `words`, that count for one of its uses."""
+    keys = [words.codes[name][slots] for name in use.keys]
+    numbers = words.numbers[use.values[0]][slots] if of_number(use) else np.full(len(slots), np.nan)
+    values = [] if of_number(use) else [words.codes[name][slots] for name in use.values]
+    kept = np.logical_and.reduce([np.ones(len(slots), np.bool_), *(codes >= 0 for codes in (*keys, *values))])
+    if of_number(use):
+        kept &= ~np.isnan(numbers)
+    one = np.ones(len(slots), np.int64)
+    every = Group(use.correlation, places, one * use.member, keys, values, numbers, one)
+    return every if kept.all() else every.taken(kept)
 
 
-def _text(column: str) -> str:
-    text = predicates.text(of_column(EVENTS.column(column)))
-    return f"if({text} = '', NULL, toJSONString({text}))"
-
-
-def _number(column: str) -> str:
-    field = of_column(EVENTS.column(column))
-    number = f"toFloat64OrNull({field.sql})" if field.kind is FieldKind.TEXT else f"toNullable(toFloat64({field.sql}))"
-    return f"if(isFinite({number}), {number}, NULL)"
-
-
-class _Told:
-    """What the statement told of the matches of a rule; lists that several uses ask for are made once."""
-
-    def __init__(self, columns: pa.Table) -> None:
-        self.columns = columns
-        self._lists: dict[tuple[str, ...], pa.Array] = {}
-
-    def listed(self, names: Sequence[str]) -> pa.Array:
-        """The columns' texts as one JSON list; NULL where one has no value."""
-        if (wanted := tuple(names)) not in self._lists:
-            self._lists[wanted] = _listed(self.columns, wanted, self.columns.num_rows)
-        return self._lists[wanted]
-
-
-def _counted(use: Use, told: _Told) -> dict[str, pa.Array]:
-    """What the matches of a rule are to one of its uses; `kept` says which of them count."""
-    length = told.columns.num_rows
-    key = told.listed(use.keys)
-    kept = key.is_valid()
-    text = pa.repeat(pa.scalar(""), length)
-    number = pa.nulls(length, pa.float64())
-    if use.correlation.kind is Kind.VALUE_COUNT:
-        values = told.listed(use.values)
-        kept, text = pc.and_(kept, values.is_valid()), pc.fill_null(values, "")
-    elif _of_number(use):
-        number = told.columns[f"number_{use.values[0]}"].combine_chunks()
-        kept = pc.and_(kept, number.is_valid())
-    return {
-        "kept": kept,
-        "correlation": pa.repeat(pa.scalar(use.correlation.hash), length),
-        "member": pa.repeat(pa.scalar(use.member, pa.uint8()), length),
-        "group_key": pc.fill_null(key, ""),
-        "text": text,
-        "number": number,
-    }
-
-
-def _listed(told: pa.Table, columns: Sequence[str], length: int) -> pa.Array:
-    if not columns:
-        return pa.repeat(pa.scalar("[]"), length)
-    texts = [told[f"text_{name}"].combine_chunks().cast(pa.string()) for name in columns]
-    return pc.binary_join_element_wise("[", pc.binary_join_element_wise(*texts, ", "), "]", "")
+def _group(parts: Sequence[Group]) -> Group:
+    """Parts of one correlation as one."""
+    if len(parts) == 1:
+        return parts[0]
+    joined = Group(
+        parts[0].correlation,
+        np.concatenate([one.places for one in parts]),
+        np.concatenate([one.members for one in parts]),
+        [np.concatenate(codes) for codes in zip(*(one.keys for one in parts), strict=True)],
+        [np.concatenate(codes) for codes in zip(*(one.values for one in parts), strict=True)],
+        np.concatenate([one.numbers for one in parts]),
+        np.concatenate([one.stands_for for one in parts]),
+    )
+    return joined.taken(np.lexsort((joined.members, joined.places)))
 
 
 def json_list(values: Iterable[str]) -> str:
     """The list as the statement writes it, so that equal values give equal keys."""
     return "[" + ", ".join(f'"{value.translate(_ESCAPES)}"' for value in values) + "]"
-
-
-def _as_rows(events: pa.Table, said: pa.Table) -> pa.Table:
-    given = {name: events[name] for name in _OF_EVENT} | {name: said[name] for name in said.column_names}
-    given["stands_for"] = pa.repeat(pa.scalar(1, pa.uint32()), said.num_rows)
-    given["event"] = pa.repeat(pa.scalar(""), said.num_rows)
-    return pa.table([given[name] for name in ROWS.names], schema=ROWS)

@@ -1,9 +1,9 @@
 """Which new matches may make a correlation fire, told without asking the store.
 
-Of each correlation whose condition has lower bounds only, memory holds for every bucket how many matches it has (of types that ask which
-members matched: which), by a hash of their keys. Keys may share a cell, so a cell tells at least what is true of each of them. A window is
-as long as a bucket and touches two that follow each other; where neither pair of such cells around a match comes to what the condition
-wants, no window that holds the match completes anything.
+Of each correlation whose condition has lower bounds only, memory holds for every bucket how many matches it has by a hash of their keys (of
+a value_count how many values, told apart by 64 bits of a hash; of types that ask which members matched: which). Keys may share a cell, so a
+cell tells at least what is true of each of them. A window is as long as a bucket and touches two that follow each other; where neither pair
+of such cells around a match comes to what the condition wants, no window that holds the match completes anything.
 
 Invariants:
 - What is known of a bucket is at least what the store holds of it: it is read from there when a match first comes near it, before that
@@ -14,6 +14,7 @@ Invariants:
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,11 +35,14 @@ from detect.tuning import Tunings
 Ints = npt.NDArray[np.int64]
 Cells = npt.NDArray[np.uint32]
 Flags = npt.NDArray[np.bool_]
+Hashes = npt.NDArray[np.uint64]
 
 _BITS: Final = (12, 16, 20)  # of a key's hash that choose its cell; a bucket grows from one to the next
 _HASH_BITS: Final = 32
 _LOAD: Final = 16  # a cell is to hold that fraction of what a condition wants of one key
 _MOST_CELLS: Final = 32 << 20  # of four bytes, in all buckets
+_MOST_SEEN: Final = 1 << 18  # values of a bucket
+_ODD: Final = np.uint64(0x9E3779B97F4A7C15)
 _MOST_BUCKETS: Final = 4096
 _MOST_READ: Final = 1000  # buckets of one timespan that are read together
 _MEMBERS: Final = (Kind.TEMPORAL, Kind.TEMPORAL_ORDERED)
@@ -74,9 +78,10 @@ def _highest(bounds: Sequence[Bound]) -> int:
 class _Tally:
     """The cells of one correlation and bucket."""
 
-    __slots__ = ("_bits", "_room", "cells")
+    __slots__ = ("_bits", "_room", "_seen", "cells")
 
     def __init__(self) -> None:
+        self._seen: Hashes = np.empty(0, np.uint64)
         self._bits = _BITS[0]
         self._room = 0
         self.cells: Cells = np.zeros(1 << self._bits, np.uint32)
@@ -89,6 +94,22 @@ class _Tally:
             self.cells, self._bits = np.repeat(self.cells, 1 << larger - self._bits), larger
         (np.bitwise_or if wanted.members else np.add).at(self.cells, self._at(keys), amounts)
 
+    def unseen(self, values: Hashes) -> Ints:
+        """The places of those of `values` that were not given here before, each once; all when there are too many to remember."""
+        if len(self._seen) > _MOST_SEEN:
+            return np.arange(len(values))
+        new, first = np.unique(values, return_index=True)
+        at = np.searchsorted(self._seen, new)
+        known = at < len(self._seen)
+        known[known] = self._seen[at[known]] == new[known]
+        self._seen = np.insert(self._seen, at[~known], new[~known])
+        return first[~known]
+
+    @property
+    def size(self) -> int:
+        """What it takes of memory, in cells."""
+        return len(self.cells) + 2 * len(self._seen)
+
     def of(self, keys: Cells) -> Cells:
         return self.cells[self._at(keys)]
 
@@ -98,7 +119,10 @@ class _Tally:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """New matches of one correlation: `places` among the rows, and of each its bucket's number, hash of the key, and what it adds."""
+    """New matches of one correlation: `places` among the rows, and of each its bucket's number, hash of the key, and what it adds.
+
+    `values`: of a value_count the hash of key and value.
+    """
 
     correlation: Correlation
     wanted: Wanted
@@ -106,6 +130,7 @@ class _Part:
     buckets: Ints
     keys: Cells
     amounts: Cells
+    values: Hashes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +178,8 @@ class Prospects:
             judged[mine] = True
             if (wants := wanted(one, tunings)) is not None:
                 amounts = np.left_shift(np.uint32(1), member[mine]) if wants.members else np.ones(len(mine), np.uint32)
-                parts.append(_Part(one, wants, mine, at[mine] // one.span_ms, keys[mine], amounts))
+                values = _hashes(rows.take(pa.array(mine))) if one.kind is Kind.VALUE_COUNT else None
+                parts.append(_Part(one, wants, mine, at[mine] // one.span_ms, keys[mine], amounts, values))
         return Near(rows.num_rows, parts, judged)
 
     async def read(self, near: Near) -> None:
@@ -194,14 +220,15 @@ class Prospects:
     def _add(self, stored: pa.Table, tallies: Mapping[int, dict[str, _Tally | None]]) -> None:
         names, codes = _coded(stored["correlation"])
         bucket, cell = stored["bucket"].to_numpy(), stored["cell"].to_numpy()
-        counts, members = stored["matches"].to_numpy(), stored["members"].to_numpy()
+        told = {name: stored[name].to_numpy().astype(np.uint32) for name in ("matches", "texts", "members")}
         for code, name in enumerate(names):
-            is_member = self._correlations[name].kind in _MEMBERS
+            kind = self._correlations[name].kind
+            amounts = told["members" if kind in _MEMBERS else "texts" if kind is Kind.VALUE_COUNT else "matches"]
             for number in np.unique(bucket[codes == code]).tolist():
                 mine = (codes == code) & (bucket == number)
                 tally = tallies[number][name] = _Tally()
                 keys = cell[mine].astype(np.uint32) << np.uint32(_HASH_BITS - _BITS[-1])
-                tally.count(Wanted(1, int(is_member)), keys, (members if is_member else counts)[mine].astype(np.uint32))
+                tally.count(Wanted(1, int(kind in _MEMBERS)), keys, amounts[mine])
 
     def likely(self, near: Near) -> Flags:
         """Count `near`, which is stored now, and tell which of its rows may fire something."""
@@ -212,7 +239,8 @@ class Prospects:
                 if (of_bucket := self._known.get((part.correlation.span_ms, number))) is not None:
                     tally = of_bucket.setdefault(part.correlation.hash, _Tally())
                     if tally is not None:
-                        tally.count(part.wanted, part.keys[mine], part.amounts[mine])
+                        new = mine if part.values is None else mine[tally.unseen(part.values[mine])]
+                        tally.count(part.wanted, part.keys[new], part.amounts[new])
             for number, mine in by_bucket:
                 likely[part.places[mine]] = self._may_fire(part, number, part.keys[mine])
         self._bound()
@@ -247,7 +275,18 @@ class Prospects:
 
 
 def _cells_in(tallies: Collection[_Tally | None]) -> int:
-    return sum(len(tally.cells) for tally in tallies if tally is not None)
+    return sum(tally.size for tally in tallies if tally is not None)
+
+
+def _hashes(rows: pa.Table) -> Hashes:
+    """Of key and value together."""
+    of_key, of_text = (_hash(*_coded(rows[name])) for name in ("group_key", "text"))
+    return of_key * _ODD + of_text
+
+
+def _hash(values: Sequence[str], places: Ints) -> Hashes:
+    each = b"".join(hashlib.blake2b(value.encode(), digest_size=8).digest() for value in values)
+    return np.frombuffer(each, np.uint64)[places]
 
 
 def _coded(column: pa.ChunkedArray) -> tuple[list[str], Ints]:

@@ -43,7 +43,7 @@ from detect.correlation.resolve import resolve
 from detect.rules import RuleBook
 from detect.tuning import Tunings
 
-_MOST_ROWS: Final = 50_000  # judged together, about: messages are never split
+_MOST_ROWS: Final = 200_000  # judged together, about: messages are never split
 _EPOCH: Final = "corr"
 _log = structlog.get_logger()
 

@@ -14,7 +14,9 @@ So the first completing match of every bucket stays and still completes, and not
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from math import ceil, floor
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -36,26 +38,55 @@ def thinned(rows: pa.Table, correlations: Mapping[str, Correlation]) -> pa.Table
 
 def of_one(correlation: Correlation, rows: pa.Table, stretch_ms: int = 1000) -> pa.Table:
     """Those of `rows`, which are of one correlation, that are needed. `stretch_ms`: a divisor of its timespan."""
-    few = _few(correlation)
-    if not few or rows.num_rows <= 2 * few:
+    said = _codes(rows["text"]) if correlation.kind is Kind.VALUE_COUNT else rows["member"].to_numpy().astype(np.int64)
+    times = _times(rows["event_time"]), _times(rows["received_at"])
+    needed = of_codes(correlation, _codes(rows["group_key"]), said, times, rows["stands_for"].to_numpy(), stretch_ms)
+    if needed is None:
         return rows
-    at = rows["event_time"].cast(pa.int64()).to_numpy()
-    parts = [_codes(rows["group_key"]), at // stretch_ms]
-    if correlation.kind is not Kind.EVENT_COUNT:
-        parts.append(_codes(rows["text"]) if correlation.kind is Kind.VALUE_COUNT else rows["member"].to_numpy().astype(np.int64))
-    order = np.lexsort((rows["received_at"].cast(pa.int64()).to_numpy(), at, *parts))
-    changes = np.any([part[order][1:] != part[order][:-1] for part in parts], axis=0)
+    place = rows.schema.get_field_index("stands_for")
+    counted = rows.set_column(place, rows.schema.field(place), pa.array(needed.stands_for, pa.uint32()))
+    return counted.filter(pa.array(needed.kept))
+
+
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """For each row whether it is `kept`, and how many it stands for."""
+
+    kept: npt.NDArray[np.bool_]
+    stands_for: Ints
+
+
+def of_codes(
+    correlation: Correlation,
+    keys: Ints,
+    said: Ints,
+    times: tuple[Ints, Ints],
+    stands_for: npt.NDArray[Any],
+    stretch_ms: int = 1000,
+) -> Needed | None:
+    """Which matches of one correlation are needed; None: all, as they are.
+
+    `keys` are equal where the keys are; so is `said` for the texts of a value_count, of others it is the member. `times`: of the event and
+    of its receipt, milliseconds.
+    """
+    few = _few(correlation)
+    if not few or len(keys) <= 2 * few:
+        return None
+    at, received = times
+    parts = [keys, at // stretch_ms] if correlation.kind is Kind.EVENT_COUNT else [keys, at // stretch_ms, said]
+    order = np.lexsort((received, at, *parts))
+    changes = np.logical_or.reduce([part[order][1:] != part[order][:-1] for part in parts])
     starts = np.flatnonzero(np.r_[True, changes])
     sizes = np.diff(np.r_[starts, len(order)])
+    if sizes.max() <= 2 * few:
+        return None
     rank = np.arange(len(order)) - np.repeat(starts, sizes)
     size = np.repeat(sizes, sizes)
     kept = (rank < few) | (rank >= size - few)
-    stands_for = rows["stands_for"].to_numpy()[order].astype(np.int64)
-    left_out = np.add.reduceat(np.where(kept, 0, stands_for), starts)
-    stands_for += np.where(rank == size - 1, np.repeat(left_out, sizes), 0)
-    place = rows.schema.get_field_index("stands_for")
-    counted = rows.set_column(place, rows.schema.field(place), pa.array(_back(stands_for, order), pa.uint32()))
-    return counted.filter(pa.array(_back(kept, order)))
+    counts = stands_for[order].astype(np.int64)
+    left_out = np.add.reduceat(np.where(kept, 0, counts), starts)
+    counts += np.where(rank == size - 1, np.repeat(left_out, sizes), 0)
+    return Needed(_back(kept, order), _back(counts, order))
 
 
 def _few(correlation: Correlation) -> int:
@@ -92,7 +123,11 @@ def _codes(column: pa.ChunkedArray) -> Ints:
     return column.combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)  # type: ignore[no-any-return]
 
 
-def _back(values: npt.NDArray[np.generic], order: Ints) -> npt.NDArray[np.generic]:
+def _times(column: pa.ChunkedArray) -> Ints:
+    return column.cast(pa.int64()).to_numpy()  # type: ignore[no-any-return]
+
+
+def _back(values: npt.NDArray[Any], order: Ints) -> npt.NDArray[Any]:
     """`values`, which are in `order`, in the order of the rows."""
     back = np.empty_like(values)
     back[order] = values
