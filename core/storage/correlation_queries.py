@@ -125,9 +125,10 @@ def numbers(store: Store, stretch: Stretch) -> AsyncIterator[pa.RecordBatch]:
 
 
 async def cells(store: Store, correlations: Sequence[str], span_ms: int, buckets: Sequence[int], bits: int) -> pa.Table:
-    """Of these correlations and buckets (numbers of timespans since 1970) how many matches there are, of how many texts and of which members.
+    """Of these correlations and buckets (numbers of timespans since 1970) how many matches there are, of how many texts and which members.
 
-    `members` are bits. Keys are counted together whose CRC32 begins alike: `cell` is that of a key without its last `bits`. QueryTooCostly: there are too many.
+    `members` are bits. Keys are counted together whose CRC32 begins alike: `cell` is that of a key without its last `bits`. QueryTooCostly:
+    there are too many.
     """
     bucket = f"intDiv(toUnixTimestamp64Milli(event_time), {span_ms:d})"
     where = Where()
