@@ -46,6 +46,9 @@ class Exact:
         self._kept = KeptOpen()
         self._opened: set[tuple[str, int]] = set()  # scans that ran once; when they run again they are watched
         self._unsettled: set[str] = set()
+        self._watched: set[str] = set()  # of these, those that ran since `_before` was counted
+        self._suspected: set[str] = set()  # one of those watched together was prepared again: now each is watched alone
+        self._before = 0
         self._formulas = Formulas(source.fields)
         self._formula = [self._formulas.of(one.tree) if one.tree else None for one in rules]
         self._bounds: dict[int, Formula] = {}
@@ -93,6 +96,7 @@ class Exact:
                 found.append(np.stack((holding, np.full(len(holding), rule)), axis=1))
             elif len(holding):
                 by_expression.setdefault(self._place[rule] // _TOGETHER, []).append(holding)
+        self._settle(session)
         wanted = rules * events.num_rows + rows
         for number, parts in by_expression.items():
             mine = np.sort(np.concatenate(parts))
@@ -113,25 +117,36 @@ class Exact:
         return lambda column: self._scanned(session, column, events, np.flatnonzero(wanted[column]))
 
     def _scanned(self, session: Session, column: str, events: pa.Table, rows: Ints) -> ColumnHits | None:
-        if column not in events.column_names:
+        if events.schema.get_field_index(column) < 0:
             return None
         part, scan = self._source.given(events, [column]), self._scans[column]
         few = len(rows) < events.num_rows * _WORTH_TAKING
         if few:
             part = part.take(pa.array(rows))
-        watched = column in self._unsettled
-        before = self._pushed_out(session) if watched else 0
         name = (column, scan.variant)
+        alone = column in self._suspected
+        before = self._pushed_out(session) if alone or (column in self._unsettled and not self._watched) else 0
         result = self._kept.run(session, name, lambda: selected(self._source, scan.selected, part.column_names), part)
-        if watched:
-            self._unsettled.discard(column)
+        if alone:
+            self._suspected.discard(column)
             if self._pushed_out(session) > before and scan.variant < _MOST_VARIANTS:
                 self._scans[column] = ColumnScan(self._formulas, column, scan.variant + 1)
+        elif column in self._unsettled:
+            self._before = self._before if self._watched else before
+            self._watched.add(column)
         elif name not in self._opened:
             self._opened.add(name)
             self._unsettled.add(column)
         hits = scan.read(result)
         return hits.among(rows, events.num_rows) if few else hits
+
+    def _settle(self, session: Session) -> None:
+        """Of the scans that ran again, those that may have been prepared again are watched one by one the next time."""
+        if self._watched:
+            self._unsettled -= self._watched
+            if self._pushed_out(session) > self._before:
+                self._suspected |= self._watched
+            self._watched.clear()
 
     def _pushed_out(self, session: Session) -> int:
         """How often the engine had to prepare a search, in all: again and again when two have the same place in its table."""

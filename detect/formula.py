@@ -8,7 +8,7 @@ rule that has such a test is decided by its expression.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,10 +19,12 @@ from detect.regex_literals import needed
 from detect.tree import AllOf, AnyOf, Boolean, Exists, Item, Negation, Node, Null, Pattern, Regex, Wild
 from detect.witness import are_plain, is_plain
 
+_LONG_S: Final = "\u017f"  # "s" matches it without case, though it is nobody's lower case
 PRESENT: Final = "present"
 BLANK: Final = "blank"
 EDGE: Final = "\x01"  # not printable, so no pattern has it
-_WRITTEN: Final = {Wild.MANY: rf"[^{EDGE}]*", Wild.ONE: rf"[^{EDGE}]"}  # within one value, where there are several in the text
+_WRITTEN: Final = {Wild.MANY: ".*", Wild.ONE: "."}
+_WITHIN: Final = {Wild.MANY: rf"[^{EDGE}]*", Wild.ONE: rf"[^{EDGE}]"}  # one of several values in the text
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +155,9 @@ class Formulas:
     def _needed(self, field: Field, regex: str) -> Formula:
         """What the regular expression cannot match without."""
         found = needed(regex, is_plain)
-        return self._search(field, [Sought(literal, False, bounded=True) for literal in found]) if found else self._literal(field, PRESENT)
+        if not found:
+            return self._literal(field, PRESENT)
+        return self._search(field, [Sought(literal, False, bounded=True) for literal in (*found, _LONG_S)])
 
     def _patterns(self, name: str | None, wanted: list[Pattern]) -> Formula | bool | None:
         field = self._known.line() if name is None else self._known.field(name)
@@ -181,7 +185,7 @@ class Formulas:
 
     def _keywords(self, joined: Field, wanted: list[Pattern]) -> Formula | None:
         """What is found within one of the values that `joined` has in one text."""
-        sought = [_sought(anywhere(pattern)) if pattern.parts else None for pattern in wanted]
+        sought = [_sought(anywhere(pattern), _WITHIN) if pattern.parts else None for pattern in wanted]
         fit = [one for one in sought if one is not None]
         return self._search(joined, fit) if len(fit) == len(wanted) else None
 
@@ -211,7 +215,7 @@ def _joined(parts: list[Formula | bool | None], *, deciding: bool) -> Formula | 
     return Some(formulas) if deciding else Every(formulas)
 
 
-def _sought(pattern: Pattern) -> Sought | None:
+def _sought(pattern: Pattern, wild: Mapping[Wild, str] = _WRITTEN) -> Sought | None:
     """None when the engine's folding of case might differ from that of the search."""
     texts = [part for part in pattern.parts if isinstance(part, str)]
     begins, ends = pattern.parts[0] is not Wild.MANY, pattern.parts[-1] is not Wild.MANY
@@ -223,7 +227,7 @@ def _sought(pattern: Pattern) -> Sought | None:
     if bounded:
         return Sought(EDGE * begins + _folded(texts[0], pattern.cased) + EDGE * ends, pattern.cased, bounded=True)
     written = [part if pattern.cased or isinstance(part, Wild) else part.lower() for part in inner]
-    regex = "".join(_WRITTEN[part] if isinstance(part, Wild) else re.escape(part) for part in written)
+    regex = "".join(wild[part] if isinstance(part, Wild) else re.escape(part) for part in written)
     return Sought(r"\A" * begins + regex + r"\z" * ends, pattern.cased, bounded=False)
 
 

@@ -73,7 +73,7 @@ class ColumnScan:
 
 
 def _literals(text: str, wanted: Sequence[Sought], variant: int) -> str:
-    """SQL of the positions, from 1, of those of `wanted`, all cased or none, that stand in the SQL `text` (between edges if one needs them).
+    """SQL of the positions, from 1, of those of `wanted`, all cased or none, that stand in the SQL `text`, if need be between edges.
 
     The engine keeps what it prepared for `search` in a table of few places, where one may push out another: few literals go another way,
     and many have another place with another `variant`, a literal that stands nowhere.

@@ -44,7 +44,7 @@ _SPACES: Final = " \t\r\n"
 # other spaces round a colon than one behind it.
 _UNUSUAL: Final = (
     *(f'"{opening}{bracket}' for opening in (":", ": ") for bracket in "[{"),
-    *(r"\/", r"\u212a", r"\u0130", *(rf"\u00{digit}" for digit in range(2, 8))),
+    *(r"\/", r"\u212a", r"\u0130", r"\u017f", *(rf"\u00{digit}" for digit in range(2, 8))),
     *(f'"{space}{other}' for space in _SPACES for other in f":{_SPACES}"),
     *(f'":{space}' for space in _SPACES[1:]),
     *(f'": {space}' for space in _SPACES),

@@ -21,8 +21,8 @@ Ints = npt.NDArray[np.int64]
 
 MOST_AT_ONCE: Final = 16_384  # patterns of one search; several searches take longer than one
 _FEW_EXPRESSIONS: Final = 64
-# The only characters beyond ASCII whose lower case has a letter of ASCII: what has one may have any witness.
-_FOLDING_TO_ASCII: Final = ("\u212a", "\u0130")
+# The only characters beyond ASCII that have a letter of ASCII for lower case, or match one without case: where they stand, any may.
+_FOLDING_TO_ASCII: Final = ("\u212a", "\u0130", "\u017f")
 
 
 class Scan:

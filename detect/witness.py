@@ -164,15 +164,12 @@ def _searched(field: Field) -> bool:
 def _in_text(field: Field, test: Test) -> Iterator[frozenset[Witness]]:
     """Sets of which one stands in the text of an object where `test` holds, the simplest first."""
     member = f'"{_written(field.member.lower())}"' if field.member and _is_written(field.member) else ""
+    doubtful = Witness(field.column, member or '"', _DOUBTFUL)
     for literals, rest, numeric in _places(test, _parts(test), member):
-        found = {Witness(field.column, literal, rest) for literal in literals}
-        if numeric:
-            found.add(Witness(field.column, member or '"', _DOUBTFUL))
-        yield frozenset(found)
-    if isinstance(test, Regex):
-        yield frozenset(
-            Witness(field.column, _written(literal)) for literal in needed(test.pattern, _is_written) if set(literal) - _OF_NUMBERS
-        )
+        yield frozenset((*(Witness(field.column, literal, rest) for literal in literals), *([doubtful] if numeric else ())))
+    if isinstance(test, Regex) and (found := needed(test.pattern, _is_written)):
+        numeric = any(set(literal) <= _OF_NUMBERS for literal in found)
+        yield frozenset((*(Witness(field.column, _written(literal)) for literal in found), *([doubtful] if numeric else ())))
     yield frozenset({Witness(field.column, member)})
 
 
