@@ -1,16 +1,18 @@
 """Decides exactly which candidate pairs of a rule and an event are matches.
 
-Rules that have a formula (`detect.formula`) are decided by one scan of each column they ask for; the others by their expressions, some of
-them in a statement, which is opened when the first of them has a candidate. A rule whose expression fails is found and given to `failed`.
+Rules that have a formula (`detect.formula`) are decided by one scan of each column they ask for. Of the others the scan leaves what the
+formula of a part of the rule lets through; that is decided by their expressions, some of them in a statement, which is opened when there
+is something for it. A rule whose expression fails is found and given to `failed`.
 For one thread at a time, like the session it runs on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import structlog
@@ -19,13 +21,14 @@ from core.engine import Session
 from core.errors import StoreError, StoreUnavailable
 from detect.compiled import CompiledRule
 from detect.event_columns import Source, selected
-from detect.formula import Formulas
+from detect.formula import Formula, Formulas
 from detect.hits import ColumnHits, ColumnScan, Hits
 from detect.kept import KeptOpen
 from detect.scan import Ints, firsts
 
 Failed = Callable[[int, str], None]
 
+_WORTH_TAKING: Final = 0.7  # to scan this part of a column and no more costs less than to scan all
 _TOGETHER: Final = 32  # rules of one statement
 _MOST_VARIANTS: Final = 4
 _PREPARED: Final = "RegexpWithMultipleNeedlesGlobalCacheMiss"
@@ -43,8 +46,20 @@ class Exact:
         self._kept = KeptOpen()
         self._opened: set[tuple[str, int]] = set()  # scans that ran once; when they run again they are watched
         self._unsettled: set[str] = set()
+        self._watched: set[str] = set()  # of these, those that ran since `_before` was counted
+        self._suspected: set[str] = set()  # one of those watched together was prepared again: now each is watched alone
+        self._before = 0
         self._formulas = Formulas(source.fields)
         self._formula = [self._formulas.of(one.tree) if one.tree else None for one in rules]
+        self._bounds: dict[int, Formula] = {}
+        for rule, one in enumerate(rules):
+            bound = self._formulas.bound(one.tree) if one.tree and self._formula[rule] is None else True
+            if not isinstance(bound, bool):
+                self._bounds[rule] = bound
+        self._columns = [
+            self._formulas.columns(test) if (test := self._bounds.get(rule) if formula is None else formula) is not None else frozenset()
+            for rule, formula in enumerate(self._formula)
+        ]
         self._scans = {column: ColumnScan(self._formulas, column) for column in self._formulas.fields}
         by_expression = [rule for rule, formula in enumerate(self._formula) if formula is None]
         self._place = {rule: place for place, rule in enumerate(by_expression)}
@@ -62,24 +77,26 @@ class Exact:
         order = np.lexsort((rows, rules))
         rows, rules = rows[order], rules[order]
         starts = np.flatnonzero(np.diff(rules, prepend=-1))
-        hits = Hits(self._formulas, lambda column: self._scanned(session, column, events), events.num_rows)
+        asked = {int(rules[start]): mine for start, mine in zip(starts, np.split(rows, starts[1:]), strict=True)}
+        hits = Hits(self._formulas, self._scans_of(session, events, asked), events.num_rows)
         found = [np.empty((0, 2), np.int64)]
         by_expression: dict[int, list[Ints]] = {}
-        for start, end in zip(starts.tolist(), [*starts[1:].tolist(), len(rules)], strict=True):
-            rule, mine = int(rules[start]), rows[start:end]
+        for rule, mine in asked.items():
             formula = self._formula[rule]
-            if formula is None:
-                by_expression.setdefault(self._place[rule] // _TOGETHER, []).append(mine)
-                continue
+            test = self._bounds.get(rule) if formula is None else formula
             try:
-                holding = mine[hits.holding(formula, mine)]
+                holding = mine if test is None else mine[hits.holding(test, mine)]
             except StoreUnavailable:
                 raise
             except StoreError as error:
                 _log.error("detect.scan_failed", error=str(error))
                 found.append(self.checked(session, [rule], events.take(pa.array(mine)), mine))
-            else:
+                continue
+            if formula is not None:
                 found.append(np.stack((holding, np.full(len(holding), rule)), axis=1))
+            elif len(holding):
+                by_expression.setdefault(self._place[rule] // _TOGETHER, []).append(holding)
+        self._settle(session)
         wanted = rules * events.num_rows + rows
         for number, parts in by_expression.items():
             mine = np.sort(np.concatenate(parts))
@@ -89,22 +106,47 @@ class Exact:
             found.append(pairs[wanted[places] == keys])
         return np.concatenate(found)
 
-    def _scanned(self, session: Session, column: str, events: pa.Table) -> ColumnHits | None:
-        if column not in events.column_names:
+    def _scans_of(self, session: Session, events: pa.Table, asked: Mapping[int, Ints]) -> Callable[[str], ColumnHits | None]:
+        """What gives the hits of a column, in those of its rows at least that `asked` has for a rule that asks for the column."""
+        wanted: dict[str, npt.NDArray[np.bool_]] = {}
+        for rule, rows in asked.items():
+            for column in self._columns[rule]:
+                if column not in wanted:
+                    wanted[column] = np.zeros(events.num_rows, np.bool_)
+                wanted[column][rows] = True
+        return lambda column: self._scanned(session, column, events, np.flatnonzero(wanted[column]))
+
+    def _scanned(self, session: Session, column: str, events: pa.Table, rows: Ints) -> ColumnHits | None:
+        if events.schema.get_field_index(column) < 0:
             return None
         part, scan = self._source.given(events, [column]), self._scans[column]
-        watched = column in self._unsettled
-        before = self._pushed_out(session) if watched else 0
+        few = len(rows) < events.num_rows * _WORTH_TAKING
+        if few:
+            part = part.take(pa.array(rows))
         name = (column, scan.variant)
+        alone = column in self._suspected
+        before = self._pushed_out(session) if alone or (column in self._unsettled and not self._watched) else 0
         result = self._kept.run(session, name, lambda: selected(self._source, scan.selected, part.column_names), part)
-        if watched:
-            self._unsettled.discard(column)
+        if alone:
+            self._suspected.discard(column)
             if self._pushed_out(session) > before and scan.variant < _MOST_VARIANTS:
                 self._scans[column] = ColumnScan(self._formulas, column, scan.variant + 1)
+        elif column in self._unsettled:
+            self._before = self._before if self._watched else before
+            self._watched.add(column)
         elif name not in self._opened:
             self._opened.add(name)
             self._unsettled.add(column)
-        return scan.read(result)
+        hits = scan.read(result)
+        return hits.among(rows, events.num_rows) if few else hits
+
+    def _settle(self, session: Session) -> None:
+        """Of the scans that ran again, those that may have been prepared again are watched one by one the next time."""
+        if self._watched:
+            self._unsettled -= self._watched
+            if self._pushed_out(session) > self._before:
+                self._suspected |= self._watched
+            self._watched.clear()
 
     def _pushed_out(self, session: Session) -> int:
         """How often the engine had to prepare a search, in all: again and again when two have the same place in its table."""

@@ -14,6 +14,7 @@ import pyarrow as pa
 from detect import literals, predicates
 from detect.formula import BLANK, EDGE, PRESENT, Every, Formula, Formulas, Not, Some, Sought
 from detect.scan import MOST_AT_ONCE, Ints, listed, search
+from detect.witness import are_plain
 
 _FEW: Final = 64
 Bools = npt.NDArray[np.bool_]
@@ -27,6 +28,12 @@ class ColumnHits:
     blank: Bools
     rows: Ints
     starts: Ints
+
+    def among(self, rows: Ints, count: int) -> ColumnHits:
+        """The same, of `rows` of a table of `count` rows; nothing is known of its other rows."""
+        present, blank = np.zeros(count, np.bool_), np.zeros(count, np.bool_)
+        present[rows], blank[rows] = self.present, self.blank
+        return ColumnHits(present, blank, rows[self.rows], self.starts)
 
 
 class ColumnScan:
@@ -47,8 +54,9 @@ class ColumnScan:
                 some = patterns[first : first + MOST_AT_ONCE]
                 name = f"found{len(self._numbers)}"
                 self._numbers[name] = np.asarray([number for _, number in some], np.int64)
-                searched, wanted = text.sql if cased else text.folded, [one.wanted for one, _ in some]
-                self.selected.append(f"{_literals(searched, wanted, variant) if bounded else search(searched, wanted)} AS {name}")
+                searched, wanted = text.sql if cased else text.folded, [one for one, _ in some]
+                found = _literals(searched, wanted, variant) if bounded else search(searched, [one.wanted for one in wanted])
+                self.selected.append(f"{found} AS {name}")
 
     def read(self, result: pa.Table) -> ColumnHits:
         """What the engine answered to `selected`."""
@@ -64,18 +72,26 @@ class ColumnScan:
         return ColumnHits(present, blank, np.concatenate(rows)[order], starts)
 
 
-def _literals(text: str, wanted: Sequence[str], variant: int) -> str:
-    """SQL of the positions, from 1, of those of `wanted` that stand in the SQL `text` between two edges.
+def _literals(text: str, wanted: Sequence[Sought], variant: int) -> str:
+    """SQL of the positions, from 1, of those of `wanted`, all cased or none, that stand in the SQL `text`, if need be between edges.
 
     The engine keeps what it prepared for `search` in a table of few places, where one may push out another: few literals go another way,
     and many have another place with another `variant`, a literal that stands nowhere.
     """
     edge = literals.string(EDGE)
-    bounded = f"concat({edge}, replaceAll({text}, {edge}, ' '), {edge})"
+    bounded = any(EDGE in one.wanted for one in wanted)
+    searched = f"concat({edge}, replaceAll({text}, {edge}, ' '), {edge})" if bounded else text
     if len(wanted) > _FEW:
-        return search(bounded, [*(re.escape(one) for one in wanted), f"{EDGE * 3}{variant}"])
-    needles = ", ".join(literals.string(one) for one in wanted)
-    return f"arrayFilter((i, at) -> at > 0, range(1, {len(wanted) + 1}), multiSearchAllPositions({bounded}, [{needles}]))"
+        needles = [_written(one, re.escape) for one in wanted]
+        return f"multiMatchAllIndices({searched}, [{', '.join(needles)}, {literals.string(f'{EDGE * 3}{variant}')}])"
+    needles = [_written(one, str) for one in wanted]
+    return f"arrayFilter((i, at) -> at > 0, range(1, {len(wanted) + 1}), multiSearchAllPositions({searched}, [{', '.join(needles)}]))"
+
+
+def _written(one: Sought, escaped: Callable[[str], str]) -> str:
+    """`one` as a string literal, its case folded as the engine folds the text's."""
+    literal = literals.string(escaped(one.wanted))
+    return literal if one.cased or are_plain(one.wanted.strip(EDGE)) else f"lowerUTF8({literal})"
 
 
 class Hits:

@@ -31,7 +31,8 @@ class MemberFields:
 
     def line(self) -> Field:
         values = "arrayMap(pair -> pair.2, JSONExtractKeysAndValues(line, 'String'))"
-        return Field(values, FieldKind.VALUES, LINE, joined=f"arrayStringConcat({values}, '\\x01')")
+        apart = values.replace("pair.2", "replaceAll(pair.2, '\\x01', ' ')")
+        return Field(values, FieldKind.VALUES, LINE, joined=f"arrayStringConcat({apart}, '\\x01')")
 
 
 def _member(name: str, column: str) -> Field:
@@ -83,7 +84,8 @@ class MemberColumns:
         for column in columns:
             for name, otherwise in ((column, nothing), (f"has_{column}", no), (f"low_{column}", nothing)):
                 if column != LINE:
-                    made[name] = events.column(name) if name in events.column_names else otherwise
+                    at = events.schema.get_field_index(name)
+                    made[name] = events.column(at) if at >= 0 else otherwise
         return pa.table(list(made.values()), schema=pa.schema([pa.field(name, one.type, nullable=False) for name, one in made.items()]))
 
     def columns(self, given: Sequence[str]) -> list[str]:

@@ -25,7 +25,7 @@ import pyarrow as pa
 from core.engine import Session
 from core.errors import RuleError
 from core.events import LogClass
-from detect import match
+from detect import literals, match
 from detect.compile import expression
 from detect.compiled import CompiledRule
 from detect.event_columns import selected
@@ -39,13 +39,22 @@ from detect.scan import Ints, Scan, firsts
 from detect.tree import fields_of, has_keywords
 from detect.witness import Counts, Witness, signs
 
+_SPACES: Final = " \t\r\n"
 # What the search would not read as it is: an object or a list within; escapes of characters that need none, or whose lower case is ASCII;
-# numbers that the engine writes otherwise than they are compared.
+# other spaces round a colon than one behind it.
 _UNUSUAL: Final = (
-    *(r":[ \t\r\n]*[\[{]", r"\\u00[2-7]", r"\\u(212a|0130)", r"\\/"),
-    *(r":[ \t\r\n]*-?[0-9]+(\.[0-9]+)?e", r":[ \t\r\n]*-0", r":[ \t\r\n]*-?[0-9]{20}"),
+    *(f'"{opening}{bracket}' for opening in (":", ": ") for bracket in "[{"),
+    *(r"\/", r"\u212a", r"\u0130", r"\u017f", *(rf"\u00{digit}" for digit in range(2, 8))),
+    *(f'"{space}{other}' for space in _SPACES for other in f":{_SPACES}"),
+    *(f'":{space}' for space in _SPACES[1:]),
+    *(f'": {space}' for space in _SPACES),
 )
-_TRUTH: Final = r":[ \t\r\n]*(true|false)"  # what the engine leaves out of all the values of an object, where keywords are searched
+# What the engine would not read as it is compared: numbers that it writes otherwise; truth values, which it leaves out of all the values of
+# an object, where keywords are searched.
+_MISREAD_AS: Final = ('": ?-?[0-9]+([.][0-9]+)?[eE]', '": ?-0', '": ?-?[0-9]{20}')
+_SHAPE: Final = "cityHash64(JSONExtractKeys(line))"  # the same where members have the same names
+_MISREAD: Final = 0  # in place of it
+_TRUTH: Final = '": ?(true|false)'
 _SAMPLED: Final = 128
 _FEW: Final = 2048  # events of a shape that are not worth statements of their own go together with other shapes'
 _UNUSUAL_AT_ONCE: Final = 1024
@@ -79,42 +88,50 @@ class ObjectRules:
         rows, rules = ready.scan.candidates(looked, ready.numbers)
         plain = looked.column("valid").to_numpy().astype(np.bool_)
         plain[rows[rules == ready.unusual]] = False
-        mine = plain[rows]
-        pairs = [self._decided(lines, rows[mine], rules[mine]), ready.untouched(np.flatnonzero(plain), rows[mine], rules[mine])]
+        rows, rules = rows[plain[rows]], rules[plain[rows]]
+        some = rows[firsts(rows)]
+        shapes = self._shapes_of(lines.take(pa.array(some)), ready.shape)
+        if not shapes.all():
+            plain[some[shapes == _MISREAD]] = False
+            rows, rules, some, shapes = rows[plain[rows]], rules[plain[rows]], some[plain[some]], shapes[plain[some]]
+        pairs = [self._decided(lines, shapes, rows, rules), ready.untouched(np.flatnonzero(plain), rows, rules)]
         unusual = np.flatnonzero(~plain)
         for at in range(0, len(unusual), _UNUSUAL_AT_ONCE):
             pairs += self._of_unusual(lines, unusual[at : at + _UNUSUAL_AT_ONCE].tolist(), ready)
         return in_order(pairs)
 
-    def _decided(self, lines: pa.Array, rows: Ints, rules: Ints) -> Ints:
-        """Those of the candidate pairs that match."""
+    def _shapes_of(self, lines: pa.Array, shape: str) -> Any:
+        """For each of `lines` the number that the SQL `shape` gives."""
+        if not len(lines):
+            return np.empty(0, np.uint64)
+        select = [f"{shape} AS shape"]
+        return self._kept.run(self._session, shape, lambda: selected(self._source, select, LINES.names), _table(lines))["shape"].to_numpy()
+
+    def _decided(self, lines: pa.Array, shapes: Any, rows: Ints, rules: Ints) -> Ints:
+        """Those of the candidate pairs, in order of `rows`, that match; `shapes` are those of the rows, each told once."""
         found = [np.empty((0, 2), np.int64)]
-        if not len(rows):
-            return found[0]
-        order = np.argsort(rows, kind="stable")
-        rows, rules = rows[order], rules[order]
         first = firsts(rows)
         some, at = rows[first], np.cumsum(first) - 1
-        table = _table(lines.take(pa.array(some)))
-        keys = ["cityHash64(JSONExtractKeys(line)) AS shape"]
-        shapes = self._kept.run(self._session, "shapes", lambda: selected(self._source, keys, LINES.names), table)
-        for names, places in self._by_fields(table.column("line"), shapes.column("shape").to_numpy()).items():
+        for names, places in self._by_fields(lines, some, shapes).items():
             number = np.full(len(some), -1, np.int64)
             number[places] = np.arange(len(places))
             mine = number[at]
-            part = self._extracted(names, table.take(pa.array(places)))
-            within = self._exact.decide(self._session, part, mine[mine >= 0], rules[mine >= 0])
+            here = mine >= 0
+            part = self._extracted(names, _table(lines.take(pa.array(some[places]))))
+            within = self._exact.decide(self._session, part, mine[here], rules[here])
             found.append(np.stack((some[places[within[:, 0]]], within[:, 1]), axis=1))
         return np.concatenate(found)
 
-    def _by_fields(self, lines: pa.ChunkedArray, shape: Any) -> dict[frozenset[str], Ints]:
-        """Positions in `lines` by the fields rules ask for."""
+    def _by_fields(self, lines: pa.Array, some: Ints, shape: Any) -> dict[frozenset[str], Ints]:
+        """Positions in `some`, rows of `lines`, by the fields rules ask for."""
+        if not len(some):
+            return {}
         found: dict[frozenset[str], list[Ints]] = {}
         order = np.argsort(shape, kind="stable")
         few: list[Ints] = []
         names_of_few: frozenset[str] = frozenset()
         for mine in np.split(order, np.flatnonzero(np.diff(shape[order])) + 1):
-            names = self._names(int(shape[mine[0]]), lines[int(mine[0])].as_py())
+            names = self._names(int(shape[mine[0]]), lines[int(some[mine[0]])].as_py())
             if len(mine) < _FEW:
                 few.append(mine)
                 names_of_few |= names
@@ -186,7 +203,9 @@ class ObjectRules:
         at, rules = ready.scan.candidates(looked, ready.numbers)
         known = rules != ready.unusual
         at, rules = at[known], rules[known]
-        decided = self._decided(pa.array(written, pa.string()), at, rules)
+        again = pa.array(written, pa.string())
+        shapes = self._shapes_of(again.take(pa.array(at[firsts(at)])), _SHAPE)
+        decided = self._decided(again, shapes, at, rules)
         untouched = ready.untouched(np.arange(len(written)), at, rules)
         return [np.stack((rows[pairs[:, 0]], pairs[:, 1]), axis=1) for pairs in (decided, untouched)]
 
@@ -215,8 +234,10 @@ class _Ready:
         self.unusual = len(rules)
         self.numbers = len(rules) + 1
         found = {number: signs(rules[number].tree, fields, counts) for number in kept}
-        patterns = (*_UNUSUAL, _TRUTH) if any(has_keywords(rules[number].tree) for number in kept) else _UNUSUAL
-        unusual = [Witness(LINE, "", after=pattern) for pattern in patterns]
+        misread = (*_MISREAD_AS, _TRUTH) if any(has_keywords(rules[number].tree) for number in kept) else _MISREAD_AS
+        patterns = ", ".join(map(literals.string, misread))
+        self.shape = f"if(multiMatchAny(line, [{patterns}]), {_MISREAD}, {_SHAPE})"
+        unusual = [Witness(LINE, text) for text in _UNUSUAL]
         wanted = {number: sign.witnesses for number, sign in found.items()}
         self.scan = Scan({**wanted, self.unusual: unusual}, MemberColumns(()))
         self.selected = [*self.scan.selected, "isValidJSON(line) AND startsWith(line, '{') AS valid"]

@@ -20,20 +20,26 @@ from detect.witness import Witness
 Ints = npt.NDArray[np.int64]
 
 MOST_AT_ONCE: Final = 16_384  # patterns of one search; several searches take longer than one
-# The only characters beyond ASCII whose lower case has a letter of ASCII: what has one may have any witness.
-_FOLDING_TO_ASCII: Final = ("\u212a", "\u0130")
+_FEW_EXPRESSIONS: Final = 64
+# The only characters beyond ASCII that have a letter of ASCII for lower case, or match one without case: where they stand, any may.
+_FOLDING_TO_ASCII: Final = ("\u212a", "\u0130", "\u017f")
 
 
 class Scan:
-    """The search for `wanted`, the witnesses of each rule by its number. Regular expressions are sought apart: they slow literals down."""
+    """The search for `wanted`, the witnesses of each rule by its number.
+
+    Regular expressions are sought apart when they are many: then they slow literals down.
+    """
 
     def __init__(self, wanted: Mapping[int, Iterable[Witness]], source: Source) -> None:
         self.selected: list[str] = []
         self._owners: dict[str, _Owners] = {}
         searches: dict[tuple[str, bool], dict[str, list[int]]] = {}
+        apart = len({witness for found in wanted.values() for witness in found if not witness.is_literal}) > _FEW_EXPRESSIONS
         for rule, found in wanted.items():
             for witness in found:
-                searches.setdefault((witness.column, witness.is_literal), {}).setdefault(witness.pattern, []).append(rule)
+                together = witness.is_literal or not apart
+                searches.setdefault((witness.column, together), {}).setdefault(witness.pattern, []).append(rule)
         for (column, literal), pattern_owners in sorted(searches.items()):
             everyone = sorted({rule for owners in pattern_owners.values() for rule in owners})
             patterns = [*sorted(pattern_owners.items()), *((character, everyone) for character in _FOLDING_TO_ASCII)]

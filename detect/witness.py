@@ -31,11 +31,12 @@ _SHORTEST: Final = 4  # a shorter literal stands in too many rows to be worth a 
 _SHORTEST_COUNTED: Final = 2
 _SHORTEST_NUMBER: Final = 7  # a shorter one stands in many a time or count
 _MOST: Final = 16_384  # literals of one rule
-# In the text of an object: what stands between a member's name and its value, where a value ends, the rest of a text that is a value and
-# no name, and numbers that may be read otherwise than they are written: with an exponent, below zero by nothing, very long.
-_OPENING: Final = r'[ \t\r\n]*:[ \t\r\n]*"?'
-_AT_END: Final = r'[.0]*[" \t\r\n,}]'
-_DOUBTFUL: Final = r"[ \t\r\n]*:[ \t\r\n]*(?:-0|-?[0-9.]+e|-?[0-9.]{16})"
+# In the text of an object, which is written as `detect.objects` sees to: what stands between a member's name and its value, where a value
+# without quotation marks ends, the rest of a text that is a value and no name, and numbers that may be read otherwise than they are
+# written: with an exponent, below zero by nothing, very long.
+_OPENINGS: Final = (":", ": ")
+_ENDS: Final = (",", "}", ".", " ", "\t", "\r", "\n")
+_DOUBTFUL: Final = ": ?(?:-0|-?[0-9.]+e|-?[0-9.]{16})"
 _ANY: Final = "{"
 _OF_NUMBERS: Final = frozenset("0123456789.+-e")
 _WITHIN_TEXT: Final = r'(?:[^"\\]|\\.)*"[ \t\r\n]*[,}]'
@@ -45,23 +46,22 @@ _WITHIN_TEXT: Final = r'(?:[^"\\]|\\.)*"[ \t\r\n]*[,}]'
 class Witness:
     """`literal`, in lower case, stands in the lower-cased text column `column`.
 
-    In the text of an object perhaps only `after` and `before` something, regular expressions.
+    In the text of an object perhaps only with `rest`, a regular expression, behind it.
     """
 
     column: str
     literal: str
-    after: str = ""
-    before: str = ""
+    rest: str = ""
 
     @property
     def pattern(self) -> str:
         """The regular expression to search for in the lower-cased column."""
-        return self.after + re.escape(self.literal) + self.before
+        return re.escape(self.literal) + self.rest
 
     @property
     def is_literal(self) -> bool:
         """Whether nothing but the literal is searched for."""
-        return not self.after and not self.before
+        return not self.rest
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,36 +164,40 @@ def _searched(field: Field) -> bool:
 def _in_text(field: Field, test: Test) -> Iterator[frozenset[Witness]]:
     """Sets of which one stands in the text of an object where `test` holds, the simplest first."""
     member = f'"{_written(field.member.lower())}"' if field.member and _is_written(field.member) else ""
-    opened = re.escape(member) + _OPENING
-    parts = _parts(test)
-    for literal, after, before in _places(test, parts, bool(member)):
-        found = {Witness(field.column, literal, opened if after else "", before)}
-        if set(literal) <= _OF_NUMBERS:
-            found.add(Witness(field.column, member, before=_DOUBTFUL) if member else Witness(field.column, "", after=_DOUBTFUL))
-        yield frozenset(found)
-    if isinstance(test, Regex):
-        yield frozenset(
-            Witness(field.column, _written(literal)) for literal in needed(test.pattern, _is_written) if set(literal) - _OF_NUMBERS
-        )
+    doubtful = Witness(field.column, member or '"', _DOUBTFUL)
+    for literals, rest, numeric in _places(test, _parts(test), member):
+        yield frozenset((*(Witness(field.column, literal, rest) for literal in literals), *([doubtful] if numeric else ())))
+    if isinstance(test, Regex) and (found := needed(test.pattern, _is_written)):
+        numeric = any(set(literal) <= _OF_NUMBERS for literal in found)
+        yield frozenset((*(Witness(field.column, _written(literal)) for literal in found), *([doubtful] if numeric else ())))
     yield frozenset({Witness(field.column, member)})
 
 
-def _places(test: Test, parts: Sequence[object], member: bool) -> Iterator[tuple[str, bool, str]]:
-    """Literals of which each stands in the text, whether it begins the value of the member, and what stands before it."""
+def _places(test: Test, parts: Sequence[object], member: str) -> Iterator[tuple[Iterable[str], str, bool]]:
+    """Literals of which one stands in the text, what stands behind it, and whether it may be of a number."""
     literal = _literal(parts, _is_written)
     numeric = set(literal) <= _OF_NUMBERS
     if not (member and numeric and len(literal) < _SHORTEST_NUMBER):
-        yield _written(literal), False, ""
+        yield (_written(literal),), "", numeric
     if not member and not numeric:
-        yield _written(literal), False, _WITHIN_TEXT
+        yield (_written(literal),), _WITHIN_TEXT, False
     first, last = (parts[0], parts[-1]) if parts else ("", "")
     if member and isinstance(last, str) and set(end := _run(last[::-1])[::-1]) - _OF_NUMBERS and not _ends_bare(end):
-        yield f'{_written(end)}"', False, ""
+        yield (f'{_written(end)}"',), "", False
     if member and isinstance(first, str) and (begin := _run(first)):
         whole = len(parts) == 1 and len(begin) == len(first)
-        yield _written(begin), True, _AT_END if whole else ""
+        yield _opened(member, begin, whole), "", set(begin) <= _OF_NUMBERS
     if member and isinstance(test, Pattern) and not parts:
-        yield '""', True, ""
+        yield [f'{member}{opening}""' for opening in _OPENINGS], "", False
+
+
+def _opened(member: str, begin: str, whole: bool) -> Iterator[str]:
+    """Literals of which one stands where the value of `member` begins with `begin`, or is it as a `whole`."""
+    bare = set(begin) <= _OF_NUMBERS or any(word.startswith(begin) for word in ("true", "false"))
+    for opening in _OPENINGS:
+        yield f'{member}{opening}"{_written(begin)}' + '"' * whole
+        if bare:
+            yield from (f"{member}{opening}{begin}{end}" for end in (_ENDS if whole else ("",)))
 
 
 def _ends_bare(end: str) -> bool:

@@ -34,6 +34,7 @@ _BATCH_BYTES: Final = 64 << 20
 _LINES_A_MESSAGE: Final = 16_384
 _MESSAGES_A_BATCH: Final = 4
 _NEWLINE: Final = 10
+_RETURN: Final = 13
 _PIECE: Final = 1 << 19
 
 
@@ -160,7 +161,8 @@ def _lines(text: bytes, size: int) -> pa.Array:
     except pa.ArrowInvalid:
         replaced = text[:size].decode("utf-8", "replace").encode()
         return _lines(replaced, len(replaced))
-    blank = ends - starts <= len("\r\n")
+    first = np.frombuffer(text, np.uint8, size)[starts]
+    blank = (first == _NEWLINE) | ((first == _RETURN) & (ends - starts <= len("\r\n")))
     return lines.filter(pa.array(~blank)) if blank.any() else lines
 
 

@@ -85,6 +85,9 @@ def test_what_an_event_says_does_not_depend_on_how_its_json_is_written(session: 
             "{s: {gone: null}, condition: s}",
             '{s: [quoted "word"], condition: s}',
             "{s: {k|contains: kelvin}, condition: s}",
+            "{s: {k|re|i: 'secret|nothing'}, condition: s}",
+            "{s: {k|contains: ЖУК}, condition: s}",
+            "{s: {l: true}, condition: s}",
         ),
         session,
     )
@@ -94,6 +97,8 @@ def test_what_an_event_says_does_not_depend_on_how_its_json_is_written(session: 
         '{"a": [{"b": ["q", "/x/y"]}], "n": "10"}',
         '{"a.b": null, "n": 10.0, "gone": ""}',
         '{"m": "a quoted \\"word\\" here", "k": "\u212aELVIN"}',
+        '{"k": "a \u017fecret жук", "l": "True"}',
+        '{"k": "a \\u017fecret \\u0436ук", "l" : true}',
         "[1]",
         "not json",
     ]
@@ -102,9 +107,10 @@ def test_what_an_event_says_does_not_depend_on_how_its_json_is_written(session: 
         *(("r1", row) for row in (0, 1, 2, 3)),
         *(("r2", row) for row in (0, 1, 2, 3)),
         ("r3", 3),
-        *(("r4", row) for row in (0, 1, 2, 4)),
+        *(("r4", row) for row in (0, 1, 2, 4, 5, 6)),
         ("r5", 4),
         ("r6", 4),
+        *((rule, row) for rule in ("r7", "r8", "r9") for row in (5, 6)),
     }
     assert judge.unreadable == 2
 
