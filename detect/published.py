@@ -57,7 +57,7 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A rule in force. `about` holds file, line, tags, description, `words` (titles and advice in two languages), and what it needs:
+    """A rule in force. `about` holds file, line, tags, status, description, `words` (titles and advice in two languages), and what it needs:
     `needs` of a rule (`detect.needs`), `members` and `all_members` of a correlation, and `boolean`: its condition has no thresholds.
     """
 
@@ -169,7 +169,8 @@ def _described(one: Rule | Correlation, kind: str, more: Mapping[str, Any]) -> S
 def _about(one: Rule | Correlation) -> dict[str, Any]:
     ours = one.custom.get("custom")
     words = {str(name): str(value) for name, value in ours.items() if isinstance(value, str)} if isinstance(ours, Mapping) else {}
-    return {"file": one.file, "line": one.line, "tags": list(one.tags), "description": one.description, "words": words}
+    said = {"tags": list(one.tags), "status": one.status, "description": one.description, "words": words}
+    return {"file": one.file, "line": one.line, **said}
 
 
 def _process(row: RuleSet, at: datetime) -> Process:

@@ -1,12 +1,12 @@
 """National warnings of article 18: recording one, propagating it to agencies, the centre's measures, and its end.
 
 The city issues no warning. A person records the national notice; incidents neither make nor raise one. An exercise runs through the same
-steps and changes neither the level in force nor the history of levels.
+steps and changes neither the level in force nor the history of levels. What a level does to rules is `respond.warnings.effects`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -21,7 +21,7 @@ from respond import checklists, outbox
 from respond.cases import records
 from respond.cases.records import Taken
 from respond.checklists import Proof
-from respond.warnings import notices
+from respond.warnings import effects, notices
 from respond.warnings.levels import Levels
 from respond.warnings.machine import MACHINE
 from respond.warnings.models import Notice, Warning  # noqa: A004 - the ordinance's word
@@ -56,7 +56,9 @@ def edit(session: Session, actor: str, number: str, if_version: int, levels: Lev
     if (wanted.issuer, wanted.reference) != (step.case.issuer, step.case.reference):
         _check_new(session, wanted, exercise=step.case.exercise)
     _fill(step.case, levels, wanted)
-    return step.done(_told(wanted))
+    case = step.done(_told(wanted))
+    effects.put(session, case, levels)
+    return case
 
 
 def propagate(session: Session, actor: str, number: str, if_version: int, levels: Levels, known: Collection[str]) -> Warning:
@@ -115,6 +117,16 @@ def expire(session: Session, actor: str, number: str, if_version: int, reason: s
     return _end(step, "expire", {})
 
 
+def look(levels: Levels) -> Callable[[Session], object]:
+    """What the centre does by the clock: let warnings expire, and see that effects are those of what is in force."""
+
+    def turn(session: Session) -> None:
+        expire_due(session)
+        effects.renew(session, levels)
+
+    return turn
+
+
 def expire_due(session: Session) -> Sequence[str]:
     """Let warnings whose end has passed expire, as the centre does by itself; gives their numbers."""
     passed = (Warning.state.not_in(MACHINE.ended), Warning.ends_at <= now(session))
@@ -148,6 +160,7 @@ def _end(step: Taken[Warning], action: str, data: dict[str, Any]) -> Warning:
     """Take the step that ends a warning; its end is no later than the one its notice gave. Open notices end with it."""
     step.case.ended_at = min(step.case.ends_at or step.at, step.at)
     case = step.done(data)
+    effects.end(step.session, case)
     notices.end_all(step.session, step.actor, case)
     _tell(step.session, case, action)
     return case
@@ -161,6 +174,7 @@ def _open(
     row = Warning(agency="", exercise=exercise, follows=follows, ended_at=None)
     _fill(row, levels, wanted)
     case = records.open_case(session, MACHINE, row, actor, _told(wanted) | {"follows": follows})
+    effects.put(session, case, levels)
     _tell(session, case, "record")
     return case
 
