@@ -11,9 +11,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+import sqlalchemy as sa
+
 from core.database import Database
 from core.permissions import Action, Principal, Reach
-from respond.incidents import compartment
+from respond import reads
+from respond.cases import records
+from respond.cases.machine import Machine
+from respond.cases.models import CaseColumns
 from respond.incidents.queries import Detail, Summary
 from respond.incidents.queries import Evidence as Kept
 from respond.incidents.sight import Sight
@@ -51,8 +56,16 @@ def common_sight(caller: Principal) -> Sight:
 def note_read(database: Database, caller: Principal, incident: Incident | Summary, what: str) -> None:
     """Write down that `caller` reads an incident that is restricted or concerns personal data."""
     if incident.restricted or incident.personal_data:
-        with database.session() as session:
-            compartment.note_read(session, caller.actor, incident.number, what)
+        reads.once(database, reads.of(caller.actor, f"incident/{incident.number}", incident.agency, what))
+
+
+def note_case(database: Database, caller: Principal, machine: Machine, row: CaseColumns, what: str, *, personal: bool = False) -> None:
+    """Write down that `caller` reads a case that concerns personal data or is about a restricted incident."""
+    name = records.named(machine, row.number)
+    with database.session(readonly=True) as session:
+        closed = session.scalar(sa.select(~records.known_to(type(row), "")).where(type(row).id == row.id))
+    if personal or closed:
+        reads.once(database, reads.of(caller.actor, name, row.agency, what))
 
 
 def reads_raw_logs(caller: Principal, agency: str) -> bool:

@@ -57,8 +57,8 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A rule in force. `about` holds file, line, tags, status, description, `words` (titles and advice in two languages), and what it needs:
-    `needs` of a rule (`detect.needs`), `members` and `all_members` of a correlation, and `boolean`: its condition has no thresholds.
+    """A rule in force. `about` holds file, line, tags, status, description, `words` (titles and advice in two languages), and what it
+    needs: `needs` of a rule (`detect.needs`), `members` and `all_members` of a correlation, and `boolean`: its condition has no thresholds.
     """
 
     rule_id: str

@@ -261,7 +261,10 @@ class _Assembly:
     def _add_respond_tasks(self) -> None:
         """What the respond stage does by the clock."""
         parts, settings = self._parts, self._parts.settings.respond.readiness
-        work = {"readiness": judge(readiness.load(settings), settings.on_call), "warnings": look(levels.load(parts.settings.respond.warnings))}
+        work = {
+            "readiness": judge(readiness.load(settings), settings.on_call),
+            "warnings": look(levels.load(parts.settings.respond.warnings)),
+        }
         for name, turn in work.items():
             self.services.append(TaskService(name, partial(every, EVERY_SECONDS, name, in_session(parts.database, turn))))
 

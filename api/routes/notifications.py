@@ -15,6 +15,7 @@ from core.errors import Forbidden
 from core.permissions import Action, Principal, Reach
 from respond.cases.models import Outgoing
 from respond.notify import dispatch, oncall
+from respond.notify.closed import closed_news
 from respond.notify.models import NewsRead, Page
 from respond.notify.oncall import NewShift
 
@@ -143,7 +144,7 @@ def list_news(
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> NewsPage:
     """What happened in what the caller may read, newest first."""
-    query = sa.select(Outgoing).where(_readable(caller))
+    query = sa.select(Outgoing).where(_readable(caller), ~closed_news(caller.actor))
     if cursor:
         query = query.where(Outgoing.id < int(cursor))
     with centre.database.session(readonly=True) as session:
@@ -183,10 +184,10 @@ def remove_shift(shift_id: Id, caller: OnCallWriter, centre: TheCentre) -> None:
 
 
 @router.get("/calls", summary="List calls nobody has acknowledged")
-def list_calls(caller: OnCallReader, centre: TheCentre) -> list[Call]:  # noqa: ARG001 - as above
+def list_calls(caller: OnCallReader, centre: TheCentre) -> list[Call]:
     """Oldest first."""
     with centre.database.session(readonly=True) as session:
-        return [_call(page, news) for page, news in oncall.open_pages(session)]
+        return [_call(page, news) for page, news in oncall.open_pages(session, caller.actor)]
 
 
 @router.post("/calls/{call_id}/acknowledge", summary="Acknowledge a call")
@@ -200,10 +201,10 @@ def acknowledge(call_id: Id, caller: OnCallReader, centre: TheCentre) -> Call:
 
 
 @router.get("/deliveries/dead", summary="List what could not be delivered")
-def list_dead(caller: OnCallReader, centre: TheCentre) -> list[Delivery]:  # noqa: ARG001 - as above
+def list_dead(caller: OnCallReader, centre: TheCentre) -> list[Delivery]:
     """Deliveries given up after too many failures, newest first."""
     with centre.database.session(readonly=True) as session:
-        return [Delivery.model_validate(one) for one in dispatch.dead(session)]
+        return [Delivery.model_validate(one) for one in dispatch.dead(session, caller.actor)]
 
 
 @router.post("/deliveries/{delivery_id}/again", summary="Deliver again")

@@ -6,15 +6,16 @@ import json
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
 
+import sqlalchemy as sa
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
-from api import paging
+from api import disclosure, paging
 from api.auth.dependencies import Allowed, TheCentre
 from api.cases import CaseOut, Instant, Number, Progress, Wish, add_steps, progress, set_etag
 from api.centre import Centre
-from core.permissions import Action, Agencies, Principal
+from core.permissions import Action, Agencies, Principal, Reach
 from respond.cases import records
 from respond.cases.machine import Step
 from respond.reports import service
@@ -147,7 +148,7 @@ class Wanted(BaseModel):
 @router.get("", summary="List accident reports")
 def list_reports(wanted: Annotated[Wanted, Query()], caller: Reader, centre: TheCentre) -> ReportPage:
     """Reports within the caller's scope, newest first; drafts only of the caller's own agency."""
-    conditions = [service.readable(_own(caller))]
+    conditions = [_readable(caller)]
     if wanted.state:
         conditions.append(Row.state.in_(wanted.state))
     if wanted.agency:
@@ -156,7 +157,7 @@ def list_reports(wanted: Annotated[Wanted, Query()], caller: Reader, centre: The
         conditions.append(Row.about == f"incident/{wanted.incident}")
     scope = caller.scope(Action.REPORTS_READ)
     with centre.database.session(readonly=True) as session:
-        found = records.page(session, Row, scope, *conditions, cursor=wanted.cursor, limit=wanted.limit)
+        found = records.page(session, Row, scope, *conditions, cursor=wanted.cursor, limit=wanted.limit, reader=caller.actor)
     return ReportPage(items=[_shown(one) for one in found.items], next_cursor=found.next_cursor)
 
 
@@ -174,9 +175,11 @@ def draft(drafted: Drafted, response: Response, caller: Writer, centre: TheCentr
 def get_report(number: Number, response: Response, caller: Reader, centre: TheCentre) -> ReportDetail:
     """A report with its versions, history, clocks and the steps the caller may take. The ETag is to be sent as If-Match with a step."""
     with centre.database.session(readonly=True) as session:
-        row = records.find(session, MACHINE, Row, caller.scope(Action.REPORTS_READ), number, service.readable(_own(caller)))
+        row = records.find(session, MACHINE, Row, caller.scope(Action.REPORTS_READ), number, _readable(caller), reader=caller.actor)
         submitted = [_version(one) for one in service.versions(session, row)]
         told = progress(session, MACHINE, row, caller, centre.clock.now())
+    personal = row.content["personal_data"] == PersonalData.YES or only_personal(caller)
+    disclosure.note_case(centre.database, caller, MACHINE, row, "report", personal=personal)
     set_etag(response, row.version)
     return ReportDetail(**_shown(row).model_dump(), submitted=submitted, progress=told)
 
@@ -198,6 +201,15 @@ def _take(session: Session, centre: Centre, caller: Principal, number: str, step
         reason=wish.reason,
         given=given,
     )
+
+
+def only_personal(caller: Principal) -> bool:
+    """Whether the caller reads those reports alone that concern personal data, as a privacy officer does."""
+    return caller.grants[Action.REPORTS_READ] is Reach.OWN_PERSONAL
+
+
+def _readable(caller: Principal) -> sa.ColumnElement[bool]:
+    return service.readable(_own(caller), only_personal=only_personal(caller))
 
 
 def _own(caller: Principal) -> Agencies:

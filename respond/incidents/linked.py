@@ -1,4 +1,7 @@
-"""Which kinds of case can be about an incident, so that none is left open when it is closed. A new kind is one line here."""
+"""Which kinds of case can be about an incident, so that none is left open when it is closed, and none tells of one that is restricted.
+
+A new kind is one line here, and `incident_name` of its model.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +15,20 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from respond.blocks.machine import MACHINE as BLOCK
 from respond.blocks.models import Block
 from respond.cases.machine import Machine
+from respond.cases.models import CaseColumns
+from respond.incidents.sight import closed
 from respond.investigations.machine import MACHINE as INVESTIGATION
 from respond.investigations.models import Investigation
 from respond.personal.machine import CASE as PERSONAL
-from respond.personal.models import PersonalCase
+from respond.personal.machine import TRACKS
+from respond.personal.models import PersonalCase, PersonalTrack
 from respond.reports.machine import MACHINE as REPORT
 from respond.reports.models import Report
 from respond.requests.machine import MACHINE as REQUEST
 from respond.requests.models import Request
 from respond.teams.machine import MACHINE as TEAM
-from respond.teams.models import Team
+from respond.teams.machine import MEMBER as TEAM_MEMBER
+from respond.teams.models import Member, Team
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,24 @@ KINDS: Final = (
     Linked(TEAM, Team.incident),
     Linked(PERSONAL, PersonalCase.about),
 )
+PARTS: Final[tuple[tuple[Machine, type[CaseColumns], tuple[sa.ColumnElement[bool], ...]], ...]] = (
+    (TEAM_MEMBER, Member, ()),
+    *((machine, PersonalTrack, (PersonalTrack.track == track.value,)) for track, machine in TRACKS.items()),
+)
+"""Kinds that are part of one of KINDS, with what tells their rows."""
+
+
+def closed_names(reader: str) -> sa.CompoundSelect[str]:
+    """How trail, news and clocks name the restricted incidents `reader` is no member of, and every case about one."""
+    every = [*((one.machine, one.about.class_, ()) for one in KINDS), *PARTS]
+    return sa.union_all(
+        closed(reader),
+        *(
+            sa.select(sa.literal(f"{machine.kind}/", sa.Text) + model.number).where(*rows, name.in_(closed(reader)))
+            for machine, model, rows in every
+            if (name := model.incident_name()) is not None
+        ),
+    )
 
 
 def open_cases(session: Session, names: Sequence[str]) -> list[str]:

@@ -19,6 +19,7 @@ from core.errors import Invalid, NotFound
 from respond import audit
 from respond.cases.models import Outgoing
 from respond.notify import messages
+from respond.notify.closed import of_closed
 from respond.notify.models import Delivery, Page, Shift
 
 _LONGEST = timedelta(days=31)
@@ -85,7 +86,12 @@ def page(session: Session, news: Outgoing) -> None:
 def escalate(session: Session, settings: NotifySettings) -> int:
     """Call the next tier of every call that was not acknowledged in time; gives how many calls went a tier on."""
     at = now(session)
-    due = sa.select(Page).where(Page.acknowledged_at.is_(None), Page.next_at <= at).order_by(Page.id).limit(100)
+    due = (
+        sa.select(Page)
+        .where(Page.acknowledged_at.is_(None), Page.next_at <= at, ~of_closed(Page.outbox_id, ""))
+        .order_by(Page.id)
+        .limit(100)
+    )
     pages = session.scalars(due.with_for_update(skip_locked=True)).all()
     people = on_call(session, at)
     for one in pages:
@@ -95,7 +101,7 @@ def escalate(session: Session, settings: NotifySettings) -> int:
 
 def acknowledge(session: Session, actor: str, page_id: int) -> Page:
     """Somebody takes care of it. Acknowledging again changes nothing. NotFound when there is no such call."""
-    found = session.scalar(sa.select(Page).where(Page.id == page_id).with_for_update())
+    found = session.scalar(sa.select(Page).where(Page.id == page_id, ~of_closed(Page.outbox_id, actor)).with_for_update())
     if found is None:
         raise NotFound(f"there is no call {page_id}")
     if found.acknowledged_at is None:
@@ -105,9 +111,10 @@ def acknowledge(session: Session, actor: str, page_id: int) -> Page:
     return found
 
 
-def open_pages(session: Session, limit: int = 100) -> Sequence[tuple[Page, Outgoing]]:
-    """Calls nobody has acknowledged, oldest first, with their news."""
-    query = sa.select(Page, Outgoing).join(Outgoing, Outgoing.id == Page.outbox_id).where(Page.acknowledged_at.is_(None))
+def open_pages(session: Session, reader: str, limit: int = 100) -> Sequence[tuple[Page, Outgoing]]:
+    """Calls nobody has acknowledged, oldest first, with their news, of what is open to the actor `reader`."""
+    waiting = (Page.acknowledged_at.is_(None), ~of_closed(Page.outbox_id, reader))
+    query = sa.select(Page, Outgoing).join(Outgoing, Outgoing.id == Page.outbox_id).where(*waiting)
     return [(found, news) for found, news in session.execute(query.order_by(Page.id).limit(limit))]
 
 

@@ -72,9 +72,7 @@ def _row(warning: Warning, levels: Levels) -> LevelEffect:
 def _calm(levels: Levels) -> LevelEffect:
     calmest = levels.levels[0]
     rules = _plain(levels, calmest.effects)
-    return LevelEffect(
-        source=CALM, level=calmest.id, rank=0, reached=[calmest.id], agencies=[], starts_at=None, ends_at=None, rules=rules
-    )
+    return LevelEffect(source=CALM, level=calmest.id, rank=0, reached=[calmest.id], agencies=[], starts_at=None, ends_at=None, rules=rules)
 
 
 def _said(row: LevelEffect) -> list[object]:

@@ -20,8 +20,8 @@ from detect import published, rules
 from detect.correlation.definition import Bound
 from detect.reload import RuleWatcher
 from detect.rule_files import RuleFiles
-from detect.stream import Detector
 from detect.rules import RuleBook
+from detect.stream import Detector
 from detect.tuning import TuningReader, Tunings
 from respond import tunings
 from respond.tunings import Tuning
