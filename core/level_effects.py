@@ -44,13 +44,13 @@ class LevelEffect(Base):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a rule can be chosen by. `level` is its own."""
+    """What a rule can be chosen by; `correlation`: it has thresholds."""
 
     rule_id: str
-    level: str
     tags: frozenset[str]
     status: str
     file: str
+    correlation: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,16 +115,33 @@ def at(effects: Iterable[Effect], agency: str) -> Effect | None:
     return next((one for one in effects if one.reaches(agency)), None)
 
 
-def ruling(effect: Effect | None, rule: Facts) -> Ruling:
+def rulings(effects: Sequence[Effect], rule: Facts) -> Mapping[str, tuple[Effect, Ruling]]:
+    """What the effects do to `rule`: at the agencies some of them are limited to, and ('') at every other; empty when they do nothing."""
+    limited = sorted({agency for effect in effects for agency in effect.agencies})
+    found = {agency: (effect, ruling(effect, rule)) for agency in ("", *limited) if (effect := at(effects, agency)) is not None}
+    return found if any(told != UNTOUCHED for _, told in found.values()) else {}
+
+
+def ruling(effect: Effect, rule: Facts) -> Ruling:
     """What `effect` does to `rule`. Of several thresholds that choose it the first counts, of levels the last."""
-    if effect is None:
-        return UNTOUCHED
     off = next((name for name, chosen in effect.off if chosen.holds(rule)), "")
     level = next((level for chosen, level in reversed(effect.raised) if chosen.holds(rule)), "")
+    if not rule.correlation:
+        return Ruling(off, level)
     for chosen, factor, condition in effect.thresholds:
         if chosen.holds(rule):
             return Ruling(off, level, 1.0 if factor is None else factor, condition or None)
     return Ruling(off, level, effect.factor)
+
+
+def reason(effect: Effect, told: Ruling) -> str:
+    """Why a rule is as it is, in words."""
+    words = [f"off: its rule set {told.off} runs at a graver level only"] if told.off else []
+    words += [f"at least {told.level}"] if told.level else []
+    words += [f"thresholds {dict(told.condition)}"] if told.condition else []
+    words += [f"thresholds times {told.factor:g}"] if told.factor != 1 else []
+    by = "no warning is in force" if effect.source == CALM else f"{effect.level}, {effect.source.rpartition('/')[2]}"
+    return f"{by}: {'; '.join(words) or 'as it is written'}"
 
 
 def _counting(at_: datetime) -> sa.Select[LevelEffect]:

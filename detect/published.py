@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from core.database import exclusive, insert_into, now
 from core.errors import RuleError
+from core.level_effects import Facts
 from core.rule_records import RuleSet, RuleState, RuleText
 from detect import needs
 from detect.correlation.definition import Correlation
@@ -135,6 +136,12 @@ def rule(session: Session, process: str, rule_id: str) -> State | None:
     """One rule of a process."""
     row = session.get(RuleState, (process, rule_id))
     return _state(row) if row else None
+
+
+def facts(state: State) -> Facts:
+    """What a rule that runs can be chosen by."""
+    about = state.about
+    return Facts(state.rule_id, frozenset(about["tags"]), about.get("status", ""), about["file"], state.kind == "correlation")
 
 
 def describe(snapshot: Snapshot) -> list[State]:

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from core import level_effects
 from core.database import Database
-from core.level_effects import UNTOUCHED, Effect, Facts, Ruling, at, ruling
+from core.level_effects import UNTOUCHED, Effect, Facts, Ruling, rulings
 from core.rule_records import EVERY_AGENCY, RuleTuning
 from detect.correlation.definition import Bound, Correlation, Kind
 from detect.rules import Rule, RuleBook
@@ -45,6 +45,7 @@ class Change:
 
 
 _NOTHING: Final = Change()
+_NO_RULING: Final = (None, UNTOUCHED)
 
 
 @dataclass(frozen=True)
@@ -153,26 +154,23 @@ def laid_over(own: Mapping[tuple[str, str], Change], effects: Sequence[Effect], 
     """
     if not effects:
         return Tunings(own)
-    limited = {agency for effect in effects for agency in effect.agencies}
     of_rule: dict[str, set[str]] = {}
     for rule_id, agency in own:
         of_rule.setdefault(rule_id, set()).add(agency)
     changes = dict(own)
     every: list[Rule | Correlation] = [*book.rules, *book.correlations]
     for rule in every:
-        facts = facts_of(rule)
-        rulings = {agency: ruling(at(effects, agency), facts) for agency in {EVERY_AGENCY} | limited}
-        if all(one == UNTOUCHED for one in rulings.values()):
-            continue
-        for agency in {EVERY_AGENCY} | limited | of_rule.get(rule.id, set()):
+        found = rulings(effects, facts_of(rule))
+        for agency in {*found, *of_rule.get(rule.id, ())} if found else ():
             mine = own.get((rule.id, agency)) or own.get((rule.id, EVERY_AGENCY)) or _NOTHING
-            changes[rule.id, agency] = _ruled(rule, mine, rulings[agency if agency in limited else EVERY_AGENCY])
+            _, told = found.get(agency) or found.get(EVERY_AGENCY) or _NO_RULING
+            changes[rule.id, agency] = _ruled(rule, mine, told)
     return Tunings(changes)
 
 
 def facts_of(rule: Rule | Correlation) -> Facts:
     """What a rule can be chosen by."""
-    return Facts(rule.id, rule.level, frozenset(rule.tags), rule.status, rule.file)
+    return Facts(rule.id, frozenset(rule.tags), rule.status, rule.file, isinstance(rule, Correlation))
 
 
 def _ruled(rule: Rule | Correlation, own: Change, told: Ruling) -> Change:

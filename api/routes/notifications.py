@@ -11,13 +11,14 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from api.auth.dependencies import Allowed, Caller, TheCentre
 from core.database import insert_into
-from core.errors import Forbidden
+from core.errors import Forbidden, Invalid
 from core.permissions import Action, Principal, Reach
 from respond.cases.models import Outgoing
 from respond.notify import dispatch, oncall
 from respond.notify.closed import closed_news
 from respond.notify.models import NewsRead, Page
 from respond.notify.oncall import NewShift
+from respond.warnings import levels
 
 router = APIRouter(prefix="/v1", tags=["notifications"])
 
@@ -98,6 +99,7 @@ class ShiftWish(BaseModel):
     tier: int = Field(default=0, ge=0, le=9)
     begins_at: AwareDatetime
     ends_at: AwareDatetime
+    level: str = Field(default="", max_length=40, description="On call only while a national warning of this level or a graver is in force")
 
 
 class Shift(ShiftWish):
@@ -172,6 +174,8 @@ def list_shifts(caller: OnCallReader, centre: TheCentre) -> list[Shift]:  # noqa
 @router.post("/oncall", status_code=201, summary="Put somebody on call")
 def plan_shift(wish: ShiftWish, caller: OnCallWriter, centre: TheCentre) -> Shift:
     """Add a shift to the rota."""
+    if wish.level and not levels.load(centre.settings.respond.warnings).knows(wish.level):
+        raise Invalid(f"there is no level {wish.level!r}; GET /v1/warnings/levels tells them")
     with centre.database.session() as session:
         return Shift.model_validate(oncall.plan(session, caller.actor, NewShift(**wish.model_dump())))
 

@@ -24,6 +24,7 @@ from respond.reports.machine import MACHINE
 from respond.reports.models import Report as Row
 from respond.reports.models import ReportVersion
 from respond.reports.service import Draft, Given
+from respond.warnings import in_force, levels
 
 router = APIRouter(prefix="/v1/reports", tags=["reports"])
 
@@ -165,8 +166,9 @@ def list_reports(wanted: Annotated[Wanted, Query()], caller: Reader, centre: The
 def draft(drafted: Drafted, response: Response, caller: Writer, centre: TheCentre) -> Report:
     """Write a report down, filled from its incident; nobody else sees it before it is submitted."""
     wanted = Draft(drafted.incident, drafted.agency, drafted.exercise, drafted.given())
+    scope = caller.scope(Action.REPORTS_WRITE)
     with centre.database.session() as session:
-        made = _shown(service.draft(session, caller.scope(Action.REPORTS_WRITE), caller.actor, wanted, _target(centre)))
+        made = _shown(service.draft(session, scope, caller.actor, wanted, _target(session, centre, scope)))
     set_etag(response, made.version)
     return made
 
@@ -197,7 +199,7 @@ def _take(session: Session, centre: Centre, caller: Principal, number: str, step
         number,
         step.action,
         version,
-        target=_target(centre),
+        target=_target(session, centre, caller.scope(step.permission)),
         reason=wish.reason,
         given=given,
     )
@@ -217,9 +219,13 @@ def _own(caller: Principal) -> Agencies:
     return caller.scope(Action.REPORTS_WRITE) if caller.may(Action.REPORTS_WRITE) else frozenset()
 
 
-def _target(centre: Centre) -> timedelta | None:
-    hours = centre.settings.respond.reports.target_hours
-    return None if hours is None else timedelta(hours=hours)
+def _target(session: Session, centre: Centre, scope: Agencies) -> timedelta | None:
+    """The centre's target for reports, or that of the warning's level in force for the agencies, where it is shorter."""
+    table = levels.load(centre.settings.respond.warnings)
+    warning = in_force.current(session, scope, table)
+    told = levels.effects(table, warning.level if warning else "").accident_report_hours
+    hours = [one for one in (centre.settings.respond.reports.target_hours, told) if one is not None]
+    return timedelta(hours=min(hours)) if hours else None
 
 
 def _shown(row: Row) -> Report:

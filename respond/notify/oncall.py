@@ -1,7 +1,8 @@
 """Who is on call, calling them, and calling the next when nobody acknowledges.
 
-Of those on call at a moment the lowest tier is called first, each of its people; after `acknowledge_minutes` without an answer the next
-tier is called too. When the last was called the call stays open, on screen, and begins again with the first tier.
+Some are on call only while a national warning is grave enough (`core.level_effects`). Of those on call at a moment the lowest tier is
+called first, each of its people; after `acknowledge_minutes` without an answer the next tier is called too. When the last was called the
+call stays open, on screen, and begins again with the first tier.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from core import level_effects
 from core.config import NotifySettings
 from core.database import insert_into, now
 from core.errors import Invalid, NotFound
@@ -28,13 +30,14 @@ _HIGHEST_TIER = 9
 
 @dataclass(frozen=True, slots=True)
 class NewShift:
-    """Somebody's time on call; `address` is where calls go (e-mail)."""
+    """Somebody's time on call; `address` is where calls go (e-mail). `level`: see `models.Shift`."""
 
     person: str
     address: str
     tier: int
     begins_at: datetime
     ends_at: datetime
+    level: str = ""
 
 
 def plan(session: Session, actor: str, wanted: NewShift) -> Shift:
@@ -49,11 +52,14 @@ def plan(session: Session, actor: str, wanted: NewShift) -> Shift:
         tier=wanted.tier,
         begins_at=wanted.begins_at,
         ends_at=wanted.ends_at,
+        level=wanted.level,
         made_by=actor,
     )
     session.add(shift)
     session.flush()
-    audit.record(session, actor, "oncall.planned", f"oncall/{shift.id}", {"person": wanted.person, "tier": wanted.tier})
+    audit.record(
+        session, actor, "oncall.planned", f"oncall/{shift.id}", {"person": wanted.person, "tier": wanted.tier, "level": wanted.level}
+    )
     return shift
 
 
@@ -74,7 +80,8 @@ def shifts(session: Session, since: datetime, limit: int = 500) -> Sequence[Shif
 
 def on_call(session: Session, at: datetime) -> Sequence[Shift]:
     """Who is on call at a moment, first called first."""
-    return session.scalars(sa.select(Shift).where(Shift.begins_at <= at, Shift.ends_at > at).order_by(Shift.tier, Shift.id)).all()
+    called = (Shift.begins_at <= at, Shift.ends_at > at, Shift.level.in_(("", *level_effects.reached(session))))
+    return session.scalars(sa.select(Shift).where(*called).order_by(Shift.tier, Shift.id)).all()
 
 
 def page(session: Session, news: Outgoing) -> None:
