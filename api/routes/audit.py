@@ -138,8 +138,8 @@ def export(caller: Verifying, centre: TheCentre) -> StreamingResponse:
 
 def _open_to(reader: str) -> sa.ColumnElement[bool]:
     """That a row tells of no restricted incident the reader is no member of, neither as what it is about nor in passing."""
-    names = closed(reader).subquery()
-    told = sa.exists().where(Audit.detail.contains(names.c[0]))
+    numbers = closed(reader).subquery()
+    told = sa.exists().where(Audit.detail.contains(numbers.c.number))
     return sa.and_(Audit.object.not_in(closed_names(reader)), ~told)
 
 

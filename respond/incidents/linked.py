@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import sqlalchemy as sa
 from sqlalchemy.orm import InstrumentedAttribute, Session
@@ -16,11 +16,10 @@ from respond.blocks.machine import MACHINE as BLOCK
 from respond.blocks.models import Block
 from respond.cases.machine import Machine
 from respond.cases.models import CaseColumns
-from respond.incidents.sight import closed
+from respond.incidents.sight import closed, closed_by
 from respond.investigations.machine import MACHINE as INVESTIGATION
 from respond.investigations.models import Investigation
 from respond.personal.machine import CASE as PERSONAL
-from respond.personal.machine import TRACKS
 from respond.personal.models import PersonalCase, PersonalTrack
 from respond.reports.machine import MACHINE as REPORT
 from respond.reports.models import Report
@@ -51,24 +50,27 @@ KINDS: Final = (
     Linked(TEAM, Team.incident),
     Linked(PERSONAL, PersonalCase.about),
 )
-PARTS: Final[tuple[tuple[Machine, type[CaseColumns], tuple[sa.ColumnElement[bool], ...]], ...]] = (
-    (TEAM_MEMBER, Member, ()),
-    *((machine, PersonalTrack, (PersonalTrack.track == track.value,)) for track, machine in TRACKS.items()),
-)
-"""Kinds that are part of one of KINDS, with what tells their rows."""
 
 
 def closed_names(reader: str) -> sa.CompoundSelect[str]:
-    """How trail, news and clocks name the restricted incidents `reader` is no member of, and every case about one."""
-    every = [*((one.machine, one.about.class_, ()) for one in KINDS), *PARTS]
-    return sa.union_all(
-        closed(reader),
-        *(
-            sa.select(sa.literal(f"{machine.kind}/", sa.Text) + model.number).where(*rows, name.in_(closed(reader)))
-            for machine, model, rows in every
-            if (name := model.incident_name()) is not None
-        ),
-    )
+    """How trail, news and clocks name the restricted incidents `reader` is no member of, and every case, or part of one, about such."""
+    incidents = closed(reader).subquery()
+    tracks: sa.ColumnElement[str] = sa.literal("personal_", sa.Text) + PersonalTrack.track + "/"
+    kinds: list[tuple[sa.ColumnElement[str], type[CaseColumns]]] = [
+        *((_prefix(one.machine), cast("type[CaseColumns]", one.about.class_)) for one in KINDS),
+        (_prefix(TEAM_MEMBER), Member),
+        (tracks, PersonalTrack),
+    ]
+    about = [
+        sa.select(prefix + model.number).where(closed_by(name, reader))
+        for prefix, model in kinds
+        if (name := model.incident_name()) is not None
+    ]
+    return sa.union_all(sa.select(sa.literal("incident/", sa.Text) + incidents.c.number), *about)
+
+
+def _prefix(machine: Machine) -> sa.ColumnElement[str]:
+    return sa.literal(f"{machine.kind}/", sa.Text)
 
 
 def open_cases(session: Session, names: Sequence[str]) -> list[str]:

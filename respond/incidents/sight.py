@@ -44,18 +44,20 @@ def visible(sight: Sight) -> sa.ColumnElement[bool]:
     return sa.and_(within(sight), sa.or_(open_to_all, Incident.id.in_(member)))
 
 
-def closed(reader: str) -> sa.CompoundSelect[str]:
-    """The names of the restricted incidents `reader` (an actor; '' is nobody) is no member of: `incident/INC-...`, and the number alone."""
+def closed(reader: str) -> sa.Select[str]:
+    """The numbers of the restricted incidents `reader` (an actor; '' is nobody) is no member of."""
     member = sa.select(IncidentPerson.incident_id).where(IncidentPerson.part == Part.MEMBER.value, IncidentPerson.person == reader)
-    hidden = sa.and_(_Restricted.restricted.is_(True), _Restricted.id.not_in(member))
-    return sa.union_all(
-        sa.select(_Restricted.number).where(hidden), sa.select(sa.literal("incident/", sa.Text) + _Restricted.number).where(hidden)
-    )
+    return sa.select(_Restricted.number).where(_Restricted.restricted.is_(True), _Restricted.id.not_in(member))
+
+
+def closed_by(name: sa.ColumnElement[str], reader: str) -> sa.ColumnElement[bool]:
+    """That `name`, with `incident/` or without, names an incident that is closed to `reader`."""
+    return sa.func.replace(sa.func.coalesce(name, ""), "incident/", "").in_(closed(reader))
 
 
 def open_to(name: sa.ColumnElement[str], reader: str) -> sa.ColumnElement[bool]:
     """That `name` names no incident that is closed to `reader`. The centre itself (`system:...`) works on every one."""
-    return sa.true() if reader.startswith(_CENTRE) else sa.func.coalesce(name, "").not_in(closed(reader))
+    return sa.true() if reader.startswith(_CENTRE) else ~closed_by(name, reader)
 
 
 def within(sight: Sight) -> sa.ColumnElement[bool]:

@@ -239,6 +239,6 @@ def test_any_history(prepared: Path, history: list[tuple[str, int, int, bool, st
             written = set(session.scalars(sa.select(LevelEffect.source)))
             assert written == {CALM} | {f"warning/{number}" for number in session.scalars(alive)}
         with database.session() as session:
-            lapsed = sa.select(LevelEffect.source).where(LevelEffect.ends_at <= clock.now())
-            assert effects.renew(session, TABLE) is bool(session.scalars(lapsed).all()), "the steps left what the clock would make"
+            lapsed = session.scalars(sa.select(LevelEffect.source).where(LevelEffect.ends_at <= clock.now())).all()
+            assert effects.renew(session, TABLE) is bool(lapsed), "the steps left what the clock would make"
             assert not effects.renew(session, TABLE)
