@@ -6,7 +6,7 @@ Evidence holds raw logs, and some who read incidents do not read raw logs (the m
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -56,16 +56,26 @@ def common_sight(caller: Principal) -> Sight:
 def note_read(database: Database, caller: Principal, incident: Incident | Summary, what: str) -> None:
     """Write down that `caller` reads an incident that is restricted or concerns personal data."""
     if incident.restricted or incident.personal_data:
-        reads.once(database, reads.of(caller.actor, f"incident/{incident.number}", incident.agency, what))
+        reads.once(database, [reads.of(caller.actor, f"incident/{incident.number}", incident.agency, what)])
 
 
-def note_case(database: Database, caller: Principal, machine: Machine, row: CaseColumns, what: str, *, personal: bool = False) -> None:
-    """Write down that `caller` reads a case that concerns personal data or is about a restricted incident."""
-    name = records.named(machine, row.number)
-    with database.session(readonly=True) as session:
-        closed = session.scalar(sa.select(~records.known_to(type(row), "")).where(type(row).id == row.id))
-    if personal or closed:
-        reads.once(database, reads.of(caller.actor, name, row.agency, what))
+def note_cases(
+    database: Database,
+    caller: Principal,
+    machine: Machine,
+    rows: Sequence[CaseColumns],
+    what: str,
+    *,
+    personal: Callable[[Any], bool] = lambda _: False,
+) -> None:
+    """Write down that `caller` reads `what` of those cases that concern personal data (`personal`) or are about a restricted incident."""
+    told = {row.number: row for row in rows if personal(row)}
+    if rest := {row.number: row for row in rows if row.number not in told}:
+        model = type(rows[0])
+        with database.session(readonly=True) as session:
+            closed = session.scalars(sa.select(model.number).where(model.number.in_(rest), ~records.known_to(model, "")))
+            told |= {number: rest[number] for number in closed}
+    reads.once(database, [reads.of(caller.actor, records.named(machine, number), row.agency, what) for number, row in told.items()])
 
 
 def reads_raw_logs(caller: Principal, agency: str) -> bool:

@@ -6,6 +6,8 @@ hour (UTC) is written. What leaves as a package or a bundle of evidence is writt
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
@@ -20,13 +22,15 @@ def of(actor: str, name: str, agency: str, what: str) -> Change:
     return Change(actor, f"{name.partition('/')[0]}.read", name, {"agency": agency, "what": what})
 
 
-def once(database: Database, read: Change) -> None:
-    """Write a read down, unless it was in this hour; in a transaction of its own, that only reads where nothing is to be written."""
+def once(database: Database, reads: Sequence[Change]) -> None:
+    """Write reads down, but those that were in this hour; in a transaction of its own, that only reads where nothing is to be written."""
+    if not reads:
+        return
     with database.session(readonly=True) as session:
-        if _written(session, read):
-            return
-    with database.session() as session:
-        audit.record_all(session, [read])
+        new = [one for one in reads if not _written(session, one)]
+    if new:
+        with database.session() as session:
+            audit.record_all(session, new)
 
 
 def _written(session: Session, read: Change) -> bool:

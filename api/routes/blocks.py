@@ -107,6 +107,7 @@ def list_blocks(wanted: Annotated[Wanted, Query()], caller: Reader, centre: TheC
         found = records.page(
             session, Row, caller.scope(Action.BLOCKS_READ), *conditions, cursor=wanted.cursor, limit=wanted.limit, reader=caller.actor
         )
+    disclosure.note_cases(centre.database, caller, MACHINE, found.items, "list")
     return BlockPage(items=[Block.model_validate(one) for one in found.items], next_cursor=found.next_cursor)
 
 
@@ -155,7 +156,7 @@ def get_block(number: Number, response: Response, caller: Reader, centre: TheCen
     with centre.database.session(readonly=True) as session:
         row = records.find(session, MACHINE, Row, caller.scope(Action.BLOCKS_READ), number, reader=caller.actor)
         told = progress(session, MACHINE, row, caller, centre.clock.now())
-    disclosure.note_case(centre.database, caller, MACHINE, row, "case")
+    disclosure.note_cases(centre.database, caller, MACHINE, [row], "case")
     set_etag(response, row.version)
     return BlockDetail(**Block.model_validate(row).model_dump(), progress=told)
 

@@ -82,7 +82,7 @@ def list_incidents(wanted: Annotated[Wanted, Query()], caller: Reader, centre: T
         shown = [one.number for one in page.items if one.restricted]
         met = queries.restricted_met(session, sight, filters) if wanted.q or shown else []
     if met:
-        reads.once(centre.database, compartment.search(caller.actor, wanted.q, shown, len(set(met) - set(shown))))
+        reads.once(centre.database, [compartment.search(caller.actor, wanted.q, shown, len(set(met) - set(shown)))])
     return IncidentPage(items=[_incident(one) for one in page.items], next_cursor=page.next_cursor)
 
 

@@ -165,6 +165,7 @@ def list_investigations(wanted: Annotated[Wanted, Query()], caller: Reader, cent
     with centre.database.session(readonly=True) as session:
         scope = caller.scope(Action.INCIDENTS_READ)
         found = records.page(session, Row, scope, *conditions, cursor=wanted.cursor, limit=wanted.limit, reader=caller.actor)
+    disclosure.note_cases(centre.database, caller, MACHINE, found.items, "list")
     return InvestigationPage(items=[_shown(one) for one in found.items], next_cursor=found.next_cursor)
 
 
@@ -194,7 +195,7 @@ def get_investigation(number: Number, response: Response, caller: Reader, centre
         ]
         chain = service.custody(session, row)
         told = progress(session, MACHINE, row, caller, centre.clock.now())
-    disclosure.note_case(centre.database, caller, MACHINE, row, "case")
+    disclosure.note_cases(centre.database, caller, MACHINE, [row], "case")
     set_etag(response, row.version)
     return InvestigationDetail(
         **_shown(row).model_dump(),

@@ -111,7 +111,7 @@ def get_case(number: Number, response: Response, caller: Reader, centre: TheCent
         shown = view(caller, row.agency) or View.STATUS
         status = shown is View.STATUS
         answer = _statuses(session, [row])[0] if status else _detail(session, row, caller, centre.clock.now(), shown)
-    disclosure.note_case(centre.database, caller, CASE, row, shown.name.lower(), personal=True)
+    disclosure.note_cases(centre.database, caller, CASE, [row], shown.name.lower(), personal=lambda _: True)
     set_etag(response, row.version)
     return answer
 
@@ -122,7 +122,7 @@ def get_letter(number: Number, kind: LetterKind, version: Annotated[int, Path(ge
     with centre.database.session(readonly=True) as session:
         row = records.find(session, CASE, CaseRow, caller.scope(Action.PERSONAL_READ), number, reader=caller.actor)
         letter = LetterText.model_validate(letters.find(session, number, kind, version))
-    disclosure.note_case(centre.database, caller, CASE, row, f"letter {kind}/{version}", personal=True)
+    disclosure.note_cases(centre.database, caller, CASE, [row], f"letter {kind}/{version}", personal=lambda _: True)
     return letter
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
 
@@ -159,6 +160,7 @@ def list_reports(wanted: Annotated[Wanted, Query()], caller: Reader, centre: The
     scope = caller.scope(Action.REPORTS_READ)
     with centre.database.session(readonly=True) as session:
         found = records.page(session, Row, scope, *conditions, cursor=wanted.cursor, limit=wanted.limit, reader=caller.actor)
+    disclosure.note_cases(centre.database, caller, MACHINE, found.items, "list", personal=_personal(caller))
     return ReportPage(items=[_shown(one) for one in found.items], next_cursor=found.next_cursor)
 
 
@@ -180,8 +182,7 @@ def get_report(number: Number, response: Response, caller: Reader, centre: TheCe
         row = records.find(session, MACHINE, Row, caller.scope(Action.REPORTS_READ), number, _readable(caller), reader=caller.actor)
         submitted = [_version(one) for one in service.versions(session, row)]
         told = progress(session, MACHINE, row, caller, centre.clock.now())
-    personal = row.content["personal_data"] == PersonalData.YES or only_personal(caller)
-    disclosure.note_case(centre.database, caller, MACHINE, row, "report", personal=personal)
+    disclosure.note_cases(centre.database, caller, MACHINE, [row], "report", personal=_personal(caller))
     set_etag(response, row.version)
     return ReportDetail(**_shown(row).model_dump(), submitted=submitted, progress=told)
 
@@ -203,6 +204,10 @@ def _take(session: Session, centre: Centre, caller: Principal, number: str, step
         reason=wish.reason,
         given=given,
     )
+
+
+def _personal(caller: Principal) -> Callable[[Row], bool]:
+    return lambda row: row.content["personal_data"] == PersonalData.YES or only_personal(caller)
 
 
 def only_personal(caller: Principal) -> bool:

@@ -128,6 +128,7 @@ def list_requests(wanted: Annotated[Wanted, Query()], caller: Reader, centre: Th
     scope = caller.scope(Action.REQUESTS_READ)
     with centre.database.session(readonly=True) as session:
         found = records.page(session, Row, scope, *conditions, cursor=wanted.cursor, limit=wanted.limit, reader=caller.actor)
+    disclosure.note_cases(centre.database, caller, MACHINE, found.items, "list")
     return RequestPage(items=[_shown(one, centre.clock.now()) for one in found.items], next_cursor=found.next_cursor)
 
 
@@ -146,7 +147,7 @@ def get_request(number: Number, response: Response, caller: Reader, centre: TheC
     with centre.database.session(readonly=True) as session:
         row = records.find(session, MACHINE, Row, caller.scope(Action.REQUESTS_READ), number, *_sees(caller), reader=caller.actor)
         told = progress(session, MACHINE, row, caller, centre.clock.now())
-    disclosure.note_case(centre.database, caller, MACHINE, row, "case")
+    disclosure.note_cases(centre.database, caller, MACHINE, [row], "case")
     set_etag(response, row.version)
     return RequestDetail(**_shown(row, centre.clock.now()).model_dump(), progress=told)
 

@@ -167,6 +167,7 @@ def list_teams(wanted: Annotated[Wanted, Query()], caller: Reader, centre: TheCe
         conditions.append(Row.incident == wanted.incident)
     with centre.database.session(readonly=True) as session:
         found = records.page(session, Row, None, *conditions, cursor=wanted.cursor, limit=wanted.limit, reader=caller.actor)
+    disclosure.note_cases(centre.database, caller, MACHINE, found.items, "list")
     return TeamPage(items=[_shown(one) for one in found.items], next_cursor=found.next_cursor)
 
 
@@ -197,7 +198,7 @@ def get_team(number: Number, response: Response, caller: Reader, centre: TheCent
         people = roster.of_team(session, scope, number)
         missing = _composition(centre).missing(roster.acknowledged(session, number))
         told = progress(session, MACHINE, row, caller, centre.clock.now())
-    disclosure.note_case(centre.database, caller, MACHINE, row, "case")
+    disclosure.note_cases(centre.database, caller, MACHINE, [row], "case")
     set_etag(response, row.version)
     shown = [team_members.shown(one) for one in people]
     return TeamDetail(**_shown(row).model_dump(), members=shown, missing=missing, progress=told)
@@ -209,7 +210,7 @@ def read_log(number: Number, wanted: Annotated[LogWanted, Query()], caller: Read
     with centre.database.session(readonly=True) as session:
         row = service.find(session, caller.scope(Action.TEAMS_READ), number, caller.actor)
         found = log.read(session, number, after=wanted.after, limit=wanted.limit)
-    disclosure.note_case(centre.database, caller, MACHINE, row, "log")
+    disclosure.note_cases(centre.database, caller, MACHINE, [row], "log")
     return DutyLog(items=[DutyEntry.model_validate(one) for one in found])
 
 
