@@ -23,6 +23,7 @@ from core.permissions import Principal
 from respond.cases import clocks, records
 from respond.cases.machine import Machine, Step
 from respond.cases.models import CaseClock, CaseColumns
+from respond.incidents.compartment import veiled
 
 _ETAG: Final = re.compile(r'"(\d{1,9})"')
 _CONFLICTS: Final[dict[int | str, dict[str, Any]]] = {
@@ -122,8 +123,9 @@ def set_etag(response: Response, version: int) -> None:
 def progress(session: Session, machine: Machine, case: CaseColumns, caller: Principal, at: datetime) -> Progress:
     """The progress of a case the caller was allowed to read."""
     name = records.named(machine, case.number)
+    happened = [Happened.model_validate(one).model_dump() for one in records.history(session, machine, case.number)]
     return Progress(
-        history=[Happened.model_validate(one) for one in records.history(session, machine, case.number)],
+        history=[Happened(**one) for one in veiled(session, caller.actor, happened)],
         clocks=[_clock(one, at) for one in clocks.of_case(session, name)],
         steps=[one.action for one in machine.steps_from(case.state) if _may(caller, one, case.agency)],
     )

@@ -6,14 +6,19 @@ Evidence holds raw logs, and some who read incidents do not read raw logs (the m
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+import sqlalchemy as sa
+
 from core.database import Database
 from core.permissions import Action, Principal, Reach
-from respond.incidents import compartment
+from respond import reads
+from respond.cases import records
+from respond.cases.machine import Machine
+from respond.cases.models import CaseColumns
 from respond.incidents.queries import Detail, Summary
 from respond.incidents.queries import Evidence as Kept
 from respond.incidents.sight import Sight
@@ -51,8 +56,26 @@ def common_sight(caller: Principal) -> Sight:
 def note_read(database: Database, caller: Principal, incident: Incident | Summary, what: str) -> None:
     """Write down that `caller` reads an incident that is restricted or concerns personal data."""
     if incident.restricted or incident.personal_data:
-        with database.session() as session:
-            compartment.note_read(session, caller.actor, incident.number, what)
+        reads.once(database, [reads.of(caller.actor, f"incident/{incident.number}", incident.agency, what)])
+
+
+def note_cases(
+    database: Database,
+    caller: Principal,
+    machine: Machine,
+    rows: Sequence[CaseColumns],
+    what: str,
+    *,
+    personal: Callable[[Any], bool] = lambda _: False,
+) -> None:
+    """Write down that `caller` reads `what` of those cases that concern personal data (`personal`) or are about a restricted incident."""
+    told = {row.number: row for row in rows if personal(row)}
+    if rest := {row.number: row for row in rows if row.number not in told}:
+        model = type(rows[0])
+        with database.session(readonly=True) as session:
+            closed = session.scalars(sa.select(model.number).where(model.number.in_(rest), ~records.known_to(model, "")))
+            told |= {number: rest[number] for number in closed}
+    reads.once(database, [reads.of(caller.actor, records.named(machine, number), row.agency, what) for number, row in told.items()])
 
 
 def reads_raw_logs(caller: Principal, agency: str) -> bool:

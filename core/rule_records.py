@@ -23,6 +23,9 @@ from core.events import DETECTIONS, Kind
 EVERY_AGENCY: Final = ""
 """In place of an agency: all of them."""
 
+RELATIONS: Final = ("lt", "lte", "gt", "gte", "eq", "neq")
+"""The words of a correlation's thresholds."""
+
 GROUPED: Final = frozenset(
     column.name
     for column in DETECTIONS.columns

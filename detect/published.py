@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from core.database import exclusive, insert_into, now
 from core.errors import RuleError
+from core.level_effects import Facts
 from core.rule_records import RuleSet, RuleState, RuleText
 from detect import needs
 from detect.correlation.definition import Correlation
@@ -57,8 +58,8 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A rule in force. `about` holds file, line, tags, description, `words` (titles and advice in two languages), and what it needs:
-    `needs` of a rule (`detect.needs`), `members` and `all_members` of a correlation, and `boolean`: its condition has no thresholds.
+    """A rule in force. `about` holds file, line, tags, status, description, `words` (titles and advice in two languages), and what it
+    needs: `needs` of a rule (`detect.needs`), `members` and `all_members` of a correlation, and `boolean`: its condition has no thresholds.
     """
 
     rule_id: str
@@ -137,6 +138,12 @@ def rule(session: Session, process: str, rule_id: str) -> State | None:
     return _state(row) if row else None
 
 
+def facts(state: State) -> Facts:
+    """What a rule that runs can be chosen by."""
+    about = state.about
+    return Facts(state.rule_id, frozenset(about["tags"]), about.get("status", ""), about["file"], state.kind == "correlation")
+
+
 def describe(snapshot: Snapshot) -> list[State]:
     """The rules of a snapshot, each id once."""
     fields = EventFields()
@@ -169,7 +176,8 @@ def _described(one: Rule | Correlation, kind: str, more: Mapping[str, Any]) -> S
 def _about(one: Rule | Correlation) -> dict[str, Any]:
     ours = one.custom.get("custom")
     words = {str(name): str(value) for name, value in ours.items() if isinstance(value, str)} if isinstance(ours, Mapping) else {}
-    return {"file": one.file, "line": one.line, "tags": list(one.tags), "description": one.description, "words": words}
+    said = {"tags": list(one.tags), "status": one.status, "description": one.description, "words": words}
+    return {"file": one.file, "line": one.line, **said}
 
 
 def _process(row: RuleSet, at: datetime) -> Process:

@@ -21,13 +21,14 @@ from core import metrics
 from core.database import Database
 from core.engine import Engine
 from core.errors import BongsuError
-from detect import published, tuning
+from detect import published
 from detect.correlation.stage import CorrelateStage
 from detect.published import Snapshot
 from detect.rule_files import RuleFiles, fingerprint
 from detect.rules import RuleBook
 from detect.ruleset import SETTINGS
 from detect.stream import Detector, Prepared
+from detect.tuning import TuningReader
 
 EVERY_SECONDS: Final = 5.0
 _SEEN_EVERY: Final = 6  # looks
@@ -41,6 +42,11 @@ class FileWatcher:
         self._rules = rules
         self._take = take
         self._looked = rules.fingerprint
+
+    @property
+    def book(self) -> RuleBook:
+        """The rules that were taken last."""
+        return self._rules.book
 
     def look(self) -> None:
         """What `take` raises comes out, and the next look tries again."""
@@ -77,11 +83,12 @@ class CorrelationWatcher:
         self._stage = stage
         self._database = database
         self._files = FileWatcher(rules, stage.replace)
+        self._tunings = TuningReader()
 
     def look(self) -> None:
         """Take what changed since the last look. What it raises may have passed by the next."""
         self._files.look()
-        self._stage.tunings = tuning.read(self._database)
+        self._stage.tunings = self._tunings.read(self._database, self._files.book)
 
 
 class RuleWatcher:
@@ -93,6 +100,7 @@ class RuleWatcher:
         self._engine = engine
         self._database = database
         self._files = FileWatcher(rules, self._take)
+        self._tunings = TuningReader()
         self._prepared = detector.prepared
         self._process = f"{platform.node()}-{os.getpid()}"
         self._told = ""
@@ -120,7 +128,7 @@ class RuleWatcher:
         _log.info("rules.reloaded", active=len(prepared.plan.active), set_aside=len(prepared.plan.set_aside))
 
     def _take_tunings(self) -> None:
-        found = tuning.read(self._database)
+        found = self._tunings.read(self._database, self._files.book)
         if found != self._detector.tunings:
             self._detector.tunings = found
             _log.info("rules.tuned", changes=len(found.changes))

@@ -104,6 +104,7 @@ class Rule:
     custom: Mapping[str, Any] = field(default_factory=dict)
     filters: tuple[RuleFilter, ...] = ()
     sources: tuple[str, ...] = ()
+    status: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +284,7 @@ def _read(document: dict[str, Any], file: str, line: int, placeholders: Placehol
         sources=(source,),
         description=parsed.description or "",
         custom=dict(parsed.custom_attributes),
+        status=_word(parsed.status),
     )
 
 
@@ -313,6 +315,7 @@ def _correlation(document: dict[str, Any], file: str, line: int, source: str, st
         tags=tuple(str(tag) for tag in about["tags"] or ()),
         description=str(about["description"] or ""),
         custom=dict(about.get("custom_attributes") or {}),
+        status=_word(about["status"]),
     )
 
 
@@ -322,7 +325,11 @@ def _id(parsed: Any, document: Mapping[str, Any]) -> str:
 
 
 def _level(parsed: Any) -> str:
-    return parsed.name.lower() if parsed else _DEFAULT_LEVEL
+    return _word(parsed) or _DEFAULT_LEVEL
+
+
+def _word(parsed: Any) -> str:
+    return str(parsed.name).lower() if parsed else ""
 
 
 def _logsource(source: SigmaLogSource) -> LogSource:

@@ -17,13 +17,12 @@ from sqlalchemy.orm import Session
 
 from core.database import exclusive, now
 from core.errors import Forbidden, Invalid, NotFound
-from core.rule_records import EVERY_AGENCY, RuleTuning, suppression
+from core.rule_records import EVERY_AGENCY, RELATIONS, RuleTuning, suppression
 from respond import audit
 from respond.grouping import LEVELS
 
 Scope = frozenset[str] | None
 
-RELATIONS: Final = ("lt", "lte", "gt", "gte", "eq", "neq")
 LONGEST_REASON: Final = 4000
 _MOST: Final = 10_000
 

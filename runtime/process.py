@@ -58,7 +58,7 @@ from respond.stage import RespondStage
 from respond.teams import composition
 from respond.trail_copy import TrailCopy, keep
 from respond.warnings import levels
-from respond.warnings.service import expire_due
+from respond.warnings.service import look
 from runtime.bootstrap import Need, Parts, make_store, open_parts, rule_files
 from runtime.privacy import announce
 from runtime.services import LagMonitor, PairService, Service, StageService, TaskService, run_until
@@ -261,7 +261,10 @@ class _Assembly:
     def _add_respond_tasks(self) -> None:
         """What the respond stage does by the clock."""
         parts, settings = self._parts, self._parts.settings.respond.readiness
-        work = {"readiness": judge(readiness.load(settings), settings.on_call), "warnings": expire_due}
+        work = {
+            "readiness": judge(readiness.load(settings), settings.on_call),
+            "warnings": look(levels.load(parts.settings.respond.warnings)),
+        }
         for name, turn in work.items():
             self.services.append(TaskService(name, partial(every, EVERY_SECONDS, name, in_session(parts.database, turn))))
 

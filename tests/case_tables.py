@@ -337,6 +337,7 @@ TABLES: dict[str, dict[str, tuple[str, str, str]]] = {
         "propagate": ("recorded", "propagated", "lead"),
         "prove": ("propagated", "", "lead"),
         "complete": ("propagated", "measures_done", "lead"),
+        "report": ("propagated measures_done", "", "lead"),
         "change_level": ("recorded propagated measures_done", "level_changed", "lead"),
         "lift": ("recorded propagated measures_done", "lifted", "lead"),
         "expire": ("recorded propagated measures_done", "expired", "lead"),

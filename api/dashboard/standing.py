@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from html import escape
+from typing import Final
 
 from nicegui import ui
 
-from api.dashboard.texts import kst
+from api.dashboard.texts import kst, number
 from api.dashboard.visitor import Visitor
 from core.permissions import Action
 from respond.readiness import policy, service
 from respond.readiness.models import Proposal
 from respond.warnings import in_force, levels
 from respond.warnings.models import Warning  # noqa: A004 - the ordinance's word
+
+_NAMED: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,19 @@ class Banners:
         level = table.find(warning.level)
         since = kst(warning.starts_at)
         title = t("banner.warning", level=level.en if t.language == "en" else level.ko, issuer=warning.issuer, reference=warning.reference)
-        return _banner(mood, title, t("banner.warning.note", title=warning.title, since=since))
+        return _banner(mood, title, t("banner.warning.note", title=warning.title, since=since, scope=self._scope(warning)))
+
+    def _scope(self, warning: Warning) -> str:
+        """The agencies concerned by name, as many as fit."""
+        t = self._visitor.t
+        if not warning.agencies:
+            return t("banner.everywhere")
+        known = {
+            one.id: (one.name_en or one.name_ko) if t.language == "en" else one.name_ko for one in self._visitor.centre.settings.agencies
+        }
+        named = [known.get(agency, agency) for agency in warning.agencies]
+        more = t("banner.more", count=number(len(named) - _NAMED)) if len(named) > _NAMED else ""
+        return ", ".join(named[:_NAMED]) + more
 
     def _readiness(self, readiness: Proposal | None) -> str:
         if readiness is None or readiness.confirmed_at is None:

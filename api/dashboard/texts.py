@@ -46,9 +46,11 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "overview.title": ("상황판", "Overview"),
     "banner.warning": ("국가 사이버위기경보 {level} · {issuer} {reference}", "National cyber warning: {level} · {issuer} {reference}"),
     "banner.warning.note": (
-        "{title} · {since}부터. 국가 통지를 기록한 것이며, 시는 경보를 발령하지 않습니다.",
-        "{title} · since {since} KST. Recorded from the national notice; the city issues no warning.",
+        "{title} · {since}부터 · 대상 {scope}. 국가 통지를 기록한 것이며, 시는 경보를 발령하지 않습니다.",
+        "{title} · since {since} KST · for {scope}. Recorded from the national notice; the city issues no warning.",
     ),
+    "banner.everywhere": ("모든 기관", "every agency"),
+    "banner.more": (" 외 {count}개 기관", " and {count} more"),
     "banner.readiness": ("관제센터 준비태세: {level}", "The centre's own readiness: {level}"),
     "banner.readiness.note": (
         "{number} · {since}부터. 센터 자체의 준비태세이며 국가 경보가 아닙니다.",

@@ -15,6 +15,8 @@ from core.permissions import Action, Principal
 from core.signing import load_signer
 from respond import trail
 from respond.audit import record
+from respond.incidents.linked import closed_names
+from respond.incidents.sight import closed
 from respond.models import Audit
 
 router = APIRouter(prefix="/v1/audit", tags=["audit"])
@@ -84,8 +86,8 @@ class Wanted(BaseModel):
 
 @router.get("", summary="Read the audit trail")
 def list_audit(wanted: Annotated[Wanted, Query()], caller: Reader, centre: TheCentre) -> EntryPage:
-    """Who did what to what, within the caller's scope, newest first."""
-    query = sa.select(Audit).where(*_conditions(wanted))
+    """Who did what to what, within the caller's scope, newest first; of restricted incidents for their members alone."""
+    query = sa.select(Audit).where(*_conditions(wanted), _open_to(caller.actor))
     scope = caller.scope(Action.AUDIT_READ)
     if scope is not None:
         query = query.where(Audit.agency.in_(scope))
@@ -115,7 +117,10 @@ def verify(caller: Verifying, centre: TheCentre) -> Verified:  # noqa: ARG001 - 
 
 @router.get("/export", summary="Take the audit trail away", response_class=StreamingResponse)
 def export(caller: Verifying, centre: TheCentre) -> StreamingResponse:
-    """Every row and signature as JSON lines, to be verified elsewhere with `bongsu audit verify FILE --key KEY`."""
+    """Every row and signature as JSON lines, to be verified elsewhere with `bongsu audit verify FILE --key KEY`.
+
+    A chain verifies whole or not at all, so this names restricted incidents by their numbers too; who takes it away is recorded.
+    """
     signer = load_signer(centre.settings.signing_key)
     with centre.database.session() as session:
         record(session, caller.actor, "audit.exported", "audit", {})
@@ -129,6 +134,13 @@ def export(caller: Verifying, centre: TheCentre) -> StreamingResponse:
 
     headers = {"Content-Disposition": 'attachment; filename="audit.jsonl"'}
     return StreamingResponse(written(), media_type="application/x-ndjson", headers=headers)
+
+
+def _open_to(reader: str) -> sa.ColumnElement[bool]:
+    """That a row tells of no restricted incident the reader is no member of, neither as what it is about nor in passing."""
+    numbers = closed(reader).subquery()
+    told = sa.exists().where(Audit.detail.contains(numbers.c.number))
+    return sa.and_(Audit.object.not_in(closed_names(reader)), ~told)
 
 
 def _conditions(wanted: Wanted) -> list[sa.ColumnElement[bool]]:

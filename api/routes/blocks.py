@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
-from api import paging
+from api import disclosure, paging
 from api.auth.dependencies import Allowed, TheCentre
 from api.cases import CaseOut, Number, Progress, Wish, add_steps, progress, set_etag
 from api.centre import Centre
@@ -104,7 +104,10 @@ def list_blocks(wanted: Annotated[Wanted, Query()], caller: Reader, centre: TheC
     if wanted.state:
         conditions.append(Row.state.in_(wanted.state))
     with centre.database.session(readonly=True) as session:
-        found = records.page(session, Row, caller.scope(Action.BLOCKS_READ), *conditions, cursor=wanted.cursor, limit=wanted.limit)
+        found = records.page(
+            session, Row, caller.scope(Action.BLOCKS_READ), *conditions, cursor=wanted.cursor, limit=wanted.limit, reader=caller.actor
+        )
+    disclosure.note_cases(centre.database, caller, MACHINE, found.items, "list")
     return BlockPage(items=[Block.model_validate(one) for one in found.items], next_cursor=found.next_cursor)
 
 
@@ -151,8 +154,9 @@ def pull(
 def get_block(number: Number, response: Response, caller: Reader, centre: TheCentre) -> BlockDetail:
     """A block with its history and the steps the caller may take. The ETag is to be sent as If-Match with a step."""
     with centre.database.session(readonly=True) as session:
-        row = records.find(session, MACHINE, Row, caller.scope(Action.BLOCKS_READ), number)
+        row = records.find(session, MACHINE, Row, caller.scope(Action.BLOCKS_READ), number, reader=caller.actor)
         told = progress(session, MACHINE, row, caller, centre.clock.now())
+    disclosure.note_cases(centre.database, caller, MACHINE, [row], "case")
     set_etag(response, row.version)
     return BlockDetail(**Block.model_validate(row).model_dump(), progress=told)
 

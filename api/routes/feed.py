@@ -13,6 +13,7 @@ from api import paging
 from api.auth.dependencies import Allowed, TheCentre
 from api.cases import Instant
 from api.centre import Centre
+from api.routes import reports
 from core.errors import NotFound
 from core.permissions import Action, Principal
 from respond.feed import csv_file, entries, issues, paper
@@ -139,8 +140,9 @@ class Wanted(BaseModel):
 def read_feed(wanted: Annotated[Wanted, Query()], caller: Reader, centre: TheCentre) -> Any:
     """Versions of received reports, oldest first, without exercises and contacts. CSV has the cursor in the header `Next-Cursor`."""
     scope = caller.scope(Action.REPORTS_READ)
+    also = [entries.only_personal()] if reports.only_personal(caller) else []
     with centre.database.session(readonly=True) as session:
-        page = entries.read(session, scope, since=wanted.since, cursor=wanted.cursor, limit=wanted.limit)
+        page = entries.read(session, scope, caller.actor, *also, since=wanted.since, cursor=wanted.cursor, limit=wanted.limit)
     items = [entries.shown(one) for one in page.items]
     if wanted.format is Form.CSV:
         return Response(csv_file.render(items), media_type=_CSV, headers={"Next-Cursor": page.next_cursor})

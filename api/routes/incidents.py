@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
@@ -37,6 +38,7 @@ from api.incident_shapes import (
     Timeline,
 )
 from core.permissions import Action, Principal
+from respond import reads
 from respond.cases.machine import Step
 from respond.incidents import closing, compartment, queries, service, severity, story, work
 from respond.incidents.machine import MACHINE, State
@@ -80,8 +82,7 @@ def list_incidents(wanted: Annotated[Wanted, Query()], caller: Reader, centre: T
         shown = [one.number for one in page.items if one.restricted]
         met = queries.restricted_met(session, sight, filters) if wanted.q or shown else []
     if met:
-        with centre.database.session() as session:
-            compartment.note_search(session, caller.actor, wanted.q, shown, len(set(met) - set(shown)))
+        reads.once(centre.database, [compartment.search(caller.actor, wanted.q, shown, len(set(met) - set(shown)))])
     return IncidentPage(items=[_incident(one) for one in page.items], next_cursor=page.next_cursor)
 
 
@@ -111,10 +112,11 @@ def get_timeline(
     with centre.database.session(readonly=True) as session:
         row = queries.find(session, disclosure.sight(caller), number)
         found = story.timeline(session, row, paging.decode_instant(cursor), limit + 1)
+        told = compartment.veiled(session, caller.actor, [dict(one.data) for one in found])
     disclosure.note_read(centre.database, caller, row, "timeline")
     last = found[limit - 1] if len(found) > limit else None
     return Timeline(
-        items=[Moment.model_validate(one) for one in found[:limit]],
+        items=[Moment.model_validate(replace(one, data=data)) for one, data in zip(found, told, strict=True)][:limit],
         next_cursor=paging.encode_instant(last.at, story.place(last)) if last else "",
     )
 

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
-from api import paging
+from api import disclosure, paging
 from api.auth.dependencies import Allowed, TheCentre
 from api.cases import CaseOut, Instant, Number, Progress, Wish, add_steps, progress, set_etag
 from api.centre import Centre
@@ -164,7 +164,8 @@ def list_investigations(wanted: Annotated[Wanted, Query()], caller: Reader, cent
         conditions.append(Row.about == f"incident/{wanted.incident}")
     with centre.database.session(readonly=True) as session:
         scope = caller.scope(Action.INCIDENTS_READ)
-        found = records.page(session, Row, scope, *conditions, cursor=wanted.cursor, limit=wanted.limit)
+        found = records.page(session, Row, scope, *conditions, cursor=wanted.cursor, limit=wanted.limit, reader=caller.actor)
+    disclosure.note_cases(centre.database, caller, MACHINE, found.items, "list")
     return InvestigationPage(items=[_shown(one) for one in found.items], next_cursor=found.next_cursor)
 
 
@@ -181,7 +182,7 @@ def start(started: Started, response: Response, caller: Writer, centre: TheCentr
 def get_investigation(number: Number, response: Response, caller: Reader, centre: TheCentre) -> InvestigationDetail:
     """An investigation with its findings, custody, history and the steps the caller may take. The ETag is to be sent as If-Match."""
     with centre.database.session(readonly=True) as session:
-        row = records.find(session, MACHINE, Row, caller.scope(Action.INCIDENTS_READ), number)
+        row = records.find(session, MACHINE, Row, caller.scope(Action.INCIDENTS_READ), number, reader=caller.actor)
         written = [
             FindingsVersion(
                 number=one.number,
@@ -194,6 +195,7 @@ def get_investigation(number: Number, response: Response, caller: Reader, centre
         ]
         chain = service.custody(session, row)
         told = progress(session, MACHINE, row, caller, centre.clock.now())
+    disclosure.note_cases(centre.database, caller, MACHINE, [row], "case")
     set_etag(response, row.version)
     return InvestigationDetail(
         **_shown(row).model_dump(),

@@ -11,12 +11,14 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from api.auth.dependencies import Allowed, Caller, TheCentre
 from core.database import insert_into
-from core.errors import Forbidden
+from core.errors import Forbidden, Invalid
 from core.permissions import Action, Principal, Reach
 from respond.cases.models import Outgoing
 from respond.notify import dispatch, oncall
+from respond.notify.closed import closed_news
 from respond.notify.models import NewsRead, Page
 from respond.notify.oncall import NewShift
+from respond.warnings import levels
 
 router = APIRouter(prefix="/v1", tags=["notifications"])
 
@@ -97,6 +99,7 @@ class ShiftWish(BaseModel):
     tier: int = Field(default=0, ge=0, le=9)
     begins_at: AwareDatetime
     ends_at: AwareDatetime
+    level: str = Field(default="", max_length=40, description="On call only while a national warning of this level or a graver is in force")
 
 
 class Shift(ShiftWish):
@@ -143,7 +146,7 @@ def list_news(
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> NewsPage:
     """What happened in what the caller may read, newest first."""
-    query = sa.select(Outgoing).where(_readable(caller))
+    query = sa.select(Outgoing).where(_readable(caller), ~closed_news(caller.actor))
     if cursor:
         query = query.where(Outgoing.id < int(cursor))
     with centre.database.session(readonly=True) as session:
@@ -171,6 +174,8 @@ def list_shifts(caller: OnCallReader, centre: TheCentre) -> list[Shift]:  # noqa
 @router.post("/oncall", status_code=201, summary="Put somebody on call")
 def plan_shift(wish: ShiftWish, caller: OnCallWriter, centre: TheCentre) -> Shift:
     """Add a shift to the rota."""
+    if wish.level and not levels.load(centre.settings.respond.warnings).knows(wish.level):
+        raise Invalid(f"there is no level {wish.level!r}; GET /v1/warnings/levels tells them")
     with centre.database.session() as session:
         return Shift.model_validate(oncall.plan(session, caller.actor, NewShift(**wish.model_dump())))
 
@@ -183,10 +188,10 @@ def remove_shift(shift_id: Id, caller: OnCallWriter, centre: TheCentre) -> None:
 
 
 @router.get("/calls", summary="List calls nobody has acknowledged")
-def list_calls(caller: OnCallReader, centre: TheCentre) -> list[Call]:  # noqa: ARG001 - as above
+def list_calls(caller: OnCallReader, centre: TheCentre) -> list[Call]:
     """Oldest first."""
     with centre.database.session(readonly=True) as session:
-        return [_call(page, news) for page, news in oncall.open_pages(session)]
+        return [_call(page, news) for page, news in oncall.open_pages(session, caller.actor)]
 
 
 @router.post("/calls/{call_id}/acknowledge", summary="Acknowledge a call")
@@ -200,10 +205,10 @@ def acknowledge(call_id: Id, caller: OnCallReader, centre: TheCentre) -> Call:
 
 
 @router.get("/deliveries/dead", summary="List what could not be delivered")
-def list_dead(caller: OnCallReader, centre: TheCentre) -> list[Delivery]:  # noqa: ARG001 - as above
+def list_dead(caller: OnCallReader, centre: TheCentre) -> list[Delivery]:
     """Deliveries given up after too many failures, newest first."""
     with centre.database.session(readonly=True) as session:
-        return [Delivery.model_validate(one) for one in dispatch.dead(session)]
+        return [Delivery.model_validate(one) for one in dispatch.dead(session, caller.actor)]
 
 
 @router.post("/deliveries/{delivery_id}/again", summary="Deliver again")

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from fastapi import APIRouter, Depends, Path, Query, Response
 from sqlalchemy.orm import Session
 
+from api import disclosure
 from api.auth.dependencies import Allowed, TheCentre
 from api.cases import CaseOut, Happened, Number, Progress, Take, Wish, add_steps, progress, set_etag
 from api.centre import Centre
@@ -78,7 +79,7 @@ def list_cases(wanted: Annotated[Wanted, Query()], caller: Reader, centre: TheCe
     if wanted.about:
         conditions.append(CaseRow.about == wanted.about)
     with centre.database.session(readonly=True) as session:
-        found = records.page(session, CaseRow, scope(caller), *conditions, cursor=wanted.cursor, limit=wanted.limit)
+        found = records.page(session, CaseRow, scope(caller), *conditions, cursor=wanted.cursor, limit=wanted.limit, reader=caller.actor)
         items = _statuses(session, found.items)
     return PersonalPage(items=items, next_cursor=found.next_cursor)
 
@@ -101,12 +102,16 @@ def open_case(opened: Opened, response: Response, caller: Writer, centre: TheCen
 
 @router.get("/{number}", summary="Read a personal-information case")
 def get_case(number: Number, response: Response, caller: Reader, centre: TheCentre) -> PersonalDetail | PersonalRedacted | PersonalStatus:
-    """The case as far as the caller may see it: in full, redacted or its status. The ETag is to be sent as If-Match with a step."""
+    """The case as far as the caller may see it: in full, redacted or its status. The ETag is to be sent as If-Match with a step.
+
+    Who reads it is written to the audit trail, once an hour.
+    """
     with centre.database.session(readonly=True) as session:
-        row = records.find(session, CASE, CaseRow, scope(caller), number)
+        row = records.find(session, CASE, CaseRow, scope(caller), number, reader=caller.actor)
         shown = view(caller, row.agency) or View.STATUS
         status = shown is View.STATUS
         answer = _statuses(session, [row])[0] if status else _detail(session, row, caller, centre.clock.now(), shown)
+    disclosure.note_cases(centre.database, caller, CASE, [row], shown.name.lower(), personal=lambda _: True)
     set_etag(response, row.version)
     return answer
 
@@ -115,8 +120,10 @@ def get_case(number: Number, response: Response, caller: Reader, centre: TheCent
 def get_letter(number: Number, kind: LetterKind, version: Annotated[int, Path(ge=1)], caller: FullReader, centre: TheCentre) -> LetterText:
     """One version of a letter, in Korean and English."""
     with centre.database.session(readonly=True) as session:
-        records.find(session, CASE, CaseRow, caller.scope(Action.PERSONAL_READ), number)
-        return LetterText.model_validate(letters.find(session, number, kind, version))
+        row = records.find(session, CASE, CaseRow, caller.scope(Action.PERSONAL_READ), number, reader=caller.actor)
+        letter = LetterText.model_validate(letters.find(session, number, kind, version))
+    disclosure.note_cases(centre.database, caller, CASE, [row], f"letter {kind}/{version}", personal=lambda _: True)
+    return letter
 
 
 @router.get(
@@ -128,8 +135,8 @@ def get_letter(number: Number, kind: LetterKind, version: Annotated[int, Path(ge
 def get_package(number: Number, entry: Annotated[int, Path(ge=1)], caller: FullReader, centre: TheCentre) -> Response:
     """The zip as it was given. Who fetches it is recorded in the audit trail."""
     with centre.database.session() as session:
-        records.find(session, CASE, CaseRow, caller.scope(Action.PERSONAL_READ), number)
-        content, sha256 = service.read_package(session, caller.actor, number, entry)
+        row = records.find(session, CASE, CaseRow, caller.scope(Action.PERSONAL_READ), number, reader=caller.actor)
+        content, sha256 = service.read_package(session, caller.actor, row, entry)
     names = {"Content-Disposition": f'attachment; filename="{number}-{entry}.zip"', "X-Content-SHA256": sha256}
     return Response(content, media_type="application/zip", headers=names)
 

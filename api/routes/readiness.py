@@ -18,6 +18,7 @@ from api.checklists import Measure, ProofWish, proof
 from core.permissions import Action, Principal
 from respond.cases import records
 from respond.cases.machine import Step
+from respond.incidents.compartment import veiled
 from respond.readiness import policy, service
 from respond.readiness.machine import MACHINE, Direction
 from respond.readiness.models import Proposal as Row
@@ -96,15 +97,18 @@ def list_readiness(wanted: Annotated[Wanted, Query()], caller: Reader, centre: T
     scope = caller.scope(Action.READINESS_READ)
     with centre.database.session(readonly=True) as session:
         found = records.page(session, Row, scope, *conditions, cursor=wanted.cursor, limit=wanted.limit)
-    return ReadinessPage(items=[_shown(one) for one in found.items], next_cursor=found.next_cursor)
+        items = [_read(session, one, caller) for one in found.items]
+    return ReadinessPage(items=items, next_cursor=found.next_cursor)
 
 
 @router.get("/in-force", summary="Read the readiness in force")
-def in_force(_caller: Reader, centre: TheCentre) -> InForce:
+def in_force(caller: Reader, centre: TheCentre) -> InForce:
     """What is in force, what waits for an answer, and the rules in use."""
     with centre.database.session(readonly=True) as session:
-        present, waiting = service.in_force(session), service.waiting(session)
-    return InForce(readiness=_shown(present) if present else None, waiting=[_shown(one) for one in waiting], policy=_policy(centre))
+        present = service.in_force(session)
+        shown = _read(session, present, caller) if present else None
+        waiting = [_read(session, one, caller) for one in service.waiting(session)]
+    return InForce(readiness=shown, waiting=waiting, policy=_policy(centre))
 
 
 @router.get("/{number}", summary="Read a proposal of readiness")
@@ -113,8 +117,9 @@ def get_readiness(number: Number, response: Response, caller: Reader, centre: Th
     with centre.database.session(readonly=True) as session:
         row = records.find(session, MACHINE, Row, caller.scope(Action.READINESS_READ), number)
         told = progress(session, MACHINE, row, caller, centre.clock.now())
+        shown = _read(session, row, caller)
     set_etag(response, row.version)
-    return ReadinessDetail(**_shown(row).model_dump(), progress=told)
+    return ReadinessDetail(**shown.model_dump(), progress=told)
 
 
 def _take(session: Session, centre: Centre, caller: Principal, number: str, step: Step, version: int, wish: Wish) -> Row:
@@ -131,6 +136,12 @@ def _take(session: Session, centre: Centre, caller: Principal, number: str, step
 
 def _policy(centre: Centre) -> Policy:
     return policy.load(centre.settings.respond.readiness)
+
+
+def _read(session: Session, row: Row, caller: Principal) -> Readiness:
+    """A proposal as the caller is shown it: its evidence may name incidents that were restricted since."""
+    shown = _shown(row)
+    return shown.model_copy(update={"evidence": veiled(session, caller.actor, shown.evidence)})
 
 
 def _shown(row: Row) -> Readiness:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
 
+import sqlalchemy as sa
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
-from api import paging
+from api import disclosure, paging
 from api.auth.dependencies import Allowed, TheCentre
 from api.cases import CaseOut, Instant, Number, Progress, Wish, add_steps, progress, set_etag
 from api.centre import Centre
-from core.permissions import Action, Agencies, Principal
+from core.permissions import Action, Agencies, Principal, Reach
 from respond.cases import records
 from respond.cases.machine import Step
 from respond.reports import service
@@ -23,6 +25,7 @@ from respond.reports.machine import MACHINE
 from respond.reports.models import Report as Row
 from respond.reports.models import ReportVersion
 from respond.reports.service import Draft, Given
+from respond.warnings import in_force, levels
 
 router = APIRouter(prefix="/v1/reports", tags=["reports"])
 
@@ -147,7 +150,7 @@ class Wanted(BaseModel):
 @router.get("", summary="List accident reports")
 def list_reports(wanted: Annotated[Wanted, Query()], caller: Reader, centre: TheCentre) -> ReportPage:
     """Reports within the caller's scope, newest first; drafts only of the caller's own agency."""
-    conditions = [service.readable(_own(caller))]
+    conditions = [_readable(caller)]
     if wanted.state:
         conditions.append(Row.state.in_(wanted.state))
     if wanted.agency:
@@ -156,7 +159,8 @@ def list_reports(wanted: Annotated[Wanted, Query()], caller: Reader, centre: The
         conditions.append(Row.about == f"incident/{wanted.incident}")
     scope = caller.scope(Action.REPORTS_READ)
     with centre.database.session(readonly=True) as session:
-        found = records.page(session, Row, scope, *conditions, cursor=wanted.cursor, limit=wanted.limit)
+        found = records.page(session, Row, scope, *conditions, cursor=wanted.cursor, limit=wanted.limit, reader=caller.actor)
+    disclosure.note_cases(centre.database, caller, MACHINE, found.items, "list", personal=_personal(caller))
     return ReportPage(items=[_shown(one) for one in found.items], next_cursor=found.next_cursor)
 
 
@@ -164,8 +168,9 @@ def list_reports(wanted: Annotated[Wanted, Query()], caller: Reader, centre: The
 def draft(drafted: Drafted, response: Response, caller: Writer, centre: TheCentre) -> Report:
     """Write a report down, filled from its incident; nobody else sees it before it is submitted."""
     wanted = Draft(drafted.incident, drafted.agency, drafted.exercise, drafted.given())
+    scope = caller.scope(Action.REPORTS_WRITE)
     with centre.database.session() as session:
-        made = _shown(service.draft(session, caller.scope(Action.REPORTS_WRITE), caller.actor, wanted, _target(centre)))
+        made = _shown(service.draft(session, scope, caller.actor, wanted, _target(session, centre, scope)))
     set_etag(response, made.version)
     return made
 
@@ -174,9 +179,10 @@ def draft(drafted: Drafted, response: Response, caller: Writer, centre: TheCentr
 def get_report(number: Number, response: Response, caller: Reader, centre: TheCentre) -> ReportDetail:
     """A report with its versions, history, clocks and the steps the caller may take. The ETag is to be sent as If-Match with a step."""
     with centre.database.session(readonly=True) as session:
-        row = records.find(session, MACHINE, Row, caller.scope(Action.REPORTS_READ), number, service.readable(_own(caller)))
+        row = records.find(session, MACHINE, Row, caller.scope(Action.REPORTS_READ), number, _readable(caller), reader=caller.actor)
         submitted = [_version(one) for one in service.versions(session, row)]
         told = progress(session, MACHINE, row, caller, centre.clock.now())
+    disclosure.note_cases(centre.database, caller, MACHINE, [row], "report", personal=_personal(caller))
     set_etag(response, row.version)
     return ReportDetail(**_shown(row).model_dump(), submitted=submitted, progress=told)
 
@@ -194,10 +200,23 @@ def _take(session: Session, centre: Centre, caller: Principal, number: str, step
         number,
         step.action,
         version,
-        target=_target(centre),
+        target=_target(session, centre, caller.scope(step.permission)),
         reason=wish.reason,
         given=given,
     )
+
+
+def _personal(caller: Principal) -> Callable[[Row], bool]:
+    return lambda row: row.content["personal_data"] == PersonalData.YES or only_personal(caller)
+
+
+def only_personal(caller: Principal) -> bool:
+    """Whether the caller reads those reports alone that concern personal data, as a privacy officer does."""
+    return caller.grants[Action.REPORTS_READ] is Reach.OWN_PERSONAL
+
+
+def _readable(caller: Principal) -> sa.ColumnElement[bool]:
+    return service.readable(_own(caller), only_personal=only_personal(caller))
 
 
 def _own(caller: Principal) -> Agencies:
@@ -205,9 +224,13 @@ def _own(caller: Principal) -> Agencies:
     return caller.scope(Action.REPORTS_WRITE) if caller.may(Action.REPORTS_WRITE) else frozenset()
 
 
-def _target(centre: Centre) -> timedelta | None:
-    hours = centre.settings.respond.reports.target_hours
-    return None if hours is None else timedelta(hours=hours)
+def _target(session: Session, centre: Centre, scope: Agencies) -> timedelta | None:
+    """The centre's target for reports, or that of the warning's level in force for the agencies, where it is shorter."""
+    table = levels.load(centre.settings.respond.warnings)
+    warning = in_force.current(session, scope, table)
+    told = levels.effects(table, warning.level if warning else "").accident_report_hours
+    hours = [one for one in (centre.settings.respond.reports.target_hours, told) if one is not None]
+    return timedelta(hours=min(hours)) if hours else None
 
 
 def _shown(row: Row) -> Report:

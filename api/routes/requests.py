@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
-from api import paging
+from api import disclosure, paging
 from api.auth.dependencies import Allowed, TheCentre
 from api.cases import CaseOut, Number, Progress, Wish, add_steps, progress, set_etag
 from api.centre import Centre
@@ -127,7 +127,8 @@ def list_requests(wanted: Annotated[Wanted, Query()], caller: Reader, centre: Th
         conditions.append(Row.about == wanted.about)
     scope = caller.scope(Action.REQUESTS_READ)
     with centre.database.session(readonly=True) as session:
-        found = records.page(session, Row, scope, *conditions, cursor=wanted.cursor, limit=wanted.limit)
+        found = records.page(session, Row, scope, *conditions, cursor=wanted.cursor, limit=wanted.limit, reader=caller.actor)
+    disclosure.note_cases(centre.database, caller, MACHINE, found.items, "list")
     return RequestPage(items=[_shown(one, centre.clock.now()) for one in found.items], next_cursor=found.next_cursor)
 
 
@@ -144,8 +145,9 @@ def draft(asked: Asked, response: Response, caller: Drafter, centre: TheCentre) 
 def get_request(number: Number, response: Response, caller: Reader, centre: TheCentre) -> RequestDetail:
     """A request with its history, its clock and the steps the caller may take. The ETag is to be sent as If-Match with a step."""
     with centre.database.session(readonly=True) as session:
-        row = records.find(session, MACHINE, Row, caller.scope(Action.REQUESTS_READ), number, *_sees(caller))
+        row = records.find(session, MACHINE, Row, caller.scope(Action.REQUESTS_READ), number, *_sees(caller), reader=caller.actor)
         told = progress(session, MACHINE, row, caller, centre.clock.now())
+    disclosure.note_cases(centre.database, caller, MACHINE, [row], "case")
     set_etag(response, row.version)
     return RequestDetail(**_shown(row, centre.clock.now()).model_dump(), progress=told)
 

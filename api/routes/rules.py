@@ -14,8 +14,10 @@ from sqlalchemy.orm import Session
 
 from api.auth.dependencies import Allowed, TheCentre
 from api.centre import Centre
+from core import level_effects
 from core.clock import from_millis, millis
 from core.errors import Invalid, NotFound
+from core.level_effects import Effect, Ruling
 from core.permissions import Action, Agencies, Principal
 from core.rule_records import EVERY_AGENCY
 from core.storage import rule_queries
@@ -111,6 +113,24 @@ class RuleTuning(BaseModel):
     at: datetime
 
 
+class RuleEffect(BaseModel):
+    """What the level of a national warning does to a rule, at an agency or (empty) at every one that is not named beside it.
+
+    `source` is the warning, or `levels` where none is in force; `rule_set` the set that keeps the rule off; `lowest_level` the level its
+    detections have at least; `factor` and `condition` are of a correlation's thresholds.
+    """
+
+    agency: str
+    source: str
+    level: str
+    runs: bool
+    rule_set: str
+    lowest_level: str
+    factor: float
+    condition: dict[str, float] | None
+    reason: str
+
+
 class SuggestedSilence(BaseModel):
     """The entity that was taken for false most often, as a body for POST /v1/silences; put in why."""
 
@@ -126,6 +146,7 @@ class RuleDetail(Rule):
 
     agencies: list[AtAgency]
     tunings: list[RuleTuning]
+    effects: list[RuleEffect]
     suggested_silence: SuggestedSilence | None
 
 
@@ -256,6 +277,7 @@ async def get_rule(rule_id: RuleId, caller: Reader, centre: TheCentre) -> RuleDe
         **_rule(known.state),
         agencies=[_at(agency, fired.get(agency), known.judged.get(agency)) for agency in sorted({*fired, *known.judged})],
         tunings=[RuleTuning.model_validate(one) for one in known.changed],
+        effects=[_effect(agency, *told) for agency, told in known.effects.items() if not agency or scope is None or agency in scope],
         suggested_silence=_suggested(rule_id, known.suggested, until),
     )
 
@@ -298,15 +320,18 @@ class _Known:
     judged: Mapping[str, feedback.Figures]
     suggested: feedback.Suggestion | None
     changed: Sequence[Tuning]
+    effects: Mapping[str, tuple[Effect, Ruling]]
 
 
 def _known(centre: Centre, scope: Agencies, rule_id: str, since: datetime) -> _Known:
     with centre.database.session(readonly=True) as session:
+        state = _state(session, rule_id)
         return _Known(
-            state=_state(session, rule_id),
+            state=state,
             judged={one.agency: one for one in feedback.figures(session, scope, rule_id, since)},
             suggested=feedback.suggestion(session, scope, rule_id, since),
             changed=tunings.listed(session, scope, rule_id),
+            effects=level_effects.rulings(level_effects.in_force(session), published.facts(state)),
         )
 
 
@@ -358,6 +383,20 @@ def _at(agency: str, fired: rule_queries.Fired | None, judged: feedback.Figures 
         true_positives=judged.true_positives,
         false_positives=judged.false_positives,
         precision=judged.precision,
+    )
+
+
+def _effect(agency: str, effect: Effect, told: Ruling) -> RuleEffect:
+    return RuleEffect(
+        agency=agency,
+        source=effect.source,
+        level=effect.level,
+        runs=not told.off,
+        rule_set=told.off,
+        lowest_level=told.level,
+        factor=told.factor,
+        condition=dict(told.condition) if told.condition else None,
+        reason=level_effects.reason(effect, told),
     )
 
 

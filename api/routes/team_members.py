@@ -75,7 +75,7 @@ def list_members(wanted: Annotated[Wanted, Query()], caller: Reader, centre: The
         conditions.append(Row.account == caller.name)
     scope = caller.scope(Action.TEAMS_READ)
     with centre.database.session(readonly=True) as session:
-        found = records.page(session, Row, scope, *conditions, cursor=wanted.cursor, limit=wanted.limit)
+        found = records.page(session, Row, scope, *conditions, cursor=wanted.cursor, limit=wanted.limit, reader=caller.actor)
     return TeamMemberPage(items=[shown(one) for one in found.items], next_cursor=found.next_cursor)
 
 
@@ -83,7 +83,7 @@ def list_members(wanted: Annotated[Wanted, Query()], caller: Reader, centre: The
 def get_member(number: Number, response: Response, caller: Reader, centre: TheCentre) -> TeamMemberDetail:
     """A member with the times of the call and the centre's target for it."""
     with centre.database.session(readonly=True) as session:
-        row = records.find(session, MEMBER, Row, caller.scope(Action.TEAMS_READ), number)
+        row = records.find(session, MEMBER, Row, caller.scope(Action.TEAMS_READ), number, reader=caller.actor)
         told = progress(session, MEMBER, row, caller, centre.clock.now())
     set_etag(response, row.version)
     return TeamMemberDetail(**shown(row).model_dump(), progress=told)

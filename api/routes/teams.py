@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
-from api import paging
+from api import disclosure, paging
 from api.auth.dependencies import Allowed, TheCentre
 from api.cases import CaseOut, Number, Progress, Wish, add_steps, progress, set_etag
 from api.centre import Centre
@@ -166,7 +166,8 @@ def list_teams(wanted: Annotated[Wanted, Query()], caller: Reader, centre: TheCe
     if wanted.incident:
         conditions.append(Row.incident == wanted.incident)
     with centre.database.session(readonly=True) as session:
-        found = records.page(session, Row, None, *conditions, cursor=wanted.cursor, limit=wanted.limit)
+        found = records.page(session, Row, None, *conditions, cursor=wanted.cursor, limit=wanted.limit, reader=caller.actor)
+    disclosure.note_cases(centre.database, caller, MACHINE, found.items, "list")
     return TeamPage(items=[_shown(one) for one in found.items], next_cursor=found.next_cursor)
 
 
@@ -193,10 +194,11 @@ def get_team(number: Number, response: Response, caller: Reader, centre: TheCent
     """A team with its roster, its history and the steps the caller may take."""
     scope = caller.scope(Action.TEAMS_READ)
     with centre.database.session(readonly=True) as session:
-        row = service.find(session, scope, number)
+        row = service.find(session, scope, number, caller.actor)
         people = roster.of_team(session, scope, number)
         missing = _composition(centre).missing(roster.acknowledged(session, number))
         told = progress(session, MACHINE, row, caller, centre.clock.now())
+    disclosure.note_cases(centre.database, caller, MACHINE, [row], "case")
     set_etag(response, row.version)
     shown = [team_members.shown(one) for one in people]
     return TeamDetail(**_shown(row).model_dump(), members=shown, missing=missing, progress=told)
@@ -206,8 +208,9 @@ def get_team(number: Number, response: Response, caller: Reader, centre: TheCent
 def read_log(number: Number, wanted: Annotated[LogWanted, Query()], caller: Reader, centre: TheCentre) -> DutyLog:
     """Orders and notes, oldest first."""
     with centre.database.session(readonly=True) as session:
-        service.find(session, caller.scope(Action.TEAMS_READ), number)
+        row = service.find(session, caller.scope(Action.TEAMS_READ), number, caller.actor)
         found = log.read(session, number, after=wanted.after, limit=wanted.limit)
+    disclosure.note_cases(centre.database, caller, MACHINE, [row], "log")
     return DutyLog(items=[DutyEntry.model_validate(one) for one in found])
 
 
@@ -222,7 +225,7 @@ def write_log(
     """Append a note; people on the roster write, and whoever may propose teams. The same line sent again is not written twice."""
     leads = caller.may(Action.TEAMS_PROPOSE)
     with centre.database.session() as session:
-        team = service.find(session, caller.scope(Action.TEAMS_READ), number)
+        team = service.find(session, caller.scope(Action.TEAMS_READ), number, caller.actor)
         written = log.note(session, caller.actor, caller.name, team, entry, note.text, leads=leads)
     return DutyEntry.model_validate(written)
 

@@ -22,6 +22,7 @@ from api.routes.warning_notices import WarningNotice
 from core.permissions import Action, Principal
 from respond.cases import records
 from respond.cases.machine import Step
+from respond.notify import oncall
 from respond.warnings import in_force, levels, notices, service
 from respond.warnings.levels import Effects, Levels
 from respond.warnings.machine import MACHINE
@@ -100,6 +101,14 @@ class WarningPage(BaseModel):
     next_cursor: str
 
 
+class Watch(BaseModel):
+    """The watch rota at the level in force: how many people it wants, how many are on call now, and so how many are missing."""
+
+    wanted: int
+    on_call: int
+    short: int
+
+
 class Effect(BaseModel):
     """What is in force. `warning` is None when no warning is: `level` is then the calmest."""
 
@@ -108,6 +117,7 @@ class Effect(BaseModel):
     level_en: str
     warning: Warning | None
     effects: Effects
+    watch: Watch
     table_version: str
     note_ko: str = NOT_OURS_KO
     note_en: str = NOT_OURS_EN
@@ -168,13 +178,16 @@ def effect(caller: Reader, centre: TheCentre) -> Effect:
     table = _levels(centre)
     with centre.database.session(readonly=True) as session:
         found = in_force.current(session, caller.scope(Action.WARNINGS_READ), table)
+        people = len({shift.person for shift in oncall.on_call(session, centre.clock.now())})
+    told = levels.effects(table, found.level if found else "")
     level = table.find(found.level) if found else table.levels[0]
     return Effect(
         level=found.level if found else level.id,
         level_ko=level.ko,
         level_en=level.en,
         warning=_shown(found) if found else None,
-        effects=levels.effects(table, found.level if found else ""),
+        effects=told,
+        watch=Watch(wanted=told.watch_people, on_call=people, short=max(told.watch_people - people, 0)),
         table_version=table.version,
     )
 
@@ -212,6 +225,8 @@ def _take(session: Session, centre: Centre, caller: Principal, number: str, step
         return service.change_level(session, actor, number, version, wish.reason, table, known, wanted)[0]
     if step.action == "propagate":
         return service.propagate(session, actor, number, version, table, known)
+    if step.action == "report":
+        return service.report(session, actor, number, version, wish.reason, table)
     act = {"complete": service.complete, "lift": service.lift, "expire": service.expire}[step.action]
     return act(session, actor, number, version, wish.reason)
 
@@ -244,5 +259,8 @@ add_steps(
     _shown,
     Warning,
     wishes={"edit": NoticeWish, "change_level": NoticeWish, "prove": ProofWish},
-    summaries={"change_level": "Change a warning's level by a further national notice"},
+    summaries={
+        "change_level": "Change a warning's level by a further national notice",
+        "report": "Say that the state was reported; the reason says what",
+    },
 )

@@ -85,6 +85,7 @@ class Correlation:
     description: str = ""
     custom: Mapping[str, Any] = field(default_factory=dict)
     sources: tuple[str, ...] = ()
+    status: str = ""
 
     def field_of(self, name: str, *members: str) -> str:
         """The field that `name` of `group-by` is in events of a member, which may be known by several names."""

@@ -192,7 +192,7 @@ def ask(session: Session, wish: Wish, wanted: Sequence[Rule | Correlation], aske
 def _about(session: Session, wish: Wish, wanted: Sequence[Rule | Correlation]) -> list[dict[str, Any]]:
     """What is kept of the rules of a search: saved ones that make detections with what agencies changed about them."""
     saved = {rule.id for rule in wanted} if wish.kind is Kind.BACKFILL else set(wish.rule_ids)
-    noted = tuned.noted(session, saved)
+    noted = tuned.noted(session, [rule for rule in wanted if rule.id in saved])
     return [
         {"id": rule.id, "title": rule.title, "level": rule.level, "hash": rule.hash, "tuned": noted.get(rule.id, {})} for rule in wanted
     ]

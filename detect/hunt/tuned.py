@@ -1,4 +1,4 @@
-"""Saved rules in searches of history as agencies have tuned them: off or with another level, as on the stream.
+"""Saved rules in searches of history as they are tuned, by people or by a warning's level: off or with another level, as on the stream.
 
 What is tuned is noted in the search when it is asked for, so that it holds for all of it. A hunt of a pasted rule is of the rule as it is
 written: so one sees what a rule would find where it is off. What is first knowable of a rule is asked as it is written, too.
@@ -12,23 +12,29 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from core.rule_records import EVERY_AGENCY, RuleTuning
-from detect import literals
+from core import level_effects
+from core.rule_records import EVERY_AGENCY
+from detect import literals, tuning
 from detect.compiled import CompiledRule
+from detect.correlation.definition import Correlation
+from detect.rules import Rule, RuleBook
 from detect.tuning import Change, Tunings
 
 Noted = dict[str, dict[str, Any]]
 """By agency ('' for every one without a row of its own): {enabled, level}."""
 
 
-def noted(session: Session, rule_ids: Collection[str]) -> dict[str, Noted]:
-    """What is tuned about rules now, by id."""
+def noted(session: Session, wanted: Collection[Rule | Correlation]) -> dict[str, Noted]:
+    """What is tuned about rules now, by people and by the level of a warning in force; by id."""
+    rules = tuple(one for one in wanted if isinstance(one, Rule))
+    correlations = tuple(one for one in wanted if isinstance(one, Correlation))
+    own = tuning.own_changes(session, {one.id for one in wanted})
+    tunings = tuning.laid_over(own, level_effects.in_force(session), RuleBook(rules, (), correlations))
     found: dict[str, Noted] = {}
-    for row in session.scalars(sa.select(RuleTuning).where(RuleTuning.rule_id.in_(rule_ids))):
-        found.setdefault(row.rule_id, {})[row.agency] = {"enabled": row.enabled, "level": row.level}
+    for (rule_id, agency), change in tunings.changes.items():
+        found.setdefault(rule_id, {})[agency] = {"enabled": change.enabled, "level": change.level}
     return found
 
 

@@ -26,3 +26,7 @@ class Block(CaseColumns, Base):
     why: Mapped[str] = mapped_column(AnyText)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
     approved_by: Mapped[str] = mapped_column(AnyText)
+
+    @classmethod
+    def incident_name(cls) -> sa.ColumnElement[str]:
+        return sa.type_coerce(cls.about, AnyText())

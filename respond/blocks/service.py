@@ -24,6 +24,7 @@ from respond.blocks.machine import MACHINE
 from respond.blocks.models import Block
 from respond.blocks.values import Network
 from respond.cases import records
+from respond.incidents.about import incident_named
 
 LONGEST: Final = timedelta(days=366)
 SIGNED: Final = "block list"
@@ -53,15 +54,17 @@ def propose(session: Session, scope: Agencies, actor: str, wanted: Proposal, nev
     if scope is not None and wanted.agency not in scope:
         raise Forbidden("this identity may not propose blocks there")
     _check_end(wanted.expires_at, now(session))
+    about = incident_named(session, actor, wanted.about)
+    exercise = wanted.exercise or (about is not None and about.exercise)
     value = values.spelled(wanted.kind, wanted.value, never)
     same = sa.select(Block.number).where(
-        Block.value == value, Block.agency == wanted.agency, Block.exercise == wanted.exercise, _open(now(session))
+        Block.value == value, Block.agency == wanted.agency, Block.exercise == exercise, _open(now(session))
     )
     if known := session.scalar(same):
         raise Conflict(f"{value} is in {known} already")
     row = Block(
         agency=wanted.agency,
-        exercise=wanted.exercise,
+        exercise=exercise,
         kind=wanted.kind,
         value=value,
         about=wanted.about,

@@ -30,6 +30,11 @@ class CaseColumns:
     created_by: Mapped[str] = mapped_column(AnyText)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
+    @classmethod
+    def incident_name(cls) -> sa.ColumnElement[str] | None:
+        """What names the incident a case is about, with `incident/` or without ('' for none); None: this kind is about none."""
+        return None
+
 
 class CaseCounter(Base):
     """The last number given to a kind of case in a year (of Seoul)."""

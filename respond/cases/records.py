@@ -1,6 +1,7 @@
 """Opening cases, finding them within a scope, and taking a step: the state, history, audit row and news in one transaction.
 
-Every function takes the caller's scope and applies it in the query: what is outside does not exist for the caller (NotFound).
+Every function takes the caller's scope and applies it in the query: what is outside does not exist for the caller (NotFound). Nor does a
+case about a restricted incident exist for who is no member of it (`respond.incidents.sight`); whoever names no `reader` is none.
 A step is optimistic: the caller says which version it saw, and Conflict tells when somebody was faster. Guards of a kind of case run
 between `begin` and `Taken.done`; when one raises, nothing has changed.
 """
@@ -22,6 +23,7 @@ from core.permissions import Agencies
 from respond import audit
 from respond.cases.machine import Machine, Step
 from respond.cases.models import CaseColumns, CaseCounter, CaseEvent
+from respond.incidents.sight import open_to
 
 Case = TypeVar("Case", bound=CaseColumns)
 
@@ -109,7 +111,8 @@ def begin(
     `conditions` limit what exists for the caller further than the scope does.
     """
     wanted = machine.action(action)
-    query = sa.select(model).where(model.number == number, within(model, scope), *conditions).with_for_update()
+    seen = (within(model, scope), known_to(model, actor))
+    query = sa.select(model).where(model.number == number, *seen, *conditions).with_for_update()
     case = session.scalar(query.execution_options(populate_existing=True))
     if case is None:
         raise NotFound(f"there is no {machine.kind} {number}")
@@ -130,9 +133,18 @@ def checked_reason(reason: str, *, needed: bool, action: str) -> str:
     return reason
 
 
-def find(session: Session, machine: Machine, model: type[Case], scope: Agencies, number: str, *conditions: sa.ColumnElement[bool]) -> Case:
-    """The case called `number`; NotFound when there is none in scope that meets `conditions`."""
-    case = session.scalar(sa.select(model).where(model.number == number, within(model, scope), *conditions))
+def find(
+    session: Session,
+    machine: Machine,
+    model: type[Case],
+    scope: Agencies,
+    number: str,
+    *conditions: sa.ColumnElement[bool],
+    reader: str = "",
+) -> Case:
+    """The case called `number`; NotFound when there is none in scope, and known to the actor `reader`, that meets `conditions`."""
+    seen = (within(model, scope), known_to(model, reader))
+    case = session.scalar(sa.select(model).where(model.number == number, *seen, *conditions))
     if case is None:
         raise NotFound(f"there is no {machine.kind} {number}")
     return case
@@ -145,9 +157,10 @@ def page(
     *conditions: sa.ColumnElement[bool],
     cursor: str = "",
     limit: int = 50,
+    reader: str = "",
 ) -> Page[Case]:
     """A page of cases that meet `conditions`, newest first; `cursor` is `next_cursor` of the page before. Invalid when it is not."""
-    query = sa.select(model).where(within(model, scope), *conditions)
+    query = sa.select(model).where(within(model, scope), known_to(model, reader), *conditions)
     if cursor:
         last = session.scalar(sa.select(model.id).where(model.number == cursor))
         if last is None:
@@ -165,6 +178,12 @@ def history(session: Session, machine: Machine, number: str) -> Sequence[CaseEve
 def within(model: type[Case], scope: Agencies) -> sa.ColumnElement[bool]:
     """The condition that limits rows to a scope; cases of the whole city (agency '') belong to nobody's own."""
     return sa.true() if scope is None else model.agency.in_(scope)
+
+
+def known_to(model: type[CaseColumns], reader: str) -> sa.ColumnElement[bool]:
+    """That a case is about no restricted incident `reader` is no member of."""
+    name = model.incident_name()
+    return sa.true() if name is None else open_to(name, reader)
 
 
 def named(machine: Machine, number: str) -> str:

@@ -20,6 +20,9 @@ from core.errors import Invalid
 from core.permissions import Agencies
 from respond.cases.canonical import canonical, instant_text, sha256
 from respond.feed.models import FeedEntry, FeedIssue
+from respond.incidents.linked import closed_names
+from respond.reports.content import PersonalData
+from respond.reports.models import Report
 
 LOCK: Final = "feed"
 
@@ -63,11 +66,17 @@ def publish(session: Session, content: Mapping[str, Any]) -> FeedEntry:
     return entry
 
 
-def read(session: Session, scope: Agencies, *, since: datetime | None, cursor: str, limit: int) -> Page:
-    """Entries published at or after `since`, after `cursor`, oldest first. Invalid when the cursor was not given by us."""
+def read(
+    session: Session, scope: Agencies, reader: str, *also: sa.ColumnElement[bool], since: datetime | None, cursor: str, limit: int
+) -> Page:
+    """Entries published at or after `since`, after `cursor`, oldest first. Invalid when the cursor was not given by us.
+
+    `also` are conditions they meet besides. `reader` is the actor who reads: of incidents that were restricted since, only their
+    members go on seeing entries.
+    """
     if cursor and not (cursor.isascii() and cursor.isdigit() and len(cursor) <= 18):
         raise Invalid("this cursor was not given by us")
-    query = sa.select(FeedEntry).where(within(scope), FeedEntry.seq > int(cursor or 0))
+    query = sa.select(FeedEntry).where(within(scope), open_to(reader), *also, FeedEntry.seq > int(cursor or 0))
     if since is not None:
         query = query.where(FeedEntry.at >= since)
     rows = session.scalars(query.order_by(FeedEntry.seq).limit(limit + 1)).all()
@@ -84,3 +93,15 @@ def shown(entry: FeedEntry) -> dict[str, Any]:
 def within(scope: Agencies) -> sa.ColumnElement[bool]:
     """That an entry is of an agency in `scope`."""
     return sa.true() if scope is None else FeedEntry.agency.in_(scope)
+
+
+def open_to(reader: str) -> sa.ColumnElement[bool]:
+    """That an entry is of no report about a restricted incident `reader` is no member of; '' is nobody."""
+    names = sa.select(sa.func.replace(closed_names(reader).subquery().c[0], "report/", ""))
+    return FeedEntry.report.not_in(names)
+
+
+def only_personal() -> sa.ColumnElement[bool]:
+    """That an entry's report says that personal data is concerned."""
+    said = sa.type_coerce(Report.content, sa.JSON)["personal_data"].as_string()
+    return FeedEntry.report.in_(sa.select(Report.number).where(said == PersonalData.YES.value))

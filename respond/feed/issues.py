@@ -20,7 +20,7 @@ from core.database import exclusive, insert_into, now
 from core.errors import Conflict, Invalid, StoreError
 from respond import audit
 from respond.cases.canonical import canonical, instant_text, sha256
-from respond.feed.entries import LOCK, shown
+from respond.feed.entries import LOCK, open_to, shown
 from respond.feed.models import FeedEntry, FeedFile, FeedIssue
 from respond.feed.periods import Period, parse
 
@@ -110,14 +110,14 @@ def restated(session: Session, of: FeedIssue, limit: int = 500) -> Sequence[Rest
     query = (
         sa.select(FeedEntry.report, FeedEntry.version, FeedEntry.at)
         .join(old, FeedEntry.restates == old.seq)
-        .where(old.at >= of.since, old.at < of.until, FeedEntry.at >= of.until)
+        .where(old.at >= of.since, old.at < of.until, FeedEntry.at >= of.until, open_to(""))
     )
     return [Restatement(*row) for row in session.execute(query.order_by(FeedEntry.seq).limit(limit))]
 
 
 def _freeze(session: Session, actor: str, period: Period, agencies: Names) -> FeedIssue:
     at = now(session)
-    query = sa.select(FeedEntry).where(FeedEntry.at >= period.since, FeedEntry.at < period.until)
+    query = sa.select(FeedEntry).where(FeedEntry.at >= period.since, FeedEntry.at < period.until, open_to(""))
     rows = session.scalars(query.order_by(FeedEntry.seq).limit(MOST_ENTRIES + 1)).all()
     if len(rows) > MOST_ENTRIES:
         raise Invalid(f"{period.name} has more than {MOST_ENTRIES} entries: ask for shorter periods")

@@ -7,7 +7,9 @@ seen by whoever searched or not: of what was searched for only the hash.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import json
+import re
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -17,9 +19,11 @@ from core.errors import Invalid
 from respond import audit
 from respond.cases.records import Taken
 from respond.incidents.models import IncidentPerson, Part
+from respond.incidents.sight import closed
 from respond.models import Incident
 
 MOST_MEMBERS: Final = 100
+_NUMBER: Final = re.compile(r"INC-[0-9]{4}-[0-9]{6,12}")
 
 
 def restrict(step: Taken[Incident], members: Sequence[str]) -> dict[str, Any]:
@@ -27,10 +31,7 @@ def restrict(step: Taken[Incident], members: Sequence[str]) -> dict[str, Any]:
     named = {*members, step.actor}
     if len(named) > MOST_MEMBERS:
         raise Invalid(f"a compartment has at most {MOST_MEMBERS} members")
-    _forget_members(step)
-    own = {"incident_id": step.case.id, "part": Part.MEMBER.value, "at": step.at, "added_by": step.actor}
-    step.session.add_all(IncidentPerson(person=one, **own) for one in sorted(named))
-    step.case.restricted = True
+    _set_members(step, sorted(named))
     return {"members": sorted(named)}
 
 
@@ -38,22 +39,40 @@ def unrestrict(step: Taken[Incident]) -> dict[str, Any]:
     """Open the compartment."""
     if not step.case.restricted:
         raise Invalid(f"{step.case.number} is not restricted")
-    _forget_members(step)
-    step.case.restricted = False
+    _set_members(step, ())
     return {}
 
 
-def note_read(session: Session, actor: str, number: str, what: str) -> None:
-    """Write down that `actor` read `what` of an incident."""
-    audit.record(session, actor, "incident.read", f"incident/{number}", {"what": what})
-
-
-def note_search(session: Session, actor: str, q: str, shown: Sequence[str], withheld: int) -> None:
-    """Write down a search that met restricted incidents."""
+def search(actor: str, q: str, shown: Sequence[str], withheld: int) -> audit.Change:
+    """What the trail is told of a search that met restricted incidents."""
     detail = {"query_sha256": hashlib.sha256(q.encode()).hexdigest(), "shown": sorted(shown), "withheld": withheld}
-    audit.record(session, actor, "incident.search", "incidents", detail)
+    return audit.Change(actor, "incident.search", "incidents", detail)
 
 
-def _forget_members(step: Taken[Incident]) -> None:
-    members = sa.and_(IncidentPerson.incident_id == step.case.id, IncidentPerson.part == Part.MEMBER.value)
-    step.session.execute(sa.delete(IncidentPerson).where(members))
+def veiled(session: Session, reader: str, told: Any) -> Any:
+    """`told` (a JSON value) with the numbers of incidents left out that are closed to `reader`, wherever they stand in its texts."""
+    found = set(_NUMBER.findall(json.dumps(told, default=str)))
+    if not found:
+        return told
+    hidden = set(session.scalars(sa.select(Incident.number).where(Incident.number.in_(found), Incident.number.in_(closed(reader)))))
+    return _without(told, hidden) if hidden else told
+
+
+def _without(told: Any, hidden: Collection[str]) -> Any:
+    if isinstance(told, str):
+        return _NUMBER.sub(lambda found: "" if found[0] in hidden else found[0], told)
+    if isinstance(told, Mapping):
+        return {name: _without(value, hidden) for name, value in told.items()}
+    return [_without(value, hidden) for value in told] if isinstance(told, list | tuple) else told
+
+
+def _set_members(step: Taken[Incident], members: Sequence[str]) -> None:
+    """Close the incident to all but `members` (nobody: open it), and what it absorbed with it: that tells the same."""
+    session, whole = step.session, sa.or_(Incident.id == step.case.id, Incident.merged_into_id == step.case.id)
+    ids = session.scalars(sa.select(Incident.id).where(whole)).all()
+    now_members = sa.and_(IncidentPerson.incident_id.in_(ids), IncidentPerson.part == Part.MEMBER.value)
+    session.execute(sa.delete(IncidentPerson).where(now_members))
+    own = {"part": Part.MEMBER.value, "at": step.at, "added_by": step.actor}
+    session.add_all(IncidentPerson(incident_id=one, person=person, **own) for one in ids for person in members)
+    session.execute(sa.update(Incident).where(Incident.merged_into_id == step.case.id).values(restricted=bool(members)))
+    step.case.restricted = bool(members)

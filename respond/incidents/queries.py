@@ -19,7 +19,7 @@ from core.errors import Invalid, NotFound
 from respond.grouping import hashed
 from respond.incidents.machine import ENDED, State
 from respond.incidents.models import IncidentPerson, Part
-from respond.incidents.sight import Sight, visible, within
+from respond.incidents.sight import Sight, closed, visible, within
 from respond.models import Incident, IncidentEntity, IncidentEvidence
 
 
@@ -133,7 +133,7 @@ class Counts:
 
 
 _Other = aliased(Incident)
-_OWN: Final = tuple(field.name for field in fields(Summary) if field.name != "merged_into")
+_OWN: Final = tuple(field.name for field in fields(Summary) if field.name not in ("merged_into", "split_from"))
 
 
 def list_incidents(
@@ -212,11 +212,11 @@ def find(session: Session, sight: Sight, number: str) -> Incident:
 
 
 def shown(incident: Incident) -> Summary:
-    """An incident that was just worked on, as it is shown: with the number of the one it was merged into, if it was."""
+    """An incident that was just worked on, as who did so is shown it: with the number of the one it was merged into, if it was."""
     session = object_session(incident)
     if incident.merged_into_id is None or session is None:
-        return _summary(incident, None)
-    return _summary(incident, session.get_one(Incident, incident.merged_into_id).number)
+        return _summary(incident, None, incident.split_from)
+    return _summary(incident, session.get_one(Incident, incident.merged_into_id).number, incident.split_from)
 
 
 def restricted_met(session: Session, sight: Sight, filters: Filters) -> list[str]:
@@ -226,10 +226,12 @@ def restricted_met(session: Session, sight: Sight, filters: Filters) -> list[str
     return list(session.scalars(found.where(*_conditions(filters)).order_by(Incident.id)))
 
 
-def _summaries(sight: Sight) -> sa.Select[Incident, str | None]:
-    """Incidents in sight, each with the number of the one it was merged into."""
-    merged_into = sa.select(_Other.number).where(_Other.id == Incident.merged_into_id).scalar_subquery()
-    return sa.select(Incident, merged_into).where(visible(sight))
+def _summaries(sight: Sight) -> sa.Select[Incident, str | None, str | None]:
+    """Incidents in sight, each with the numbers of the one it was merged into and split from, unless these are closed to the reader."""
+    known = _Other.number.not_in(closed(sight.member))
+    merged_into = sa.select(_Other.number).where(_Other.id == Incident.merged_into_id, known).scalar_subquery()
+    split_from = sa.select(_Other.number).where(_Other.number == Incident.split_from, known).scalar_subquery()
+    return sa.select(Incident, merged_into, split_from).where(visible(sight))
 
 
 def _conditions(filters: Filters) -> list[sa.ColumnElement[bool]]:
@@ -254,9 +256,9 @@ def _conditions(filters: Filters) -> list[sa.ColumnElement[bool]]:
     return found
 
 
-def _summary(incident: Incident, merged_into: str | None) -> Summary:
+def _summary(incident: Incident, merged_into: str | None, split_from: str | None) -> Summary:
     made = {"state": State(incident.state), "rule_ids": tuple(incident.rule_ids), "tags": tuple(incident.tags)}
-    return Summary(**{name: getattr(incident, name) for name in _OWN} | made, merged_into=merged_into or "")
+    return Summary(**{name: getattr(incident, name) for name in _OWN} | made, merged_into=merged_into or "", split_from=split_from or "")
 
 
 def _evidence(row: IncidentEvidence) -> Evidence:

@@ -26,6 +26,10 @@ class Investigation(CaseColumns, Base):
     versions: Mapped[int] = mapped_column(sa.Integer)
     evidence: Mapped[int] = mapped_column(sa.Integer)
 
+    @classmethod
+    def incident_name(cls) -> sa.ColumnElement[str]:
+        return sa.type_coerce(cls.about, AnyText())
+
 
 class Findings(Base):
     """What was found out so far; `sha256` is that of `content`, the JSON text exactly as it was hashed."""

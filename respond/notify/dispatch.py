@@ -2,7 +2,7 @@
 
 `sort_out` turns news into deliveries and calls, in one transaction with marking the news handled. `deliver` leases deliveries that are due,
 sends them outside any transaction, and writes down how it went: a process killed between sending and writing sends again, with the same id
-in the message, so whoever receives it can tell.
+in the message, so whoever receives it can tell. What is about a restricted incident goes nowhere: its members read it on screen.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from respond import audit
 from respond.cases.models import Outgoing
 from respond.notify import channels, messages, oncall, routing
 from respond.notify.channels import Failed
+from respond.notify.closed import closed_news, of_closed
 from respond.notify.models import Delivery
 
 EVERY_SECONDS: Final = 2.0
@@ -50,8 +51,10 @@ def sort_out(database: Database, settings: NotifySettings) -> int:
         at = now(session)
         query = sa.select(Outgoing).where(Outgoing.handled_at.is_(None)).order_by(Outgoing.id).limit(_AT_A_TIME)
         found = session.scalars(query).all()
+        withheld = set(session.scalars(sa.select(Outgoing.id).where(Outgoing.id.in_([news.id for news in found]), closed_news(""))))
         for news in found:
-            _sorted(session, settings, news, at)
+            if news.id not in withheld:
+                _sorted(session, settings, news, at)
             news.handled_at = at
         return len(found)
 
@@ -65,14 +68,16 @@ def deliver(database: Database, settings: NotifySettings) -> int:
     return len(leased)
 
 
-def dead(session: Session, limit: int = 100) -> Sequence[Delivery]:
-    """Deliveries given up, newest first."""
-    return session.scalars(sa.select(Delivery).where(Delivery.state == "dead").order_by(Delivery.id.desc()).limit(limit)).all()
+def dead(session: Session, reader: str, limit: int = 100) -> Sequence[Delivery]:
+    """Deliveries given up, newest first, of what is open to the actor `reader`."""
+    query = sa.select(Delivery).where(Delivery.state == "dead", ~of_closed(Delivery.outbox_id, reader))
+    return session.scalars(query.order_by(Delivery.id.desc()).limit(limit)).all()
 
 
 def again(session: Session, actor: str, delivery_id: int) -> Delivery:
     """Send a delivery that was given up once more. NotFound when there is none."""
-    found = session.scalar(sa.select(Delivery).where(Delivery.id == delivery_id, Delivery.state == "dead").with_for_update())
+    mine = (Delivery.id == delivery_id, Delivery.state == "dead", ~of_closed(Delivery.outbox_id, actor))
+    found = session.scalar(sa.select(Delivery).where(*mine).with_for_update())
     if found is None:
         raise NotFound(f"there is no delivery {delivery_id} that was given up")
     found.state, found.attempts, found.next_at = "waiting", 0, now(session)
@@ -107,6 +112,7 @@ def _lease(database: Database) -> Sequence[Delivery]:
     with database.session() as session:
         at = now(session)
         query = sa.select(Delivery).where(Delivery.state == "waiting", Delivery.next_at <= at).order_by(Delivery.next_at, Delivery.id)
+        query = query.where(~of_closed(Delivery.outbox_id, ""))
         found = session.scalars(query.limit(_SENT_AT_A_TIME).with_for_update(skip_locked=True)).all()
         for delivery in found:
             delivery.next_at = at + _LEASE

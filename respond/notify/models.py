@@ -33,7 +33,10 @@ class Delivery(Base):
 
 
 class Shift(Base):
-    """Somebody on call from `begins_at` until `ends_at`; of those on call at once the lowest `tier` is called first."""
+    """Somebody on call from `begins_at` until `ends_at`; of those on call at once the lowest `tier` is called first.
+
+    With a `level` only while a national warning of that level, or a graver one, is in force.
+    """
 
     __tablename__ = "oncall_shifts"
     __table_args__ = (sa.Index(None, "ends_at", "tier"),)
@@ -44,6 +47,7 @@ class Shift(Base):
     tier: Mapped[int] = mapped_column(sa.Integer)
     begins_at: Mapped[datetime] = mapped_column(UtcDateTime)
     ends_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    level: Mapped[str] = mapped_column(AnyText, default="", server_default=sa.text("''"))
     made_by: Mapped[str] = mapped_column(AnyText)
 
 

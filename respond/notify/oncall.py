@@ -1,7 +1,8 @@
 """Who is on call, calling them, and calling the next when nobody acknowledges.
 
-Of those on call at a moment the lowest tier is called first, each of its people; after `acknowledge_minutes` without an answer the next
-tier is called too. When the last was called the call stays open, on screen, and begins again with the first tier.
+Some are on call only while a national warning is grave enough (`core.level_effects`). Of those on call at a moment the lowest tier is
+called first, each of its people; after `acknowledge_minutes` without an answer the next tier is called too. When the last was called the
+call stays open, on screen, and begins again with the first tier.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from core import level_effects
 from core.config import NotifySettings
 from core.database import insert_into, now
 from core.errors import Invalid, NotFound
 from respond import audit
 from respond.cases.models import Outgoing
 from respond.notify import messages
+from respond.notify.closed import of_closed
 from respond.notify.models import Delivery, Page, Shift
 
 _LONGEST = timedelta(days=31)
@@ -27,13 +30,14 @@ _HIGHEST_TIER = 9
 
 @dataclass(frozen=True, slots=True)
 class NewShift:
-    """Somebody's time on call; `address` is where calls go (e-mail)."""
+    """Somebody's time on call; `address` is where calls go (e-mail). `level`: see `models.Shift`."""
 
     person: str
     address: str
     tier: int
     begins_at: datetime
     ends_at: datetime
+    level: str = ""
 
 
 def plan(session: Session, actor: str, wanted: NewShift) -> Shift:
@@ -48,11 +52,14 @@ def plan(session: Session, actor: str, wanted: NewShift) -> Shift:
         tier=wanted.tier,
         begins_at=wanted.begins_at,
         ends_at=wanted.ends_at,
+        level=wanted.level,
         made_by=actor,
     )
     session.add(shift)
     session.flush()
-    audit.record(session, actor, "oncall.planned", f"oncall/{shift.id}", {"person": wanted.person, "tier": wanted.tier})
+    audit.record(
+        session, actor, "oncall.planned", f"oncall/{shift.id}", {"person": wanted.person, "tier": wanted.tier, "level": wanted.level}
+    )
     return shift
 
 
@@ -73,7 +80,8 @@ def shifts(session: Session, since: datetime, limit: int = 500) -> Sequence[Shif
 
 def on_call(session: Session, at: datetime) -> Sequence[Shift]:
     """Who is on call at a moment, first called first."""
-    return session.scalars(sa.select(Shift).where(Shift.begins_at <= at, Shift.ends_at > at).order_by(Shift.tier, Shift.id)).all()
+    called = (Shift.begins_at <= at, Shift.ends_at > at, Shift.level.in_(("", *level_effects.reached(session))))
+    return session.scalars(sa.select(Shift).where(*called).order_by(Shift.tier, Shift.id)).all()
 
 
 def page(session: Session, news: Outgoing) -> None:
@@ -85,7 +93,12 @@ def page(session: Session, news: Outgoing) -> None:
 def escalate(session: Session, settings: NotifySettings) -> int:
     """Call the next tier of every call that was not acknowledged in time; gives how many calls went a tier on."""
     at = now(session)
-    due = sa.select(Page).where(Page.acknowledged_at.is_(None), Page.next_at <= at).order_by(Page.id).limit(100)
+    due = (
+        sa.select(Page)
+        .where(Page.acknowledged_at.is_(None), Page.next_at <= at, ~of_closed(Page.outbox_id, ""))
+        .order_by(Page.id)
+        .limit(100)
+    )
     pages = session.scalars(due.with_for_update(skip_locked=True)).all()
     people = on_call(session, at)
     for one in pages:
@@ -95,7 +108,7 @@ def escalate(session: Session, settings: NotifySettings) -> int:
 
 def acknowledge(session: Session, actor: str, page_id: int) -> Page:
     """Somebody takes care of it. Acknowledging again changes nothing. NotFound when there is no such call."""
-    found = session.scalar(sa.select(Page).where(Page.id == page_id).with_for_update())
+    found = session.scalar(sa.select(Page).where(Page.id == page_id, ~of_closed(Page.outbox_id, actor)).with_for_update())
     if found is None:
         raise NotFound(f"there is no call {page_id}")
     if found.acknowledged_at is None:
@@ -105,9 +118,10 @@ def acknowledge(session: Session, actor: str, page_id: int) -> Page:
     return found
 
 
-def open_pages(session: Session, limit: int = 100) -> Sequence[tuple[Page, Outgoing]]:
-    """Calls nobody has acknowledged, oldest first, with their news."""
-    query = sa.select(Page, Outgoing).join(Outgoing, Outgoing.id == Page.outbox_id).where(Page.acknowledged_at.is_(None))
+def open_pages(session: Session, reader: str, limit: int = 100) -> Sequence[tuple[Page, Outgoing]]:
+    """Calls nobody has acknowledged, oldest first, with their news, of what is open to the actor `reader`."""
+    waiting = (Page.acknowledged_at.is_(None), ~of_closed(Page.outbox_id, reader))
+    query = sa.select(Page, Outgoing).join(Outgoing, Outgoing.id == Page.outbox_id).where(*waiting)
     return [(found, news) for found, news in session.execute(query.order_by(Page.id).limit(limit))]
 
 

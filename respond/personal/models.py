@@ -37,6 +37,10 @@ class PersonalCase(CaseColumns, Base):
     findings: Mapped[dict[str, Any]] = mapped_column(Json)
     determination: Mapped[dict[str, Any]] = mapped_column(Json)
 
+    @classmethod
+    def incident_name(cls) -> sa.ColumnElement[str]:
+        return sa.type_coerce(cls.about, AnyText())
+
 
 class PersonalTrack(CaseColumns, Base):
     """One track of a case. `rules` are those of the pack that ask for it; `given` what its last steps were given (proofs).
@@ -53,6 +57,10 @@ class PersonalTrack(CaseColumns, Base):
     rules: Mapped[list[str]] = mapped_column(Json)
     why: Mapped[dict[str, str]] = mapped_column(Json)
     given: Mapped[dict[str, Any]] = mapped_column(Json)
+
+    @classmethod
+    def incident_name(cls) -> sa.ColumnElement[str]:
+        return sa.select(PersonalCase.about).where(PersonalCase.number == cls.case_number).correlate(cls).scalar_subquery()
 
 
 class PersonalLetter(Base):

@@ -20,6 +20,7 @@ from core.permissions import Agencies
 from respond import audit, outbox
 from respond.cases import records
 from respond.cases.records import Taken
+from respond.incidents.sight import Sight, visible
 from respond.models import Incident
 from respond.personal import letters, package
 from respond.personal.evaluation import RETRACTION, Evaluation, evaluate, move, open_track, start_clock, stop_clock, tracks_of, unfinished
@@ -51,8 +52,8 @@ def open_case(session: Session, scope: Agencies, actor: str, controllers: Mappin
     """Open a case in `suspected`. NotFound: incident not in scope; Invalid: no known agency; Forbidden: outside the scope."""
     agency, exercise = wanted.agency, wanted.exercise
     if wanted.about:
-        incident = session.scalar(sa.select(Incident).where(Incident.number == wanted.about))
-        if incident is None or (scope is not None and incident.agency not in scope):
+        incident = session.scalar(sa.select(Incident).where(Incident.number == wanted.about, visible(Sight(scope, actor))))
+        if incident is None:
             raise NotFound(f"there is no incident {wanted.about}")
         if agency not in ("", incident.agency):
             raise Invalid(f"{wanted.about} is of another agency")
@@ -93,12 +94,19 @@ def support_log(session: Session, number: str) -> list[PersonalSupport]:
     return list(session.scalars(query).all())
 
 
-def read_package(session: Session, actor: str, number: str, entry: int) -> tuple[bytes, str]:
-    """The zip of an entry and its SHA-256, recording who reads it. NotFound when the entry has none."""
+def read_package(session: Session, actor: str, case: PersonalCase, entry: int) -> tuple[bytes, str]:
+    """The zip of an entry and its SHA-256, recording who reads it, each time. NotFound when the entry has none."""
+    number = case.number
     found = session.scalar(sa.select(PersonalSupport).where(PersonalSupport.case_number == number, PersonalSupport.id == entry))
     if found is None or found.package is None:
         raise NotFound(f"{number} has no package {entry}")
-    audit.record(session, actor, "personal_case.read_package", f"{CASE.kind}/{number}", {"entry": entry, "sha256": found.package_sha256})
+    audit.record(
+        session,
+        actor,
+        "personal_case.read_package",
+        f"{CASE.kind}/{number}",
+        {"agency": case.agency, "entry": entry, "sha256": found.package_sha256},
+    )
     return found.package, found.package_sha256
 
 

@@ -30,6 +30,10 @@ class Report(CaseColumns, Base):
     late_seconds: Mapped[int] = mapped_column(sa.BigInteger)
     late_reason: Mapped[str] = mapped_column(AnyText)
 
+    @classmethod
+    def incident_name(cls) -> sa.ColumnElement[str]:
+        return sa.type_coerce(cls.about, AnyText())
+
 
 class ReportVersion(Base):
     """What was submitted once: `kind` is first, followup or closing; `sha256` that of `content`, the JSON text exactly as it was hashed."""

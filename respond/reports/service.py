@@ -30,7 +30,9 @@ from respond.cases.records import Taken
 from respond.feed import entries
 from respond.incidents.queries import get_incident
 from respond.incidents.sight import Sight
+from respond.models import Incident
 from respond.reports import content as contents
+from respond.reports.content import PersonalData
 from respond.reports.machine import MACHINE
 from respond.reports.models import Report, ReportVersion
 from respond.reports.prefill import from_incident
@@ -62,9 +64,17 @@ class Given:
     due_at: datetime | None = None
 
 
-def readable(own: Agencies) -> sa.ColumnElement[bool]:
-    """That a report is no draft, or one of the agencies the reader may write for."""
-    return sa.or_(Report.state != MACHINE.initial, records.within(Report, own))
+def readable(own: Agencies, *, only_personal: bool = False) -> sa.ColumnElement[bool]:
+    """That a report is no draft, or one of the agencies the reader may write for.
+
+    `only_personal`: and that it says that personal data is concerned, or is about an incident that is marked so.
+    """
+    seen = sa.or_(Report.state != MACHINE.initial, records.within(Report, own))
+    if not only_personal:
+        return seen
+    marked = sa.select(sa.literal("incident/", sa.Text) + Incident.number).where(Incident.personal_data.is_(True))
+    said = sa.type_coerce(Report.content, sa.JSON)["personal_data"].as_string()
+    return sa.and_(seen, sa.or_(said == PersonalData.YES.value, Report.about.in_(marked)))
 
 
 def draft(session: Session, scope: Agencies, actor: str, wanted: Draft, target: timedelta | None) -> Report:
@@ -231,9 +241,12 @@ def _write(step: Taken[Report]) -> ReportVersion:
 
 
 def _publish(step: Taken[Report], written: ReportVersion) -> None:
-    """Put a version into the feed; the contact stays here: the mayor's office asks the centre, and the feed leaves the building."""
+    """Put a version into the feed; the contact stays here: the mayor's office asks the centre, and the feed leaves the building.
+
+    What is about a restricted incident stays here too: the feed has no compartments.
+    """
     case = step.case
-    if case.exercise:
+    if case.exercise or step.session.scalar(sa.select(~records.known_to(Report, "")).where(Report.id == case.id)):
         return
     said = {name: value for name, value in json.loads(written.content).items() if name != "contact"}
     published = {

@@ -29,3 +29,7 @@ class Request(CaseColumns, Base):
     items: Mapped[list[str]] = mapped_column(Json)
     due_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     reply: Mapped[dict[str, Any]] = mapped_column(Json)
+
+    @classmethod
+    def incident_name(cls) -> sa.ColumnElement[str]:
+        return sa.type_coerce(cls.about, AnyText())

@@ -33,6 +33,10 @@ class Team(CaseColumns, Base):
     active_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     stood_down_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
+    @classmethod
+    def incident_name(cls) -> sa.ColumnElement[str]:
+        return sa.type_coerce(cls.incident, AnyText())
+
 
 class Member(CaseColumns, Base):
     """One person on a team's roster. `account` is the user that acknowledges ('' somebody without one), `organisation` of an outsider."""
@@ -47,6 +51,10 @@ class Member(CaseColumns, Base):
     organisation: Mapped[str] = mapped_column(AnyText)
     called_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     answered_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+    @classmethod
+    def incident_name(cls) -> sa.ColumnElement[str]:
+        return sa.select(Team.incident).where(Team.number == cls.team).correlate(cls).scalar_subquery()
 
 
 class DutyEntry(Base):

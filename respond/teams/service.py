@@ -124,9 +124,9 @@ def readable(scope: Agencies) -> sa.ColumnElement[bool]:
     return Team.agency.in_(scope) | Team.number.in_(sa.select(Member.team).where(Member.agency.in_(scope)))
 
 
-def find(session: Session, scope: Agencies, number: str) -> Team:
-    """The team called `number`; NotFound when there is none in scope."""
-    found = session.scalar(sa.select(Team).where(Team.number == number, readable(scope)))
+def find(session: Session, scope: Agencies, number: str, reader: str) -> Team:
+    """The team called `number`; NotFound when there is none in scope and known to the actor `reader`."""
+    found = session.scalar(sa.select(Team).where(Team.number == number, readable(scope), records.known_to(Team, reader)))
     if found is None:
         raise NotFound(f"there is no team {number}")
     return found

@@ -23,6 +23,7 @@ MACHINE: Final = Machine(
         step("propagate", "recorded", "propagated", Action.WARNINGS_WRITE, law="CO 18(1)"),
         step("prove", "propagated", "", Action.WARNINGS_WRITE, law="CO 18(1)"),
         step("complete", "propagated", "measures_done", Action.WARNINGS_WRITE, law="CO 18(1)"),
+        step("report", "propagated measures_done", "", Action.WARNINGS_WRITE, needs_reason=True),
         step("change_level", _OPEN, "level_changed", Action.WARNINGS_WRITE),
         step("lift", _OPEN, "lifted", Action.WARNINGS_WRITE, needs_reason=True),
         step("expire", _OPEN, "expired", Action.WARNINGS_WRITE),

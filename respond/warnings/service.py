@@ -1,14 +1,14 @@
 """National warnings of article 18: recording one, propagating it to agencies, the centre's measures, and its end.
 
 The city issues no warning. A person records the national notice; incidents neither make nor raise one. An exercise runs through the same
-steps and changes neither the level in force nor the history of levels.
+steps and changes neither the level in force nor the history of levels. What a level does to rules is `respond.warnings.effects`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -18,15 +18,17 @@ from core.database import now
 from core.errors import Conflict, Invalid, NotFound
 from core.permissions import Agencies
 from respond import checklists, outbox
-from respond.cases import records
+from respond.cases import clocks, records
+from respond.cases.clocks import Basis
 from respond.cases.records import Taken
 from respond.checklists import Proof
-from respond.warnings import notices
+from respond.warnings import effects, notices
 from respond.warnings.levels import Levels
 from respond.warnings.machine import MACHINE
 from respond.warnings.models import Notice, Warning  # noqa: A004 - the ordinance's word
 
 SYSTEM: Final = "system:warnings"
+REPORT: Final = "report"
 _AT_ONCE: Final = 100
 
 
@@ -56,7 +58,9 @@ def edit(session: Session, actor: str, number: str, if_version: int, levels: Lev
     if (wanted.issuer, wanted.reference) != (step.case.issuer, step.case.reference):
         _check_new(session, wanted, exercise=step.case.exercise)
     _fill(step.case, levels, wanted)
-    return step.done(_told(wanted))
+    case = step.done(_told(wanted))
+    effects.put(session, case, levels)
+    return case
 
 
 def propagate(session: Session, actor: str, number: str, if_version: int, levels: Levels, known: Collection[str]) -> Warning:
@@ -67,6 +71,7 @@ def propagate(session: Session, actor: str, number: str, if_version: int, levels
     case = step.done({"agencies": len(agencies)})
     for agency in agencies:
         notices.give(session, actor, case, agency, levels)
+    _await_report(session, case, levels, step.at)
     _tell(session, case, "propagate")
     return case
 
@@ -88,6 +93,15 @@ def complete(session: Session, actor: str, number: str, if_version: int, reason:
         raise Invalid(f"{len(waiting)} agencies have not done theirs ({', '.join(waiting[:5])}): complete it with a reason, or wait")
     case = step.done({"waiting_for": len(waiting)})
     _tell(session, case, "complete")
+    return case
+
+
+def report(session: Session, actor: str, number: str, if_version: int, reason: str, levels: Levels) -> Warning:
+    """The state was reported, as `reason` says; the time to the next report begins."""
+    step = _begin(session, actor, number, "report", if_version, reason)
+    case = step.done({})
+    _await_report(session, case, levels, step.at)
+    _tell(session, case, "report")
     return case
 
 
@@ -115,6 +129,16 @@ def expire(session: Session, actor: str, number: str, if_version: int, reason: s
     return _end(step, "expire", {})
 
 
+def look(levels: Levels) -> Callable[[Session], object]:
+    """What the centre does by the clock: let warnings expire, and see that effects are those of what is in force."""
+
+    def turn(session: Session) -> None:
+        expire_due(session)
+        effects.renew(session, levels)
+
+    return turn
+
+
 def expire_due(session: Session) -> Sequence[str]:
     """Let warnings whose end has passed expire, as the centre does by itself; gives their numbers."""
     passed = (Warning.state.not_in(MACHINE.ended), Warning.ends_at <= now(session))
@@ -140,6 +164,24 @@ def find(session: Session, scope: Agencies, number: str) -> Warning:
     return found
 
 
+def _await_report(session: Session, case: Warning, levels: Levels, at: datetime) -> None:
+    """Let the clock to the next report of the state run, where the level has a cadence."""
+    minutes = levels.find(case.level).effects.report_minutes
+    if minutes is None:
+        return
+    clocks.start(
+        session,
+        records.named(MACHINE, case.number),
+        case.agency,
+        REPORT,
+        basis=Basis.TARGET,
+        source=f"levels {levels.version}, {case.level}",
+        started_at=at,
+        due_at=at + timedelta(minutes=minutes),
+        exercise=case.exercise,
+    )
+
+
 def _begin(session: Session, actor: str, number: str, action: str, if_version: int, reason: str = "") -> Taken[Warning]:
     return records.begin(session, MACHINE, Warning, None, number, action, actor=actor, if_version=if_version, reason=reason)
 
@@ -148,6 +190,8 @@ def _end(step: Taken[Warning], action: str, data: dict[str, Any]) -> Warning:
     """Take the step that ends a warning; its end is no later than the one its notice gave. Open notices end with it."""
     step.case.ended_at = min(step.case.ends_at or step.at, step.at)
     case = step.done(data)
+    effects.end(step.session, case)
+    clocks.stop_all(step.session, records.named(MACHINE, case.number), step.at)
     notices.end_all(step.session, step.actor, case)
     _tell(step.session, case, action)
     return case
@@ -161,6 +205,7 @@ def _open(
     row = Warning(agency="", exercise=exercise, follows=follows, ended_at=None)
     _fill(row, levels, wanted)
     case = records.open_case(session, MACHINE, row, actor, _told(wanted) | {"follows": follows})
+    effects.put(session, case, levels)
     _tell(session, case, "record")
     return case
 

@@ -10,9 +10,12 @@ from typing import Annotated, Any
 
 import pyarrow as pa
 import typer
+from sqlalchemy.engine import make_url
 
-from core import config
-from core.config import DetectSettings, IntakeSettings
+from core import config, level_effects
+from core.clock import SystemClock
+from core.config import DetectSettings, IntakeSettings, Settings
+from core.database import Database
 from core.engine import Engine
 from core.errors import ConfigError, FileError, RuleError
 from detect import explain, lint
@@ -22,6 +25,7 @@ from detect.explain import Part
 from detect.fields import EventFields
 from detect.rules import Rule, load_file
 from detect.ruleset import SETTINGS, compile_rules
+from detect.tuning import facts_of
 from ingest import parser
 from ingest.compile import ParserSet
 from runtime import logs, rule_samples
@@ -42,7 +46,10 @@ def show(
     config_file: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """For one event and one rule: which parts of the condition held and which did not, with the values that decided. 1: no match."""
+    """For one event and one rule: which parts of the condition held and which did not, with the values that decided. 1: no match.
+
+    Where the level of a warning changes something about the rule (the database of the settings says so), that is told too.
+    """
     if bool(line) == bool(event):
         raise ConfigError("--line", "give either --line RAW or --event JSON")
     logs.configure("error")
@@ -57,13 +64,31 @@ def show(
                 told = explain.of_event(session, rule, _event(engine, line, settings.intake))
     finally:
         engine.close()
+    levels = _levels(settings, rule)
     if as_json:
-        typer.echo(json.dumps(told.plain(), ensure_ascii=False))
+        typer.echo(json.dumps({**told.plain(), "levels": levels}, ensure_ascii=False))
     else:
         _print(told, 0)
+        for agency, reason in levels.items():
+            typer.echo(f"at {agency or 'every agency not named'}: {reason}")
         typer.echo("the rule matches" if told.holds else "the rule does not match")
     if not told.holds:
         raise typer.Exit(1)
+
+
+def _levels(settings: Settings, rule: Rule) -> dict[str, str]:
+    """What the level of a warning does to the rule now, by agency ('': every other); nothing where there is no database yet."""
+    file = make_url(settings.database_url).database if settings.database_url.startswith("sqlite") else ""
+    if file and not Path(file).exists():
+        return {}
+    database = Database(settings.database_url, SystemClock())
+    database.start()
+    try:
+        with database.session(readonly=True) as session:
+            found = level_effects.rulings(level_effects.in_force(session), facts_of(rule))
+    finally:
+        database.close()
+    return {agency: level_effects.reason(*told) for agency, told in found.items()}
 
 
 def convert(rule_file: RuleFile, rule_id: RuleTitle = "", config_file: Config = None, as_json: AsJson = False) -> None:

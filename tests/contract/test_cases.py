@@ -7,17 +7,24 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from core.clock import FixedClock
 from core.database import Database
-from core.errors import Conflict
+from core.errors import Conflict, NotFound
 from respond import audit
 from respond.cases import records
 from respond.cases.models import CaseEvent, Outgoing
+from respond.feed import entries
 from respond.feed.models import FeedEntry
+from respond.incidents.compartment import veiled
+from respond.incidents.linked import closed_names
+from respond.incidents.models import IncidentPerson
+from respond.models import Incident
+from respond.notify.closed import closed_news
 from respond.reports import service as reports
 from respond.reports.models import Report, ReportVersion
 from respond.requests import service as requests
@@ -54,6 +61,35 @@ def at_once(acts: Sequence[Callable[[], str]]) -> list[str]:
 
     with ThreadPoolExecutor(len(acts)) as pool:
         return list(pool.map(run, acts))
+
+
+def test_what_is_about_a_restricted_incident_is_closed_on_both_engines(opened: Database) -> None:
+    times = dict.fromkeys(("first_event_at", "last_event_at", "opened_at", "updated_at"), NOW)
+    words = {"agency": "seogu", "title": "t", "severity": "high", "state": "new", "group_key": "k", "entity_kind": "", "entity_value": ""}
+    counts: dict[str, Any] = {"detections": 1, "evidence_kept": 0, "rule_ids": [], "tags": [], "version": 1, "exercise": False}
+    asked = requests.Draft(Article.DATA, "seogu", "", "incident/INC-2026-000001", "t", "p", ("a",), DUE)
+    with opened.session() as session:
+        session.add(Incident(number="INC-2026-000001", restricted=True, **words, **times, **counts))
+        session.flush()
+        session.add(IncidentPerson(incident_id=1, part="member", person="user:kim", at=NOW, added_by="user:kim"))
+    with pytest.raises(NotFound), opened.session() as session:
+        requests.draft(session, None, "user:lee", asked)
+    with opened.session() as session:
+        number = requests.draft(session, None, "user:kim", asked).number
+        assert audit.verify(session).problem == ""
+    closed = {"incident/INC-2026-000001", f"request/{number}"}
+    with opened.session(readonly=True) as session:
+        for reader, hidden in (("user:kim", set()), ("user:lee", closed), ("", closed)):
+            assert set(session.scalars(closed_names(reader))) == hidden
+            seen = [one.number for one in records.page(session, Request, None, reader=reader).items]
+            assert seen == ([] if hidden else [number])
+            assert not entries.read(session, None, reader, since=None, cursor="", limit=5).items
+            told = session.scalars(sa.select(Outgoing.object).where(closed_news(reader))).all()
+            assert told == [], "a draft is no news"
+        shown = veiled(session, "user:lee", {"why": ["see INC-2026-000001 and INC-2026-000002", 1], "at": None})
+        assert shown == {"why": ["see  and INC-2026-000002", 1], "at": None}
+    with pytest.raises(NotFound), opened.session() as session:
+        requests.take(session, None, "user:lee", number, "issue", 1, given={"due_at": DUE})
 
 
 def a_request(database: Database) -> str:

@@ -217,3 +217,43 @@ async def test_trail_history_and_news_carry_no_content(centre: TestCentre) -> No
         ]
     assert len(kept) >= 15
     assert not [text for text in kept if "Hong" in text]
+
+
+async def test_a_privacy_officer_reads_those_that_concern_personal_data(centre: TestCentre) -> None:
+    await centre.put_detections([Finding(1, more=(("agency", "seogu"),)), Finding(2, src="192.0.2.9", more=(("agency", "seogu"),))])
+    marked, plain = "INC-2026-000001", "INC-2026-000002"
+    async with centre.as_person("officer") as officer, centre.as_person("lead") as lead, centre.as_person("privacy") as privacy:
+        made = await lead.post(f"/v1/incidents/{marked}/mark", json={"reason": "r", "personal_data": True}, headers={"If-Match": '"1"'})
+        assert made.status_code == 200
+        said = await draft(officer, **FACTS, personal_data="yes")
+        about = await draft(officer, **FACTS, incident=marked)
+        others = [await draft(officer, **FACTS, incident=plain), await draft(officer, **FACTS, personal_data="no")]
+        for number in (said, about, *others):
+            assert (await privacy.get(f"/v1/reports/{number}")).status_code == 404, "a draft is its agency's own"
+            assert (await step(officer, number, "submit", 1)).status_code == 200
+            assert (await step(lead, number, "receive", 2)).status_code == 200
+        assert [one["number"] for one in (await privacy.get("/v1/reports")).json()["items"]] == [about, said]
+        assert [(await privacy.get(f"/v1/reports/{number}")).status_code for number in (said, about, *others)] == [200, 200, 404, 404]
+        assert {one["report"] for one in (await privacy.get("/v1/feed/reports")).json()["items"]} == {said}
+        assert (await step(privacy, said, "receive", 3)).status_code == 403
+    with centre.centre.database.session(readonly=True) as session:
+        opened = (Audit.action == "report.read", Audit.detail.contains('"what":"report"'))
+        rows = session.execute(sa.select(Audit.actor, Audit.object, Audit.agency).where(*opened)).all()
+    assert [tuple(row) for row in rows] == [("user:privacy", f"report/{number}", "seogu") for number in (said, about)]
+
+
+async def test_a_level_in_force_shortens_the_target_for_the_agencies_it_reaches(centre: TestCentre) -> None:
+    async def target(name: str) -> str:
+        async with centre.as_person(name) as client:
+            number = await draft(client, **FACTS)
+            (clock,) = (await client.get(f"/v1/reports/{number}")).json()["progress"]["clocks"]
+            assert clock["basis"] == "target"
+            return str(clock["due_at"])
+
+    assert await target("officer") == "2026-05-02T02:00:00Z"
+    national = {"issuer": "NCSC", "reference": "1", "level": "serious", "title": "t", "starts_at": "2026-05-01T03:00:00Z"}
+    async with centre.as_person("lead") as lead:
+        made = await lead.post("/v1/warnings", json=national | {"agencies": ["seogu"]})
+        wanted = await lead.post(f"/v1/warnings/{made.json()['number']}/propagate", json={}, headers={"If-Match": '"1"'})
+        assert wanted.status_code == 200
+    assert await target("officer") == "2026-05-01T05:00:00Z", "three hours after it learned of it"

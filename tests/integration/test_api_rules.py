@@ -74,6 +74,24 @@ async def incidents(centre: TestCentre) -> list[dict[str, Any]]:
 # ---- rules ----
 
 
+async def test_what_a_warning_does_to_a_rule_is_told_with_its_reason(centre: TestCentre) -> None:
+    national = {"issuer": "NCSC", "reference": "1", "level": "caution", "title": "t", "starts_at": "2026-05-01T03:00:00Z"}
+    async with centre.as_person("lead") as lead, centre.as_person("officer") as officer:
+
+        async def effects(client: Any, rule_id: str) -> list[tuple[str, str, bool, float, str]]:
+            found = (await client.get(f"/v1/rules/{rule_id}")).json()["effects"]
+            return [(one["agency"], one["source"], one["runs"], one["factor"], one["reason"]) for one in found]
+
+        assert await effects(lead, MANY) == []
+        assert (await lead.post("/v1/warnings", json=national | {"agencies": ["parks"]})).status_code == 201
+        told = ("parks", "warning/WRN-2026-000001", True, 0.75, "caution, WRN-2026-000001: thresholds times 0.75")
+        assert await effects(lead, MANY) == [told]
+        assert await effects(officer, MANY) == [], "what holds elsewhere is not its business"
+        assert await effects(lead, TELNET) == [], "one event has no threshold"
+        await lead.post("/v1/warnings", json=national | {"reference": "2", "level": "alert"})
+        assert (await effects(officer, MANY))[0][:4] == ("", "warning/WRN-2026-000002", True, 0.5)
+
+
 async def test_the_rules_in_force_are_listed_with_their_version_and_what_is_set_aside(centre: TestCentre) -> None:
     async with centre.as_person("officer") as officer:
         page = (await officer.get("/v1/rules")).json()

@@ -153,3 +153,31 @@ async def test_no_incident_makes_a_warning(centre: TestCentre) -> None:
         assert len((await lead.get("/v1/incidents")).json()["items"]) == 19
         assert (await lead.get("/v1/warnings")).json()["items"] == []
         assert (await lead.get("/v1/warnings/effect")).json()["warning"] is None
+
+
+async def test_reporting_the_state_has_a_clock_and_the_watch_is_counted(centre: TestCentre) -> None:
+    async with centre.as_person("lead") as lead:
+        await lead.post("/v1/warnings", json=NATIONAL)
+        warning = "warnings/WRN-2026-000001"
+        assert (await step(lead, warning, "report", reason="by telephone")).status_code == 409, "there is nothing to report yet"
+        await step(lead, warning, "propagate")
+
+        async def due() -> list[tuple[str, str, str | None]]:
+            found = (await lead.get(f"/v1/{warning}")).json()["progress"]["clocks"]
+            return [(one["name"], one["due_at"], one["stopped_at"]) for one in found]
+
+        assert await due() == [("report", "2026-05-01T15:00:30Z", None)]
+        centre.clock.advance(timedelta(hours=11))
+        assert (await step(lead, warning, "report")).status_code == 422, "the reason says what was reported"
+        assert (await step(lead, warning, "report", reason="Situation report 1 to the mayor")).json()["state"] == "propagated"
+        assert await due() == [("report", "2026-05-02T02:00:30Z", None)]
+        watch = (await lead.get("/v1/warnings/effect")).json()["watch"]
+        assert watch == {"wanted": 3, "on_call": 0, "short": 3}
+        shift = {"address": "kim@soc.example", "begins_at": "2026-05-01T00:00:00Z", "ends_at": "2026-05-02T00:00:00Z"}
+        assert (await lead.post("/v1/oncall", json=shift | {"person": "kim", "level": "purple"})).status_code == 422
+        for person, level in (("kim", ""), ("lee", "caution"), ("park", "alert")):
+            assert (await lead.post("/v1/oncall", json=shift | {"person": person, "level": level})).json()["level"] == level
+        assert (await lead.get("/v1/warnings/effect")).json()["watch"] == {"wanted": 3, "on_call": 2, "short": 1}
+        await step(lead, warning, "lift", reason="over")
+        assert (await due())[0][2] is not None
+        assert (await lead.get("/v1/warnings/effect")).json()["watch"] == {"wanted": 1, "on_call": 1, "short": 0}

@@ -16,12 +16,13 @@ from core.clock import FixedClock
 from core.database import Database
 from core.engine import Engine
 from core.rule_records import RuleSet, RuleState
-from detect import published, rules, tuning
+from detect import published, rules
 from detect.correlation.definition import Bound
 from detect.reload import RuleWatcher
 from detect.rule_files import RuleFiles
+from detect.rules import RuleBook
 from detect.stream import Detector
-from detect.tuning import Tunings
+from detect.tuning import TuningReader, Tunings
 from respond import tunings
 from respond.tunings import Tuning
 from tests.event_rows import table
@@ -219,7 +220,7 @@ def test_thresholds_of_a_correlation_are_its_own_or_the_agencys(running: Running
     )
     (correlation,) = rules.parse(text.format(TELNET), "c.yml").correlations
     put(running, wish("gu", condition={"gt": 20, "lte": 50}))
-    found = tuning.read(running.database)
+    found = TuningReader().read(running.database, RuleBook((), (), (correlation,)))
     assert found.thresholds(correlation, "gu") == (Bound(">", 20.0), Bound("<=", 50.0))
     assert found.thresholds(correlation, "dong") == (Bound(">=", 10.0),)
     assert Tunings().thresholds(correlation, "gu") == (Bound(">=", 10.0),)

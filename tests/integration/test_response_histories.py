@@ -22,6 +22,7 @@ from core.clock import FixedClock
 from core.config import ReadinessSettings, TeamSettings, WarningSettings
 from core.database import Database
 from core.errors import DomainError
+from core.level_effects import CALM, LevelEffect
 from respond.cases import clocks, records
 from respond.cases.models import CaseColumns, Outgoing
 from respond.checklists import Proof
@@ -36,7 +37,7 @@ from respond.teams import service as teams
 from respond.teams.machine import MACHINE as TEAM
 from respond.teams.machine import MEMBER
 from respond.teams.models import Member, Team
-from respond.warnings import levels, notices
+from respond.warnings import effects, levels, notices
 from respond.warnings import service as warnings
 from respond.warnings.machine import MACHINE as WARNING
 from respond.warnings.machine import NOTICE
@@ -73,6 +74,7 @@ WARNING_ACTS: dict[str, Act] = {
     "propagate": lambda s, c, r: warnings.propagate(s, "a", c.number, c.version, TABLE, KNOWN),
     "prove": lambda s, c, r: warnings.prove(s, "a", c.number, c.version, Proof("read_notice", r)),
     "complete": lambda s, c, r: warnings.complete(s, "a", c.number, c.version, r),
+    "report": lambda s, c, r: warnings.report(s, "a", c.number, c.version, r, TABLE),
     "change_level": lambda s, c, r: warnings.change_level(s, "a", c.number, c.version, r, TABLE, KNOWN, national(r, "serious")),
     "lift": lambda s, c, r: warnings.lift(s, "a", c.number, c.version, r),
     "expire": lambda s, c, r: warnings.expire_due(s),
@@ -208,6 +210,7 @@ def test_any_history(prepared: Path, history: list[tuple[str, int, int, bool, st
     with a_copy(prepared, clock) as database:
         with database.session() as session:
             begin(session, clock, exercise=exercise)
+            effects.renew(session, TABLE)
         for path, which, place, likely, reason, minutes in history:
             clock.advance(timedelta(minutes=minutes))
             with database.session(readonly=True) as session:
@@ -230,3 +233,12 @@ def test_any_history(prepared: Path, history: list[tuple[str, int, int, bool, st
             in_force = sa.select(sa.func.count()).where(Proposal.state == "confirmed", Proposal.direction == "escalate")
             assert (session.scalar(in_force) or 0) <= 1
             assert session.scalar(sa.select(sa.func.count()).where(Proposal.exercise)) == 0
+            alive = sa.select(NationalWarning.number).where(
+                NationalWarning.exercise.is_(False), NationalWarning.state.not_in(WARNING.ended)
+            )
+            written = set(session.scalars(sa.select(LevelEffect.source)))
+            assert written == {CALM} | {f"warning/{number}" for number in session.scalars(alive)}
+        with database.session() as session:
+            lapsed = session.scalars(sa.select(LevelEffect.source).where(LevelEffect.ends_at <= clock.now())).all()
+            assert effects.renew(session, TABLE) is bool(lapsed), "the steps left what the clock would make"
+            assert not effects.renew(session, TABLE)
