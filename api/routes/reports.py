@@ -6,15 +6,15 @@ import json
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Query, Response
+import sqlalchemy as sa
+from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
-from api import paging
 from api.auth.dependencies import Allowed, TheCentre
-from api.cases import CaseOut, Instant, Number, Progress, Wish, add_steps, progress, set_etag
+from api.cases import CaseOut, IncidentFilter, Instant, Kind, Progress, Wish, add_list, add_read, add_steps, set_etag
 from api.centre import Centre
-from core.permissions import Action, Agencies, Principal
+from core.permissions import Action, Principal
 from respond.cases import records
 from respond.cases.machine import Step
 from respond.reports import service
@@ -125,39 +125,10 @@ class ReportDetail(Report):
     progress: Progress
 
 
-class ReportPage(BaseModel):
-    """Reports, newest first. `next_cursor` is empty on the last page."""
+class Wanted(IncidentFilter):
+    """Which reports to list."""
 
-    items: list[Report]
-    next_cursor: str
-
-
-class Wanted(BaseModel):
-    """What to list; several values of one filter mean any of them."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    state: list[str] = Field(default=[], max_length=16)
     agency: str = Field(default="", max_length=63)
-    incident: str = Field(default="", max_length=63)
-    cursor: paging.Cursor = ""
-    limit: int = Field(default=50, ge=1, le=500)
-
-
-@router.get("", summary="List accident reports")
-def list_reports(wanted: Annotated[Wanted, Query()], caller: Reader, centre: TheCentre) -> ReportPage:
-    """Reports within the caller's scope, newest first; drafts only of the caller's own agency."""
-    conditions = [service.readable(_own(caller))]
-    if wanted.state:
-        conditions.append(Row.state.in_(wanted.state))
-    if wanted.agency:
-        conditions.append(Row.agency == wanted.agency)
-    if wanted.incident:
-        conditions.append(Row.about == f"incident/{wanted.incident}")
-    scope = caller.scope(Action.REPORTS_READ)
-    with centre.database.session(readonly=True) as session:
-        found = records.page(session, Row, scope, *conditions, cursor=wanted.cursor, limit=wanted.limit)
-    return ReportPage(items=[_shown(one) for one in found.items], next_cursor=found.next_cursor)
 
 
 @router.post("", status_code=201, summary="Draft an accident report")
@@ -168,17 +139,6 @@ def draft(drafted: Drafted, response: Response, caller: Writer, centre: TheCentr
         made = _shown(service.draft(session, caller.scope(Action.REPORTS_WRITE), caller.actor, wanted, _target(centre)))
     set_etag(response, made.version)
     return made
-
-
-@router.get("/{number}", summary="Read an accident report")
-def get_report(number: Number, response: Response, caller: Reader, centre: TheCentre) -> ReportDetail:
-    """A report with its versions, history, clocks and the steps the caller may take. The ETag is to be sent as If-Match with a step."""
-    with centre.database.session(readonly=True) as session:
-        row = records.find(session, MACHINE, Row, caller.scope(Action.REPORTS_READ), number, service.readable(_own(caller)))
-        submitted = [_version(one) for one in service.versions(session, row)]
-        told = progress(session, MACHINE, row, caller, centre.clock.now())
-    set_etag(response, row.version)
-    return ReportDetail(**_shown(row).model_dump(), submitted=submitted, progress=told)
 
 
 def _take(session: Session, centre: Centre, caller: Principal, number: str, step: Step, version: int, wish: Wish) -> Row:
@@ -198,11 +158,6 @@ def _take(session: Session, centre: Centre, caller: Principal, number: str, step
         reason=wish.reason,
         given=given,
     )
-
-
-def _own(caller: Principal) -> Agencies:
-    """The agencies whose drafts the caller may see: those it may report for."""
-    return caller.scope(Action.REPORTS_WRITE) if caller.may(Action.REPORTS_WRITE) else frozenset()
 
 
 def _target(centre: Centre) -> timedelta | None:
@@ -225,6 +180,37 @@ def _version(row: ReportVersion) -> Version:
     )
 
 
+def _sees(caller: Principal) -> list[sa.ColumnElement[bool]]:
+    """Drafts only of the agencies the caller may report for."""
+    own = caller.scope(Action.REPORTS_WRITE) if caller.may(Action.REPORTS_WRITE) else frozenset[str]()
+    return [records.within(Row, caller.scope(Action.REPORTS_READ)), service.readable(own)]
+
+
+def _told(session: Session, _centre: Centre, _caller: Principal, row: Row, went: Progress) -> ReportDetail:
+    submitted = [_version(one) for one in service.versions(session, row)]
+    return ReportDetail(**_shown(row).model_dump(), submitted=submitted, progress=went)
+
+
+_KIND: Final = Kind(MACHINE, Row, [Action.REPORTS_READ], Report, _sees)
+add_list(
+    router,
+    _KIND,
+    Wanted,
+    of="Reports",
+    name="list_reports",
+    summary="List accident reports",
+    description="Reports within the caller's scope, newest first; drafts only of the caller's own agency.",
+)
+add_read(
+    router,
+    _KIND,
+    ReportDetail,
+    _told,
+    name="get_report",
+    summary="Read an accident report",
+    description="A report with its versions, history, clocks and the steps the caller may take. The ETag is to be sent as If-Match with a "
+    "step.",
+)
 add_steps(
     router,
     MACHINE,
