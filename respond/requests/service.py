@@ -20,6 +20,8 @@ from respond import outbox
 from respond.cases import clocks, records
 from respond.cases.clocks import Basis
 from respond.cases.records import Taken
+from respond.incidents import subject
+from respond.incidents.sight import Sight
 from respond.requests.machine import MACHINE, UNANSWERED, Article
 from respond.requests.models import Request
 
@@ -44,9 +46,13 @@ class Draft:
 
 
 def draft(session: Session, scope: Agencies, actor: str, wanted: Draft) -> Request:
-    """Write a request down; nobody is told before it is issued. Invalid when it asks nobody; Forbidden outside the scope."""
+    """Write a request down; nobody is told before it is issued. Invalid when it asks nobody; Forbidden outside the scope.
+
+    One about an incident is an exercise when the incident is; NotFound when there is none.
+    """
     _check(session, scope, wanted)
-    row = Request(agency=wanted.agency, exercise=wanted.exercise, reply={}, **_asked(wanted))
+    exercise = subject.exercise(session, Sight(scope, actor), wanted.about, wanted.exercise)
+    row = Request(agency=wanted.agency, exercise=exercise, reply={}, **_asked(wanted))
     return records.open_case(
         session, MACHINE, row, actor, {"article": wanted.article.value, "agency": wanted.agency, "title": wanted.title}
     )
@@ -86,6 +92,7 @@ def edit(session: Session, scope: Agencies, actor: str, number: str, if_version:
     step = records.begin(session, MACHINE, Request, scope, number, "edit", actor=actor, if_version=if_version)
     if step.case.agency != wanted.agency:
         raise Invalid("a request stays with the agency it was drafted for: draft another")
+    step.case.exercise = subject.exercise(session, Sight(scope, actor), wanted.about, step.case.exercise)
     for name, value in _asked(wanted).items():
         setattr(step.case, name, value)
     return step.done({"title": wanted.title})

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from core.clock import FixedClock
+from tests.detections import Finding
 from tests.servers.api import TestCentre, running_centre, settings_for
 
 LISTS = {
@@ -40,6 +41,7 @@ async def test_every_filter_can_be_asked_for(tmp_path: Path) -> None:
 
 async def test_filters_narrow_and_several_values_mean_any(tmp_path: Path) -> None:
     async with running_centre(settings_for(tmp_path), FixedClock(datetime(2026, 5, 1, tzinfo=UTC))) as centre:
+        await centre.put_detections([Finding(1, more=(("agency", "seogu"),))])
         for article, about in (("12", ""), ("15(3)", "incident/INC-2026-000001"), ("19(2)", "incident/INC-2026-000001")):
             await drafted(centre, article=article, about=about)
         assert await found(centre) == ["19(2)", "15(3)", "12"]
