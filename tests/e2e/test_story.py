@@ -175,10 +175,10 @@ def the_agency_reports_and_gets_a_receipt(city: City, incident: str) -> str:
     assert drafted["content"]["occurred_at"] == "2026-10-12T01:01:20Z"
     assert incident in drafted["content"]["summary"]
     assert city.lead.get(report).status_code == 404, "a draft is its agency's own"
-    assert "learned_at" in refused(city.officer.try_step(report, "submit"), 422)
-
     learned = city.officer.see(f"incidents/{incident}")["agency_aware_at"]
-    submitted = city.officer.step(report, "submit", learned_at=learned, personal_data="yes")
+    assert (drafted["content"]["learned_at"], drafted["content"]["personal_data"]) == (learned, "yes")
+
+    submitted = city.officer.step(report, "submit", contact="02-0000-0001")
     assert (submitted["state"], submitted["versions"], submitted["late_seconds"]) == ("submitted", 1, 0)
     clock = clocks_of(city.officer.see(report))["report"]
     assert (clock["basis"], clock["started_at"], clock["stopped_at"]) == ("target", learned, submitted["submitted_at"])
