@@ -137,7 +137,7 @@ GRANTS: Final[Mapping[Role, Mapping[Action, Reach]]] = {
     ),
     Role.PRIVACY_OFFICER: _granted("counters:read warnings:read", _ALL)
     | _granted("personal:read personal:decide requests:read audit:read", _OWN)
-    | _granted("incidents:read", Reach.OWN_PERSONAL),
+    | _granted("incidents:read reports:read", Reach.OWN_PERSONAL),
     # Runs the system and reads no personal information: neither raw logs nor incidents.
     Role.ADMIN: _granted("counters:read keys:read keys:write metrics:read", _ALL),
 }

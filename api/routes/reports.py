@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from api.auth.dependencies import Allowed, TheCentre
 from api.cases import CaseOut, IncidentFilter, Instant, Kind, Progress, Wish, add_list, add_read, add_steps, set_etag
 from api.centre import Centre
-from core.permissions import Action, Principal
+from core.permissions import Action, Principal, Reach
 from respond.cases import records
 from respond.cases.machine import Step
 from respond.reports import service
@@ -181,9 +181,10 @@ def _version(row: ReportVersion) -> Version:
 
 
 def _sees(caller: Principal) -> list[sa.ColumnElement[bool]]:
-    """Drafts only of the agencies the caller may report for."""
+    """Drafts only of the agencies the caller may report for; for a privacy officer what is about personal data alone."""
     own = caller.scope(Action.REPORTS_WRITE) if caller.may(Action.REPORTS_WRITE) else frozenset[str]()
-    return [records.within(Row, caller.scope(Action.REPORTS_READ)), service.readable(own)]
+    personal = [service.personal()] if caller.grants[Action.REPORTS_READ] is Reach.OWN_PERSONAL else []
+    return [records.within(Row, caller.scope(Action.REPORTS_READ)), service.readable(own), *personal]
 
 
 def _told(session: Session, _centre: Centre, _caller: Principal, row: Row, went: Progress) -> ReportDetail:

@@ -63,11 +63,11 @@ def publish(session: Session, content: Mapping[str, Any]) -> FeedEntry:
     return entry
 
 
-def read(session: Session, scope: Agencies, *, since: datetime | None, cursor: str, limit: int) -> Page:
-    """Entries published at or after `since`, after `cursor`, oldest first. Invalid when the cursor was not given by us."""
+def read(session: Session, scope: Agencies, *conditions: sa.ColumnElement[bool], since: datetime | None, cursor: str, limit: int) -> Page:
+    """Entries that meet `conditions`, published at or after `since`, after `cursor`, oldest first. Invalid when it is no cursor of ours."""
     if cursor and not (cursor.isascii() and cursor.isdigit() and len(cursor) <= 18):
         raise Invalid("this cursor was not given by us")
-    query = sa.select(FeedEntry).where(within(scope), FeedEntry.seq > int(cursor or 0))
+    query = sa.select(FeedEntry).where(within(scope), FeedEntry.seq > int(cursor or 0), *conditions)
     if since is not None:
         query = query.where(FeedEntry.at >= since)
     rows = session.scalars(query.order_by(FeedEntry.seq).limit(limit + 1)).all()

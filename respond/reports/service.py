@@ -30,6 +30,7 @@ from respond.cases.records import Taken
 from respond.feed import entries
 from respond.incidents.queries import get_incident
 from respond.incidents.sight import Sight
+from respond.models import Incident
 from respond.reports import content as contents
 from respond.reports.machine import MACHINE
 from respond.reports.models import Report, ReportVersion
@@ -65,6 +66,13 @@ class Given:
 def readable(own: Agencies) -> sa.ColumnElement[bool]:
     """That a report is no draft, or one of the agencies the reader may write for."""
     return sa.or_(Report.state != MACHINE.initial, records.within(Report, own))
+
+
+def personal() -> sa.ColumnElement[bool]:
+    """That a report is about personal data: it says so, or its incident is marked so. For readers who see nothing else."""
+    said = sa.type_coerce(Report.content, sa.JSON)["personal_data"].as_string() == contents.PersonalData.YES.value
+    marked = sa.select(sa.literal("incident/") + Incident.number).where(Incident.personal_data.is_(True))
+    return sa.or_(said, Report.about.in_(marked))
 
 
 def draft(session: Session, scope: Agencies, actor: str, wanted: Draft, target: timedelta | None) -> Report:

@@ -183,6 +183,7 @@ def the_agency_reports_and_gets_a_receipt(city: City, incident: str) -> str:
     clock = clocks_of(city.officer.see(report))["report"]
     assert (clock["basis"], clock["started_at"], clock["stopped_at"]) == ("target", learned, submitted["submitted_at"])
     assert "not a time limit of the law" in clock["source"]
+    assert city.privacy.see(report)["content"]["personal_data"] == "yes"
     assert city.mayor.see("feed/reports")["items"] == [], "the mayor reads what was received"
 
     received = city.lead.step(report, "receive")

@@ -234,3 +234,21 @@ async def test_trail_history_and_news_carry_no_content(centre: TestCentre) -> No
         ]
     assert len(kept) >= 15
     assert not [text for text in kept if "Hong" in text]
+
+
+async def test_a_privacy_officer_reads_what_is_about_personal_data_alone(centre: TestCentre) -> None:
+    await centre.put_detections([Finding(1, more=(("agency", "seogu"),)), Finding(2, src="192.0.2.9", more=(("agency", "seogu"),))])
+    async with centre.as_person("officer") as officer, centre.as_person("lead") as lead, centre.as_person("privacy") as privacy:
+        wished = ({"incident": "INC-2026-000001"}, {"incident": "INC-2026-000002"}, {"personal_data": "yes"}, {"personal_data": "no"})
+        numbers = [await draft(officer, **{**FACTS, "occurred_at": None, **one}) for one in wished]
+        assert (await privacy.get("/v1/reports")).json()["items"] == [], "drafts are the officer's own"
+        for number in numbers:
+            assert (await step(officer, number, "submit", 1)).status_code == 200
+            assert (await step(lead, number, "receive", 2)).status_code == 200
+        with centre.centre.database.session() as session:
+            session.execute(sa.update(Incident).where(Incident.number == "INC-2026-000001").values(personal_data=True))
+        seen = (await privacy.get("/v1/reports")).json()["items"]
+        assert [one["number"] for one in seen] == [numbers[2], numbers[0]]
+        assert [(await privacy.get(f"/v1/reports/{number}")).status_code for number in numbers] == [200, 404, 200, 404]
+        entries = (await privacy.get("/v1/feed/reports")).json()["items"]
+        assert [one["report"] for one in entries] == [numbers[0], numbers[2]]
