@@ -164,8 +164,8 @@ class CaseFilter(BaseModel):
     def conditions(self, row: type[Any], caller: Principal) -> list[Condition]:  # noqa: ARG002 - a kind may ask for the caller's own
         """What the cases meet that were asked for."""
         asked = self.model_dump(mode="json", exclude={"cursor", "limit"})
-        filters = {getattr(row, name): value for name, value in asked.items() if value}
-        return [column.in_(value) if isinstance(value, list) else column == value for column, value in filters.items()]
+        chosen = [(getattr(row, name), value) for name, value in asked.items() if value]
+        return [column.in_(value) if isinstance(value, list) else column == value for column, value in chosen]
 
 
 class IncidentFilter(CaseFilter):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
@@ -11,17 +13,18 @@ from respond.incidents.machine import MACHINE
 from respond.incidents.sight import Sight, visible
 from respond.models import Incident
 
-_NAMED = records.named(MACHINE, "")
+_NAMED: Final = records.named(MACHINE, "")
 
 
 def exercise(session: Session, sight: Sight, about: str, wished: bool) -> bool:
     """Whether a case about `about` is an exercise: as its incident, or as wished when it is about something else or nothing.
 
+    An incident is named with `incident/` or without, as `respond.incidents.linked` understands it.
     NotFound when there is no such incident in sight, Invalid when an exercise is wished about a real one.
     """
-    if not about.startswith(_NAMED):
-        return wished
     number = about.removeprefix(_NAMED)
+    if number == about and not about.startswith(f"{MACHINE.prefix}-"):
+        return wished
     found = session.scalar(sa.select(Incident.exercise).where(Incident.number == number, visible(sight)))
     if found is None:
         raise NotFound(f"there is no incident {number}")

@@ -148,6 +148,7 @@ async def test_about_an_incident_it_is_an_exercise_when_the_incident_is(centre: 
         wrong = await mayor.post("/v1/requests", json={**ASKED, "about": real, "exercise": True})
         assert (wrong.status_code, "is no exercise" in wrong.json()["detail"]) == (422, True)
         assert (await mayor.post("/v1/requests", json={**ASKED, "about": none})).status_code == 404
+        assert (await mayor.post("/v1/requests", json={**ASKED, "about": "INC-2026-000002"})).json()["exercise"] is True
         assert (await step(mayor, made[1]["number"], "edit", 1, **{**ASKED, "about": real})).status_code == 422
         assert (await step(mayor, made[1]["number"], "edit", 1, **ASKED)).json()["exercise"] is True
         assert (await step(mayor, made[0]["number"], "edit", 1, **{**ASKED, "about": drill})).json()["exercise"] is True
