@@ -1,25 +1,31 @@
-"""What the routes of every kind of case share: its common fields, If-Match, and one route for each step of its machine.
+"""What the routes of every kind of case share: its common fields, If-Match, its list, reading one, and one route for each step.
 
-A step `submit` of reports is `POST /v1/reports/{number}/submit`, needs the permission its machine names, takes the body its module
-gives (a `Wish`), and answers with the case. So what a role may do at a route is exactly what the machine's table says.
+- A `Kind` says how cases are read: who may, which of them exist for a caller, and what is shown. `add_list` adds `GET /v1/reports` with the
+  filters of a `CaseFilter`, `add_read` adds `GET /v1/reports/{number}` with how the case went. Paths match in the order they are added:
+  a path of words, such as `/v1/warnings/levels`, comes before `add_read`.
+- A step `submit` of reports is `POST /v1/reports/{number}/submit`, needs the permission its machine names, takes the body its module
+  gives (a `Wish`), and answers with the case. So what a role may do at a route is exactly what the machine's table says.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, Generic, TypeVar
 
-from fastapi import APIRouter, Depends, Header, Path, Response
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+import sqlalchemy as sa
+from fastapi import APIRouter, Depends, Header, Path, Query, Response
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, create_model
 from sqlalchemy.orm import Session
 from starlette.exceptions import HTTPException
 
+from api import disclosure, paging
 from api.auth.dependencies import Allowed, TheCentre
 from api.centre import Centre
 from core.errors import Invalid
-from core.permissions import Principal
+from core.permissions import Action, Principal
 from respond.cases import clocks, records
 from respond.cases.machine import Machine, Step
 from respond.cases.models import CaseClock, CaseColumns
@@ -145,6 +151,124 @@ def _may(caller: Principal, wanted: Step, agency: str) -> bool:
 
 
 Case = TypeVar("Case", bound=CaseColumns)
+Condition = sa.ColumnElement[bool]
+
+
+class CaseFilter(BaseModel):
+    """What to list. A filter is called as its column, or is excluded from dumps and has its own condition; several values mean any."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    state: list[str] = Field(default=[], max_length=16)
+    cursor: paging.Cursor = ""
+    limit: int = Field(default=50, ge=1, le=500)
+
+    def conditions(self, row: type[Any], caller: Principal) -> list[Condition]:  # noqa: ARG002 - a kind may ask for the caller's own
+        """What the cases meet that were asked for."""
+        asked = self.model_dump(mode="json", exclude={"cursor", "limit"})
+        chosen = [(getattr(row, name), value) for name, value in asked.items() if value]
+        return [column.in_(value) if isinstance(value, list) else column == value for column, value in chosen]
+
+
+class IncidentFilter(CaseFilter):
+    """Filters of cases whose `about` names an incident."""
+
+    incident: str = Field(default="", max_length=63, exclude=True)
+
+    def conditions(self, row: type[Any], caller: Principal) -> list[Condition]:
+        """What the cases meet that were asked for."""
+        about = [row.about == f"incident/{self.incident}"] if self.incident else []
+        return [*super().conditions(row, caller), *about]
+
+
+def _nothing_personal(_caller: Principal, _case: Any, _listed: bool) -> str:
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[Case]):
+    """How a kind of case is read. `may` are the permissions any of which suffices, `model` is what lists show.
+
+    `sees` is what exists for a caller; by default what is within the scope of the first of `may`. `shows` makes models of some cases at
+    once, in their order; by default of their columns. Cases about a restricted incident exist for its members alone, and who reads them is
+    written to the trail. So is who reads personal data: `personal` says what of a case that is, read alone or listed, or ''.
+    """
+
+    machine: Machine
+    row: type[Case]
+    may: Sequence[Action]
+    model: type[BaseModel]
+    sees: Callable[[Principal], Sequence[Condition]] | None = None
+    shows: Callable[[Session, Centre, Principal, Sequence[Case]], Sequence[BaseModel]] | None = None
+    personal: Callable[[Principal, Case, bool], str] = _nothing_personal
+
+    def visible(self, caller: Principal) -> Sequence[Condition]:
+        """What a case meets that exists for `caller`."""
+        return self.sees(caller) if self.sees else [records.within(self.row, caller.scope(self.may[0]))]
+
+    def shown(self, session: Session, centre: Centre, caller: Principal, rows: Sequence[Case]) -> Sequence[BaseModel]:
+        """The cases as lists show them."""
+        if self.shows is not None:
+            return self.shows(session, centre, caller, rows)
+        return [self.model.model_validate(one, from_attributes=True) for one in rows]
+
+    def note(self, centre: Centre, caller: Principal, rows: Sequence[Case], *, listed: bool) -> None:
+        """Write down that the caller reads these, where that is to be known."""
+        what = "list" if listed or not rows else self.personal(caller, rows[0], listed) or "case"
+        disclosure.note_cases(
+            centre.database, caller, self.machine, rows, what, personal=lambda row: bool(self.personal(caller, row, listed))
+        )
+
+
+def add_list(router: APIRouter, kind: Kind[Case], wanted: type[CaseFilter], *, name: str, summary: str, description: str, of: str) -> None:
+    """Add `GET <prefix>`, newest first. `of` begins the description of its page ("Requests"); `name` names the operation."""
+    noted = f"{of}, newest first. `next_cursor` is empty on the last page."
+    page = create_model(f"{kind.model.__name__}Page", __doc__=noted, items=(list[kind.model], ...), next_cursor=(str, ...))  # type: ignore[name-defined]
+
+    def endpoint(wanted: CaseFilter, caller: Principal, centre: Centre) -> BaseModel:
+        conditions = [*kind.visible(caller), *wanted.conditions(kind.row, caller)]
+        with centre.database.session(readonly=True) as session:
+            found = records.page(session, kind.row, None, *conditions, cursor=wanted.cursor, limit=wanted.limit, reader=caller.actor)
+            items = kind.shown(session, centre, caller, found.items)
+        kind.note(centre, caller, found.items, listed=True)
+        return page(items=items, next_cursor=found.next_cursor)
+
+    endpoint.__annotations__ = {"wanted": Annotated[wanted, Query()], "caller": _reader(kind), "centre": TheCentre}
+    router.add_api_route("", endpoint, methods=["GET"], name=name, summary=summary, description=description, response_model=page)
+
+
+Tell = Callable[[Session, Centre, Principal, Case, Progress], BaseModel]
+"""Tells all of a case: session, centre, caller, the case, how it went."""
+
+
+def add_read(
+    router: APIRouter, kind: Kind[Case], model: Any, tell: Tell[Case] | None = None, *, name: str, summary: str, description: str
+) -> None:
+    """Add `GET <prefix>/{number}` with its ETag. `model` is what is shown in lists and `progress` beside, unless `tell` gives more."""
+
+    def endpoint(number: str, response: Response, caller: Principal, centre: Centre) -> BaseModel:
+        with centre.database.session(readonly=True) as session:
+            case = records.find(session, kind.machine, kind.row, None, number, *kind.visible(caller), reader=caller.actor)
+            went = progress(session, kind.machine, case, caller, centre.clock.now())
+            answer = (tell or plain)(session, centre, caller, case, went)
+            version = case.version
+        kind.note(centre, caller, [case], listed=False)
+        set_etag(response, version)
+        return answer
+
+    def plain(session: Session, centre: Centre, caller: Principal, case: Case, went: Progress) -> BaseModel:
+        (shown,) = kind.shown(session, centre, caller, [case])
+        whole: BaseModel = model(**shown.model_dump(), progress=went)
+        return whole
+
+    endpoint.__annotations__ = {"number": Number, "response": Response, "caller": _reader(kind), "centre": TheCentre}
+    router.add_api_route("/{number}", endpoint, methods=["GET"], name=name, summary=summary, description=description, response_model=model)
+
+
+def _reader(kind: Kind[Any]) -> Any:
+    return Annotated[Principal, Depends(Allowed(*kind.may))]
+
+
 Take = Callable[[Session, Centre, Principal, str, Step, int, Wish], Case]
 """Takes a step: session, centre, caller (its scope is that of the step's permission), number, step, version seen, wish."""
 

@@ -7,8 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from api import paging
-from api.cases import CaseOut, Progress, Wish
+from api.cases import CaseFilter, CaseOut, Progress, Wish
 from respond.personal.facts import Facts, Findings
 from respond.personal.letters import LetterKind
 from respond.personal.packs import Recipient
@@ -252,20 +251,8 @@ class PersonalDetail(PersonalCase):
     progress: Progress
 
 
-class PersonalPage(BaseModel):
-    """Cases, newest first. `next_cursor` is empty on the last page."""
+class Wanted(CaseFilter):
+    """Which cases to list."""
 
-    items: list[PersonalStatus]
-    next_cursor: str
-
-
-class Wanted(BaseModel):
-    """What to list; several values of one filter mean any of them."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    state: list[str] = Field(default=[], max_length=16)
     agency: str = Field(default="", max_length=63)
     about: str = Field(default="", max_length=40)
-    cursor: paging.Cursor = ""
-    limit: int = Field(default=50, ge=1, le=500)

@@ -6,14 +6,12 @@ import hashlib
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
-import sqlalchemy as sa
-from fastapi import APIRouter, Depends, Header, Path, Query, Response
+from fastapi import APIRouter, Depends, Header, Path, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
-from api import disclosure, paging
 from api.auth.dependencies import Allowed, TheCentre
-from api.cases import CaseOut, Number, Progress, Wish, add_steps, progress, set_etag
+from api.cases import CaseFilter, CaseOut, Kind, Progress, Wish, add_list, add_read, add_steps, set_etag
 from api.centre import Centre
 from core.errors import NotFound
 from core.permissions import Action, Principal
@@ -22,7 +20,6 @@ from respond.blocks import service
 from respond.blocks.machine import MACHINE
 from respond.blocks.models import Block as Row
 from respond.blocks.service import Proposal
-from respond.cases import records
 from respond.cases.machine import Step
 
 router = APIRouter(prefix="/v1/blocks", tags=["blocks"])
@@ -76,39 +73,12 @@ class BlockDetail(Block):
     progress: Progress
 
 
-class BlockPage(BaseModel):
-    """Blocks, newest first. `next_cursor` is empty on the last page."""
+class Wanted(CaseFilter):
+    """Which blocks to list."""
 
-    items: list[Block]
-    next_cursor: str
-
-
-class Wanted(BaseModel):
-    """What to list; several values of one filter mean any of them."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    state: list[str] = Field(default=[], max_length=8)
     agency: str = Field(default="", max_length=63)
     value: str = Field(default="", max_length=255)
     about: str = Field(default="", max_length=200)
-    cursor: paging.Cursor = ""
-    limit: int = Field(default=50, ge=1, le=500)
-
-
-@router.get("", summary="List blocks")
-def list_blocks(wanted: Annotated[Wanted, Query()], caller: Reader, centre: TheCentre) -> BlockPage:
-    """Blocks within the caller's scope, newest first, ended ones too."""
-    named = {Row.agency: wanted.agency, Row.value: wanted.value, Row.about: wanted.about}
-    conditions: list[sa.ColumnElement[bool]] = [column == value for column, value in named.items() if value]
-    if wanted.state:
-        conditions.append(Row.state.in_(wanted.state))
-    with centre.database.session(readonly=True) as session:
-        found = records.page(
-            session, Row, caller.scope(Action.BLOCKS_READ), *conditions, cursor=wanted.cursor, limit=wanted.limit, reader=caller.actor
-        )
-    disclosure.note_cases(centre.database, caller, MACHINE, found.items, "list")
-    return BlockPage(items=[Block.model_validate(one) for one in found.items], next_cursor=found.next_cursor)
 
 
 @router.post("", status_code=201, summary="Propose a block")
@@ -150,21 +120,28 @@ def pull(
     return Response(content, media_type="text/plain; charset=utf-8", headers=headers)
 
 
-@router.get("/{number}", summary="Read a block")
-def get_block(number: Number, response: Response, caller: Reader, centre: TheCentre) -> BlockDetail:
-    """A block with its history and the steps the caller may take. The ETag is to be sent as If-Match with a step."""
-    with centre.database.session(readonly=True) as session:
-        row = records.find(session, MACHINE, Row, caller.scope(Action.BLOCKS_READ), number, reader=caller.actor)
-        told = progress(session, MACHINE, row, caller, centre.clock.now())
-    disclosure.note_cases(centre.database, caller, MACHINE, [row], "case")
-    set_etag(response, row.version)
-    return BlockDetail(**Block.model_validate(row).model_dump(), progress=told)
-
-
 def _take(session: Session, _centre: Centre, caller: Principal, number: str, step: Step, version: int, wish: Wish) -> Row:
     expires_at = wish.expires_at if isinstance(wish, ExtendWish) else None
     scope = caller.scope(step.permission)
     return service.take(session, scope, caller.actor, number, step.action, version, reason=wish.reason, expires_at=expires_at)
 
 
+_KIND: Final = Kind(MACHINE, Row, [Action.BLOCKS_READ], Block)
+add_list(
+    router,
+    _KIND,
+    Wanted,
+    of="Blocks",
+    name="list_blocks",
+    summary="List blocks",
+    description="Blocks within the caller's scope, newest first, ended ones too.",
+)
+add_read(
+    router,
+    _KIND,
+    BlockDetail,
+    name="get_block",
+    summary="Read a block",
+    description="A block with its history and the steps the caller may take. The ETag is to be sent as If-Match with a step.",
+)
 add_steps(router, MACHINE, _take, Block.model_validate, Block, wishes={"extend": ExtendWish})

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
+import sqlalchemy as sa
 from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -13,13 +14,14 @@ from api import paging
 from api.auth.dependencies import Allowed, TheCentre
 from api.cases import Instant
 from api.centre import Centre
-from api.routes import reports
 from core.errors import NotFound
-from core.permissions import Action, Principal
+from core.permissions import Action, Principal, Reach
 from respond.feed import csv_file, entries, issues, paper
 from respond.feed.issues import File
-from respond.feed.models import FeedIssue
+from respond.feed.models import FeedEntry, FeedIssue
+from respond.reports import service
 from respond.reports.content import Accident, PersonalData
+from respond.reports.models import Report
 
 router = APIRouter(prefix="/v1/feed", tags=["feed"])
 
@@ -140,9 +142,8 @@ class Wanted(BaseModel):
 def read_feed(wanted: Annotated[Wanted, Query()], caller: Reader, centre: TheCentre) -> Any:
     """Versions of received reports, oldest first, without exercises and contacts. CSV has the cursor in the header `Next-Cursor`."""
     scope = caller.scope(Action.REPORTS_READ)
-    also = [entries.only_personal()] if reports.only_personal(caller) else []
     with centre.database.session(readonly=True) as session:
-        page = entries.read(session, scope, caller.actor, *also, since=wanted.since, cursor=wanted.cursor, limit=wanted.limit)
+        page = entries.read(session, scope, caller.actor, *_limits(caller), since=wanted.since, cursor=wanted.cursor, limit=wanted.limit)
     items = [entries.shown(one) for one in page.items]
     if wanted.format is Form.CSV:
         return Response(csv_file.render(items), media_type=_CSV, headers={"Next-Cursor": page.next_cursor})
@@ -189,6 +190,13 @@ def get_issue(
             return _answer(issue, _file(centre, issue, "csv", ""), _CSV, "csv")
         case IssueForm.PDF:
             return _answer(issue, _file(centre, issue, "pdf", language.value), "application/pdf", f"{language}.pdf")
+
+
+def _limits(caller: Principal) -> list[sa.ColumnElement[bool]]:
+    """A privacy officer reads what is about personal data alone."""
+    if caller.grants[Action.REPORTS_READ] is not Reach.OWN_PERSONAL:
+        return []
+    return [FeedEntry.report.in_(sa.select(Report.number).where(service.personal()))]
 
 
 def _found(centre: Centre, caller: Principal, period: str) -> FeedIssue:

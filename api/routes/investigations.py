@@ -6,20 +6,18 @@ import json
 from datetime import datetime
 from typing import Annotated, Any, Final
 
-import sqlalchemy as sa
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
-from api import disclosure, paging
 from api.auth.dependencies import Allowed, TheCentre
-from api.cases import CaseOut, Instant, Number, Progress, Wish, add_steps, progress, set_etag
+from api.cases import CaseOut, IncidentFilter, Instant, Kind, Progress, Wish, add_list, add_read, add_steps, set_etag
 from api.centre import Centre
 from core.permissions import Action, Principal
-from respond.cases import records
 from respond.cases.machine import Step
 from respond.investigations import service
 from respond.investigations.machine import MACHINE
+from respond.investigations.models import Findings as FindingsRow
 from respond.investigations.models import Investigation as Row
 from respond.investigations.service import Handling
 
@@ -136,39 +134,6 @@ class InvestigationDetail(Investigation):
     progress: Progress
 
 
-class InvestigationPage(BaseModel):
-    """Investigations, newest first. `next_cursor` is empty on the last page."""
-
-    items: list[Investigation]
-    next_cursor: str
-
-
-class Wanted(BaseModel):
-    """What to list; several values of one filter mean any of them."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    state: list[str] = Field(default=[], max_length=16)
-    incident: str = Field(default="", max_length=63)
-    cursor: paging.Cursor = ""
-    limit: int = Field(default=50, ge=1, le=500)
-
-
-@router.get("", summary="List investigations")
-def list_investigations(wanted: Annotated[Wanted, Query()], caller: Reader, centre: TheCentre) -> InvestigationPage:
-    """Investigations within the caller's scope, newest first."""
-    conditions: list[sa.ColumnElement[bool]] = []
-    if wanted.state:
-        conditions.append(Row.state.in_(wanted.state))
-    if wanted.incident:
-        conditions.append(Row.about == f"incident/{wanted.incident}")
-    with centre.database.session(readonly=True) as session:
-        scope = caller.scope(Action.INCIDENTS_READ)
-        found = records.page(session, Row, scope, *conditions, cursor=wanted.cursor, limit=wanted.limit, reader=caller.actor)
-    disclosure.note_cases(centre.database, caller, MACHINE, found.items, "list")
-    return InvestigationPage(items=[_shown(one) for one in found.items], next_cursor=found.next_cursor)
-
-
 @router.post("", status_code=201, summary="Begin an investigation")
 def start(started: Started, response: Response, caller: Writer, centre: TheCentre) -> Investigation:
     """Begin to investigate an incident [19(1)]."""
@@ -176,34 +141,6 @@ def start(started: Started, response: Response, caller: Writer, centre: TheCentr
         made = _shown(service.start(session, caller.scope(Action.INCIDENTS_WRITE), caller.actor, started.incident))
     set_etag(response, made.version)
     return made
-
-
-@router.get("/{number}", summary="Read an investigation")
-def get_investigation(number: Number, response: Response, caller: Reader, centre: TheCentre) -> InvestigationDetail:
-    """An investigation with its findings, custody, history and the steps the caller may take. The ETag is to be sent as If-Match."""
-    with centre.database.session(readonly=True) as session:
-        row = records.find(session, MACHINE, Row, caller.scope(Action.INCIDENTS_READ), number, reader=caller.actor)
-        written = [
-            FindingsVersion(
-                number=one.number,
-                content=FindingsOut.model_validate(json.loads(one.content)),
-                sha256=one.sha256,
-                written_at=one.written_at,
-                written_by=one.written_by,
-            )
-            for one in service.versions(session, row)
-        ]
-        chain = service.custody(session, row)
-        told = progress(session, MACHINE, row, caller, centre.clock.now())
-    disclosure.note_cases(centre.database, caller, MACHINE, [row], "case")
-    set_etag(response, row.version)
-    return InvestigationDetail(
-        **_shown(row).model_dump(),
-        written=written,
-        custody=[Link.model_validate(one) for one in chain],
-        broken_link=service.broken_link(number, chain),
-        progress=told,
-    )
 
 
 def _take(session: Session, centre: Centre, caller: Principal, number: str, step: Step, version: int, wish: Wish) -> Row:  # noqa: ARG001
@@ -229,6 +166,47 @@ def _shown(row: Row) -> Investigation:
     return Investigation.model_validate(row, from_attributes=True)
 
 
+def _version(row: FindingsRow) -> FindingsVersion:
+    return FindingsVersion(
+        number=row.number,
+        content=FindingsOut.model_validate(json.loads(row.content)),
+        sha256=row.sha256,
+        written_at=row.written_at,
+        written_by=row.written_by,
+    )
+
+
+def _told(session: Session, _centre: Centre, _caller: Principal, row: Row, went: Progress) -> InvestigationDetail:
+    chain = service.custody(session, row)
+    return InvestigationDetail(
+        **_shown(row).model_dump(),
+        written=[_version(one) for one in service.versions(session, row)],
+        custody=[Link.model_validate(one) for one in chain],
+        broken_link=service.broken_link(row.number, chain),
+        progress=went,
+    )
+
+
+_KIND: Final = Kind(MACHINE, Row, [Action.INCIDENTS_READ], Investigation)
+add_list(
+    router,
+    _KIND,
+    IncidentFilter,
+    of="Investigations",
+    name="list_investigations",
+    summary="List investigations",
+    description="Investigations within the caller's scope, newest first.",
+)
+add_read(
+    router,
+    _KIND,
+    InvestigationDetail,
+    _told,
+    name="get_investigation",
+    summary="Read an investigation",
+    description="An investigation with its findings, custody, history and the steps the caller may take. The ETag is to be sent as "
+    "If-Match.",
+)
 add_steps(
     router,
     MACHINE,

@@ -7,12 +7,12 @@ from datetime import datetime
 from typing import Annotated, Any, Final
 
 import sqlalchemy as sa
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Response
 from sqlalchemy.orm import Session
 
 from api import disclosure
 from api.auth.dependencies import Allowed, TheCentre
-from api.cases import CaseOut, Happened, Number, Progress, Take, Wish, add_steps, progress, set_etag
+from api.cases import CaseOut, Happened, Kind, Number, Progress, Take, Wish, add_list, add_read, add_steps, progress, set_etag
 from api.centre import Centre
 from api.personal import (
     AcceptWish,
@@ -31,7 +31,6 @@ from api.personal import (
     Opened,
     PersonalCase,
     PersonalDetail,
-    PersonalPage,
     PersonalRedacted,
     PersonalStatus,
     PersonalTrackOut,
@@ -68,22 +67,6 @@ FullReader = Annotated[Principal, Depends(Allowed(Action.PERSONAL_READ))]
 # ---- reading ----
 
 
-@router.get("", summary="List personal-information cases")
-def list_cases(wanted: Annotated[Wanted, Query()], caller: Reader, centre: TheCentre) -> PersonalPage:
-    """Cases within the caller's scope with their states, newest first."""
-    conditions: list[sa.ColumnElement[bool]] = []
-    if wanted.state:
-        conditions.append(CaseRow.state.in_(wanted.state))
-    if wanted.agency:
-        conditions.append(CaseRow.agency == wanted.agency)
-    if wanted.about:
-        conditions.append(CaseRow.about == wanted.about)
-    with centre.database.session(readonly=True) as session:
-        found = records.page(session, CaseRow, scope(caller), *conditions, cursor=wanted.cursor, limit=wanted.limit, reader=caller.actor)
-        items = _statuses(session, found.items)
-    return PersonalPage(items=items, next_cursor=found.next_cursor)
-
-
 @router.get("/packs", summary="The rule packs in force")
 def list_packs(caller: Reader, centre: TheCentre) -> list[Pack]:  # noqa: ARG001 - who may read cases may read what they are judged by
     """Every rule pack with its rules, articles and markings, the earliest first."""
@@ -98,22 +81,6 @@ def open_case(opened: Opened, response: Response, caller: Writer, centre: TheCen
         made = _shown(row)
     set_etag(response, made.version)
     return made
-
-
-@router.get("/{number}", summary="Read a personal-information case")
-def get_case(number: Number, response: Response, caller: Reader, centre: TheCentre) -> PersonalDetail | PersonalRedacted | PersonalStatus:
-    """The case as far as the caller may see it: in full, redacted or its status. The ETag is to be sent as If-Match with a step.
-
-    Who reads it is written to the audit trail, once an hour.
-    """
-    with centre.database.session(readonly=True) as session:
-        row = records.find(session, CASE, CaseRow, scope(caller), number, reader=caller.actor)
-        shown = view(caller, row.agency) or View.STATUS
-        status = shown is View.STATUS
-        answer = _statuses(session, [row])[0] if status else _detail(session, row, caller, centre.clock.now(), shown)
-    disclosure.note_cases(centre.database, caller, CASE, [row], shown.name.lower(), personal=lambda _: True)
-    set_etag(response, row.version)
-    return answer
 
 
 @router.get("/{number}/letters/{kind}/{version}", summary="Read a letter")
@@ -154,7 +121,7 @@ def _shown(row: CaseRow) -> PersonalCase:
     )
 
 
-def _statuses(session: Session, rows: Sequence[CaseRow]) -> list[PersonalStatus]:
+def _statuses(session: Session, _centre: Centre, _caller: Principal, rows: Sequence[CaseRow]) -> list[PersonalStatus]:
     found = session.scalars(
         sa.select(PersonalTrack).where(PersonalTrack.case_number.in_([row.number for row in rows])).order_by(PersonalTrack.id)
     ).all()
@@ -164,12 +131,18 @@ def _statuses(session: Session, rows: Sequence[CaseRow]) -> list[PersonalStatus]
     return [PersonalStatus(**{name: getattr(row, name) for name in CaseOut.model_fields}, tracks=shown[row.number]) for row in rows]
 
 
-def _detail(session: Session, row: CaseRow, caller: Principal, at: datetime, shown: View) -> PersonalDetail | PersonalRedacted:
+def _told(
+    session: Session, centre: Centre, caller: Principal, row: CaseRow, went: Progress
+) -> PersonalDetail | PersonalRedacted | PersonalStatus:
+    shown = view(caller, row.agency) or View.STATUS
+    if shown is View.STATUS:
+        return _statuses(session, centre, caller, [row])[0]
     written = session.scalars(sa.select(PersonalLetter).where(PersonalLetter.case_number == row.number).order_by(PersonalLetter.id)).all()
+    at = centre.clock.now()
     parts: dict[str, Any] = {
         "tracks": [_track_detail(session, one, caller, at, shown) for one in tracks_of(session, row.number).values()],
         "letters": [LetterOut.model_validate(one) for one in written],
-        "progress": _went(progress(session, CASE, row, caller, at), shown),
+        "progress": _went(went, shown),
     }
     if shown is not View.FULL:
         return PersonalRedacted(**_common(row), **parts)
@@ -245,6 +218,34 @@ def _taker(track: Track) -> Take[PersonalTrack]:
     return take
 
 
+def _sees(caller: Principal) -> list[sa.ColumnElement[bool]]:
+    return [records.within(CaseRow, scope(caller))]
+
+
+def _personal(caller: Principal, row: CaseRow, listed: bool) -> str:
+    return "" if listed else (view(caller, row.agency) or View.STATUS).name.lower()
+
+
+_KIND: Final = Kind(CASE, CaseRow, READING, PersonalStatus, _sees, _statuses, _personal)
+add_list(
+    router,
+    _KIND,
+    Wanted,
+    of="Cases",
+    name="list_cases",
+    summary="List personal-information cases",
+    description="Cases within the caller's scope with their states, newest first.",
+)
+add_read(
+    router,
+    _KIND,
+    PersonalDetail | PersonalRedacted | PersonalStatus,
+    _told,
+    name="get_case",
+    summary="Read a personal-information case",
+    description="The case as far as the caller may see it: in full, redacted or its status. The ETag is to be sent as If-Match with a "
+    "step. Who reads it is written to the audit trail, once an hour.",
+)
 add_steps(router, CASE, _take, _shown, PersonalCase, wishes=_WISHES)
 for _of, _machine in TRACKS.items():
     add_steps(router, _machine, _taker(_of), _track, PersonalTrackOut, wishes=_TRACK_WISHES[_of], path=f"/{{number}}/tracks/{_of}")

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Final
 
-import sqlalchemy as sa
-from fastapi import APIRouter, Depends, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Depends
+from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
-from api import paging
 from api.auth.dependencies import Allowed, TheCentre
-from api.cases import CaseOut, Number, Progress, Wish, add_steps, progress, set_etag
+from api.cases import CaseFilter, CaseOut, Kind, Progress, Wish, add_list, add_read, add_steps
 from api.centre import Centre
 from api.checklists import Measure, ProofWish, proof
 from core.permissions import Action, Principal
-from respond.cases import records
 from respond.cases.machine import Step
 from respond.incidents.compartment import veiled
 from respond.readiness import policy, service
@@ -58,13 +56,6 @@ class ReadinessDetail(Readiness):
     progress: Progress
 
 
-class ReadinessPage(BaseModel):
-    """Proposals, newest first. `next_cursor` is empty on the last page."""
-
-    items: list[Readiness]
-    next_cursor: str
-
-
 class InForce(BaseModel):
     """The readiness in force (None: the centre works as usual), the proposals that wait for an answer, and the rules in use."""
 
@@ -75,30 +66,10 @@ class InForce(BaseModel):
     note_en: str = NO_WARNING_EN
 
 
-class Wanted(BaseModel):
-    """What to list; several states mean any of them."""
+class Wanted(CaseFilter):
+    """Which proposals to list."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    state: list[str] = Field(default=[], max_length=16)
     direction: list[Direction] = Field(default=[], max_length=2)
-    cursor: paging.Cursor = ""
-    limit: int = Field(default=50, ge=1, le=500)
-
-
-@router.get("", summary="List proposals of readiness")
-def list_readiness(wanted: Annotated[Wanted, Query()], caller: Reader, centre: TheCentre) -> ReadinessPage:
-    """Every proposal and what came of it, newest first."""
-    conditions: list[sa.ColumnElement[bool]] = []
-    if wanted.state:
-        conditions.append(Row.state.in_(wanted.state))
-    if wanted.direction:
-        conditions.append(Row.direction.in_([one.value for one in wanted.direction]))
-    scope = caller.scope(Action.READINESS_READ)
-    with centre.database.session(readonly=True) as session:
-        found = records.page(session, Row, scope, *conditions, cursor=wanted.cursor, limit=wanted.limit)
-        items = [_read(session, one, caller) for one in found.items]
-    return ReadinessPage(items=items, next_cursor=found.next_cursor)
 
 
 @router.get("/in-force", summary="Read the readiness in force")
@@ -109,17 +80,6 @@ def in_force(caller: Reader, centre: TheCentre) -> InForce:
         shown = _read(session, present, caller) if present else None
         waiting = [_read(session, one, caller) for one in service.waiting(session)]
     return InForce(readiness=shown, waiting=waiting, policy=_policy(centre))
-
-
-@router.get("/{number}", summary="Read a proposal of readiness")
-def get_readiness(number: Number, response: Response, caller: Reader, centre: TheCentre) -> ReadinessDetail:
-    """A proposal with its evidence, its measures, its history and the centre's targets."""
-    with centre.database.session(readonly=True) as session:
-        row = records.find(session, MACHINE, Row, caller.scope(Action.READINESS_READ), number)
-        told = progress(session, MACHINE, row, caller, centre.clock.now())
-        shown = _read(session, row, caller)
-    set_etag(response, row.version)
-    return ReadinessDetail(**shown.model_dump(), progress=told)
 
 
 def _take(session: Session, centre: Centre, caller: Principal, number: str, step: Step, version: int, wish: Wish) -> Row:
@@ -148,4 +108,26 @@ def _shown(row: Row) -> Readiness:
     return Readiness.model_validate(row, from_attributes=True)
 
 
+def _all_shown(session: Session, _centre: Centre, caller: Principal, rows: Sequence[Row]) -> list[Readiness]:
+    return [_read(session, one, caller) for one in rows]
+
+
+_KIND: Final = Kind(MACHINE, Row, [Action.READINESS_READ], Readiness, shows=_all_shown)
+add_list(
+    router,
+    _KIND,
+    Wanted,
+    of="Proposals",
+    name="list_readiness",
+    summary="List proposals of readiness",
+    description="Every proposal and what came of it, newest first.",
+)
+add_read(
+    router,
+    _KIND,
+    ReadinessDetail,
+    name="get_readiness",
+    summary="Read a proposal of readiness",
+    description="A proposal with its evidence, its measures, its history and the centre's targets.",
+)
 add_steps(router, MACHINE, _take, _shown, Readiness, wishes={"prove": ProofWish})

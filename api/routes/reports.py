@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
 
 import sqlalchemy as sa
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
-from api import disclosure, paging
 from api.auth.dependencies import Allowed, TheCentre
-from api.cases import CaseOut, Instant, Number, Progress, Wish, add_steps, progress, set_etag
+from api.cases import CaseOut, IncidentFilter, Instant, Kind, Progress, Wish, add_list, add_read, add_steps, set_etag
 from api.centre import Centre
 from core.permissions import Action, Agencies, Principal, Reach
 from respond.cases import records
@@ -128,40 +126,10 @@ class ReportDetail(Report):
     progress: Progress
 
 
-class ReportPage(BaseModel):
-    """Reports, newest first. `next_cursor` is empty on the last page."""
+class Wanted(IncidentFilter):
+    """Which reports to list."""
 
-    items: list[Report]
-    next_cursor: str
-
-
-class Wanted(BaseModel):
-    """What to list; several values of one filter mean any of them."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    state: list[str] = Field(default=[], max_length=16)
     agency: str = Field(default="", max_length=63)
-    incident: str = Field(default="", max_length=63)
-    cursor: paging.Cursor = ""
-    limit: int = Field(default=50, ge=1, le=500)
-
-
-@router.get("", summary="List accident reports")
-def list_reports(wanted: Annotated[Wanted, Query()], caller: Reader, centre: TheCentre) -> ReportPage:
-    """Reports within the caller's scope, newest first; drafts only of the caller's own agency."""
-    conditions = [_readable(caller)]
-    if wanted.state:
-        conditions.append(Row.state.in_(wanted.state))
-    if wanted.agency:
-        conditions.append(Row.agency == wanted.agency)
-    if wanted.incident:
-        conditions.append(Row.about == f"incident/{wanted.incident}")
-    scope = caller.scope(Action.REPORTS_READ)
-    with centre.database.session(readonly=True) as session:
-        found = records.page(session, Row, scope, *conditions, cursor=wanted.cursor, limit=wanted.limit, reader=caller.actor)
-    disclosure.note_cases(centre.database, caller, MACHINE, found.items, "list", personal=_personal(caller))
-    return ReportPage(items=[_shown(one) for one in found.items], next_cursor=found.next_cursor)
 
 
 @router.post("", status_code=201, summary="Draft an accident report")
@@ -173,18 +141,6 @@ def draft(drafted: Drafted, response: Response, caller: Writer, centre: TheCentr
         made = _shown(service.draft(session, scope, caller.actor, wanted, _target(session, centre, scope)))
     set_etag(response, made.version)
     return made
-
-
-@router.get("/{number}", summary="Read an accident report")
-def get_report(number: Number, response: Response, caller: Reader, centre: TheCentre) -> ReportDetail:
-    """A report with its versions, history, clocks and the steps the caller may take. The ETag is to be sent as If-Match with a step."""
-    with centre.database.session(readonly=True) as session:
-        row = records.find(session, MACHINE, Row, caller.scope(Action.REPORTS_READ), number, _readable(caller), reader=caller.actor)
-        submitted = [_version(one) for one in service.versions(session, row)]
-        told = progress(session, MACHINE, row, caller, centre.clock.now())
-    disclosure.note_cases(centre.database, caller, MACHINE, [row], "report", personal=_personal(caller))
-    set_etag(response, row.version)
-    return ReportDetail(**_shown(row).model_dump(), submitted=submitted, progress=told)
 
 
 def _take(session: Session, centre: Centre, caller: Principal, number: str, step: Step, version: int, wish: Wish) -> Row:
@@ -204,24 +160,6 @@ def _take(session: Session, centre: Centre, caller: Principal, number: str, step
         reason=wish.reason,
         given=given,
     )
-
-
-def _personal(caller: Principal) -> Callable[[Row], bool]:
-    return lambda row: row.content["personal_data"] == PersonalData.YES or only_personal(caller)
-
-
-def only_personal(caller: Principal) -> bool:
-    """Whether the caller reads those reports alone that concern personal data, as a privacy officer does."""
-    return caller.grants[Action.REPORTS_READ] is Reach.OWN_PERSONAL
-
-
-def _readable(caller: Principal) -> sa.ColumnElement[bool]:
-    return service.readable(_own(caller), only_personal=only_personal(caller))
-
-
-def _own(caller: Principal) -> Agencies:
-    """The agencies whose drafts the caller may see: those it may report for."""
-    return caller.scope(Action.REPORTS_WRITE) if caller.may(Action.REPORTS_WRITE) else frozenset()
 
 
 def _target(session: Session, centre: Centre, scope: Agencies) -> timedelta | None:
@@ -248,6 +186,47 @@ def _version(row: ReportVersion) -> Version:
     )
 
 
+def _sees(caller: Principal) -> list[sa.ColumnElement[bool]]:
+    """Drafts only of the agencies the caller may report for; for a privacy officer what is about personal data alone."""
+    own = caller.scope(Action.REPORTS_WRITE) if caller.may(Action.REPORTS_WRITE) else frozenset[str]()
+    personal = [service.personal()] if _only_personal(caller) else []
+    return [records.within(Row, caller.scope(Action.REPORTS_READ)), service.readable(own), *personal]
+
+
+def _told(session: Session, _centre: Centre, _caller: Principal, row: Row, went: Progress) -> ReportDetail:
+    submitted = [_version(one) for one in service.versions(session, row)]
+    return ReportDetail(**_shown(row).model_dump(), submitted=submitted, progress=went)
+
+
+def _only_personal(caller: Principal) -> bool:
+    return caller.grants[Action.REPORTS_READ] is Reach.OWN_PERSONAL
+
+
+def _personal(caller: Principal, row: Row, listed: bool) -> str:
+    concerned = row.content["personal_data"] == PersonalData.YES or _only_personal(caller)
+    return ("list" if listed else "report") if concerned else ""
+
+
+_KIND: Final = Kind(MACHINE, Row, [Action.REPORTS_READ], Report, _sees, personal=_personal)
+add_list(
+    router,
+    _KIND,
+    Wanted,
+    of="Reports",
+    name="list_reports",
+    summary="List accident reports",
+    description="Reports within the caller's scope, newest first; drafts only of the caller's own agency.",
+)
+add_read(
+    router,
+    _KIND,
+    ReportDetail,
+    _told,
+    name="get_report",
+    summary="Read an accident report",
+    description="A report with its versions, history, clocks and the steps the caller may take. The ETag is to be sent as If-Match with a "
+    "step.",
+)
 add_steps(
     router,
     MACHINE,

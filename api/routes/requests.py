@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Final
 
 import sqlalchemy as sa
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
-from api import disclosure, paging
 from api.auth.dependencies import Allowed, TheCentre
-from api.cases import CaseOut, Number, Progress, Wish, add_steps, progress, set_etag
+from api.cases import CaseFilter, CaseOut, Kind, Progress, Wish, add_list, add_read, add_steps, set_etag
 from api.centre import Centre
 from core.errors import Forbidden
 from core.permissions import Action, Principal, Role
@@ -93,43 +93,12 @@ class RequestDetail(Request):
     progress: Progress
 
 
-class RequestPage(BaseModel):
-    """Requests, newest first. `next_cursor` is empty on the last page."""
+class Wanted(CaseFilter):
+    """Which requests to list."""
 
-    items: list[Request]
-    next_cursor: str
-
-
-class Wanted(BaseModel):
-    """What to list; several values of one filter mean any of them."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    state: list[str] = Field(default=[], max_length=16)
     agency: str = Field(default="", max_length=63)
     article: list[Article] = Field(default=[], max_length=8)
     about: str = Field(default="", max_length=200)
-    cursor: paging.Cursor = ""
-    limit: int = Field(default=50, ge=1, le=500)
-
-
-@router.get("", summary="List requests")
-def list_requests(wanted: Annotated[Wanted, Query()], caller: Reader, centre: TheCentre) -> RequestPage:
-    """Requests within the caller's scope, newest first."""
-    conditions = _sees(caller)
-    if wanted.state:
-        conditions.append(Row.state.in_(wanted.state))
-    if wanted.agency:
-        conditions.append(Row.agency == wanted.agency)
-    if wanted.article:
-        conditions.append(Row.article.in_([one.value for one in wanted.article]))
-    if wanted.about:
-        conditions.append(Row.about == wanted.about)
-    scope = caller.scope(Action.REQUESTS_READ)
-    with centre.database.session(readonly=True) as session:
-        found = records.page(session, Row, scope, *conditions, cursor=wanted.cursor, limit=wanted.limit, reader=caller.actor)
-    disclosure.note_cases(centre.database, caller, MACHINE, found.items, "list")
-    return RequestPage(items=[_shown(one, centre.clock.now()) for one in found.items], next_cursor=found.next_cursor)
 
 
 @router.post("", status_code=201, summary="Draft a request")
@@ -139,22 +108,6 @@ def draft(asked: Asked, response: Response, caller: Drafter, centre: TheCentre) 
         made = _shown(service.draft(session, caller.scope(Action.REQUESTS_DRAFT), caller.actor, _draft(asked)))
     set_etag(response, made.version)
     return made
-
-
-@router.get("/{number}", summary="Read a request")
-def get_request(number: Number, response: Response, caller: Reader, centre: TheCentre) -> RequestDetail:
-    """A request with its history, its clock and the steps the caller may take. The ETag is to be sent as If-Match with a step."""
-    with centre.database.session(readonly=True) as session:
-        row = records.find(session, MACHINE, Row, caller.scope(Action.REQUESTS_READ), number, *_sees(caller), reader=caller.actor)
-        told = progress(session, MACHINE, row, caller, centre.clock.now())
-    disclosure.note_cases(centre.database, caller, MACHINE, [row], "case")
-    set_etag(response, row.version)
-    return RequestDetail(**_shown(row, centre.clock.now()).model_dump(), progress=told)
-
-
-def _sees(caller: Principal) -> list[sa.ColumnElement[bool]]:
-    """A draft is nobody's business but of those who draft."""
-    return [] if caller.may(Action.REQUESTS_DRAFT) else [Row.state != MACHINE.initial]
 
 
 def _take(session: Session, centre: Centre, caller: Principal, number: str, step: Step, version: int, wish: Wish) -> Row:
@@ -184,6 +137,34 @@ def _shown(row: Row, at: datetime | None = None) -> Request:
     return Request.model_validate({**fields, **made})
 
 
+def _sees(caller: Principal) -> list[sa.ColumnElement[bool]]:
+    """A draft is nobody's business but of those who draft."""
+    drafts = [] if caller.may(Action.REQUESTS_DRAFT) else [Row.state != MACHINE.initial]
+    return [records.within(Row, caller.scope(Action.REQUESTS_READ)), *drafts]
+
+
+def _all_shown(_session: Session, centre: Centre, _caller: Principal, rows: Sequence[Row]) -> list[Request]:
+    return [_shown(one, centre.clock.now()) for one in rows]
+
+
+_KIND: Final = Kind(MACHINE, Row, [Action.REQUESTS_READ], Request, _sees, _all_shown)
+add_list(
+    router,
+    _KIND,
+    Wanted,
+    of="Requests",
+    name="list_requests",
+    summary="List requests",
+    description="Requests within the caller's scope, newest first.",
+)
+add_read(
+    router,
+    _KIND,
+    RequestDetail,
+    name="get_request",
+    summary="Read a request",
+    description="A request with its history, its clock and the steps the caller may take. The ETag is to be sent as If-Match with a step.",
+)
 add_steps(
     router,
     MACHINE,

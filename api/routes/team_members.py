@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import sqlalchemy as sa
-from fastapi import APIRouter, Depends, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Depends
+from pydantic import Field
 from sqlalchemy.orm import Session
 
-from api import paging
-from api.auth.dependencies import Allowed, TheCentre
-from api.cases import CaseOut, Number, Progress, Wish, add_steps, progress, set_etag
+from api.auth.dependencies import Allowed
+from api.cases import CaseFilter, CaseOut, Kind, Progress, Wish, add_list, add_read, add_steps
 from api.centre import Centre
 from core.permissions import Action, Principal
-from respond.cases import records
 from respond.cases.machine import Step
 from respond.teams import composition, roster
 from respond.teams.machine import MEMBER
@@ -44,49 +42,16 @@ class TeamMemberDetail(TeamMember):
     progress: Progress
 
 
-class TeamMemberPage(BaseModel):
-    """Members, newest first. `next_cursor` is empty on the last page."""
-
-    items: list[TeamMember]
-    next_cursor: str
-
-
-class Wanted(BaseModel):
-    """What to list. `mine`: only what the caller is called for."""
-
-    model_config = ConfigDict(extra="forbid")
+class Wanted(CaseFilter):
+    """Which members to list. `mine`: only what the caller is called for."""
 
     team: str = Field(default="", max_length=40)
-    state: list[str] = Field(default=[], max_length=16)
-    mine: bool = False
-    cursor: paging.Cursor = ""
-    limit: int = Field(default=50, ge=1, le=500)
+    mine: bool = Field(default=False, exclude=True)
 
-
-@router.get("", summary="List members of emergency teams")
-def list_members(wanted: Annotated[Wanted, Query()], caller: Reader, centre: TheCentre) -> TeamMemberPage:
-    """People of all rosters within the caller's scope, newest first."""
-    conditions: list[sa.ColumnElement[bool]] = []
-    if wanted.team:
-        conditions.append(Row.team == wanted.team)
-    if wanted.state:
-        conditions.append(Row.state.in_(wanted.state))
-    if wanted.mine:
-        conditions.append(Row.account == caller.name)
-    scope = caller.scope(Action.TEAMS_READ)
-    with centre.database.session(readonly=True) as session:
-        found = records.page(session, Row, scope, *conditions, cursor=wanted.cursor, limit=wanted.limit, reader=caller.actor)
-    return TeamMemberPage(items=[shown(one) for one in found.items], next_cursor=found.next_cursor)
-
-
-@router.get("/{number}", summary="Read a member of an emergency team")
-def get_member(number: Number, response: Response, caller: Reader, centre: TheCentre) -> TeamMemberDetail:
-    """A member with the times of the call and the centre's target for it."""
-    with centre.database.session(readonly=True) as session:
-        row = records.find(session, MEMBER, Row, caller.scope(Action.TEAMS_READ), number, reader=caller.actor)
-        told = progress(session, MEMBER, row, caller, centre.clock.now())
-    set_etag(response, row.version)
-    return TeamMemberDetail(**shown(row).model_dump(), progress=told)
+    def conditions(self, row: type[Any], caller: Principal) -> list[sa.ColumnElement[bool]]:
+        """What the members meet that were asked for."""
+        own = [row.account == caller.name] if self.mine else []
+        return [*super().conditions(row, caller), *own]
 
 
 def shown(row: Row) -> TeamMember:
@@ -109,4 +74,22 @@ def _take(session: Session, centre: Centre, caller: Principal, number: str, step
     )
 
 
+_KIND: Final = Kind(MEMBER, Row, [Action.TEAMS_READ], TeamMember)
+add_list(
+    router,
+    _KIND,
+    Wanted,
+    of="Members",
+    name="list_members",
+    summary="List members of emergency teams",
+    description="People of all rosters within the caller's scope, newest first.",
+)
+add_read(
+    router,
+    _KIND,
+    TeamMemberDetail,
+    name="get_member",
+    summary="Read a member of an emergency team",
+    description="A member with the times of the call and the centre's target for it.",
+)
 add_steps(router, MEMBER, _take, shown, TeamMember)

@@ -10,14 +10,13 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
-from api import disclosure, paging
+from api import disclosure
 from api.auth.dependencies import Allowed, TheCentre
-from api.cases import CaseOut, Number, Progress, Wish, add_steps, progress, set_etag
+from api.cases import CaseFilter, CaseOut, Kind, Number, Progress, Wish, add_list, add_read, add_steps, set_etag
 from api.centre import Centre
 from api.routes import team_members
 from api.routes.team_members import TeamMember
 from core.permissions import Action, Principal
-from respond.cases import records
 from respond.cases.machine import Step
 from respond.teams import composition, log, roster, service
 from respond.teams.composition import Composition
@@ -100,13 +99,6 @@ class TeamDetail(Team):
     progress: Progress
 
 
-class TeamPage(BaseModel):
-    """Teams, newest first. `next_cursor` is empty on the last page."""
-
-    items: list[Team]
-    next_cursor: str
-
-
 class DutyEntry(BaseModel):
     """One line of the duty log: an order, or a note of what was done."""
 
@@ -134,16 +126,11 @@ class Note(BaseModel):
     text: Text
 
 
-class Wanted(BaseModel):
-    """What to list; several states mean any of them."""
+class Wanted(CaseFilter):
+    """Which teams to list."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    state: list[str] = Field(default=[], max_length=16)
     agency: str = Field(default="", max_length=63)
     incident: str = Field(default="", max_length=40)
-    cursor: paging.Cursor = ""
-    limit: int = Field(default=50, ge=1, le=500)
 
 
 class LogWanted(BaseModel):
@@ -153,22 +140,6 @@ class LogWanted(BaseModel):
 
     after: int = Field(default=0, ge=0, lt=1 << 62)
     limit: int = Field(default=200, ge=1, le=1000)
-
-
-@router.get("", summary="List emergency teams")
-def list_teams(wanted: Annotated[Wanted, Query()], caller: Reader, centre: TheCentre) -> TeamPage:
-    """Teams within the caller's scope, newest first; an agency sees those of its accidents and those its people are on."""
-    conditions: list[sa.ColumnElement[bool]] = [service.readable(caller.scope(Action.TEAMS_READ))]
-    if wanted.state:
-        conditions.append(Row.state.in_(wanted.state))
-    if wanted.agency:
-        conditions.append(Row.agency == wanted.agency)
-    if wanted.incident:
-        conditions.append(Row.incident == wanted.incident)
-    with centre.database.session(readonly=True) as session:
-        found = records.page(session, Row, None, *conditions, cursor=wanted.cursor, limit=wanted.limit, reader=caller.actor)
-    disclosure.note_cases(centre.database, caller, MACHINE, found.items, "list")
-    return TeamPage(items=[_shown(one) for one in found.items], next_cursor=found.next_cursor)
 
 
 @router.post("/requests", status_code=201, summary="Request an emergency team")
@@ -187,21 +158,6 @@ def propose(asked: TeamAsked, response: Response, caller: Proposer, centre: TheC
 def get_composition(_caller: Reader, centre: TheCentre) -> Composition:
     """The roles of a team, how many people each has and where they come from: the centre's own rules."""
     return _composition(centre)
-
-
-@router.get("/{number}", summary="Read an emergency team")
-def get_team(number: Number, response: Response, caller: Reader, centre: TheCentre) -> TeamDetail:
-    """A team with its roster, its history and the steps the caller may take."""
-    scope = caller.scope(Action.TEAMS_READ)
-    with centre.database.session(readonly=True) as session:
-        row = service.find(session, scope, number, caller.actor)
-        people = roster.of_team(session, scope, number)
-        missing = _composition(centre).missing(roster.acknowledged(session, number))
-        told = progress(session, MACHINE, row, caller, centre.clock.now())
-    disclosure.note_cases(centre.database, caller, MACHINE, [row], "case")
-    set_etag(response, row.version)
-    shown = [team_members.shown(one) for one in people]
-    return TeamDetail(**_shown(row).model_dump(), members=shown, missing=missing, progress=told)
 
 
 @router.get("/{number}/log", summary="Read a team's duty log")
@@ -266,6 +222,35 @@ def _shown(row: Row) -> Team:
     return Team.model_validate(row, from_attributes=True)
 
 
+def _told(session: Session, centre: Centre, caller: Principal, row: Row, went: Progress) -> TeamDetail:
+    people = roster.of_team(session, caller.scope(Action.TEAMS_READ), row.number)
+    missing = _composition(centre).missing(roster.acknowledged(session, row.number))
+    return TeamDetail(**_shown(row).model_dump(), members=[team_members.shown(one) for one in people], missing=missing, progress=went)
+
+
+def _sees(caller: Principal) -> list[sa.ColumnElement[bool]]:
+    return [service.readable(caller.scope(Action.TEAMS_READ))]
+
+
+_KIND: Final = Kind(MACHINE, Row, [Action.TEAMS_READ], Team, _sees)
+add_list(
+    router,
+    _KIND,
+    Wanted,
+    of="Teams",
+    name="list_teams",
+    summary="List emergency teams",
+    description="Teams within the caller's scope, newest first; an agency sees those of its accidents and those its people are on.",
+)
+add_read(
+    router,
+    _KIND,
+    TeamDetail,
+    _told,
+    name="get_team",
+    summary="Read an emergency team",
+    description="A team with its roster, its history and the steps the caller may take.",
+)
 add_steps(
     router,
     MACHINE,

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Final
 
-import sqlalchemy as sa
-from fastapi import APIRouter, Depends, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Depends
+from pydantic import Field
 from sqlalchemy.orm import Session
 
-from api import paging
-from api.auth.dependencies import Allowed, TheCentre
-from api.cases import CaseOut, Number, Progress, Wish, add_steps, progress, set_etag
+from api.auth.dependencies import Allowed
+from api.cases import CaseFilter, CaseOut, Kind, Progress, Wish, add_list, add_read, add_steps
 from api.centre import Centre
 from api.checklists import Measure, ProofWish, proof
 from core.permissions import Action, Principal
-from respond.cases import records
 from respond.cases.machine import Step
 from respond.warnings import notices
 from respond.warnings.machine import NOTICE
@@ -44,49 +41,11 @@ class WarningNoticeDetail(WarningNotice):
     progress: Progress
 
 
-class WarningNoticePage(BaseModel):
-    """Notices, newest first. `next_cursor` is empty on the last page."""
+class Wanted(CaseFilter):
+    """Which notices to list."""
 
-    items: list[WarningNotice]
-    next_cursor: str
-
-
-class Wanted(BaseModel):
-    """What to list; several states mean any of them."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    state: list[str] = Field(default=[], max_length=16)
     agency: str = Field(default="", max_length=63)
     warning: str = Field(default="", max_length=40)
-    cursor: paging.Cursor = ""
-    limit: int = Field(default=50, ge=1, le=500)
-
-
-@router.get("", summary="List notices of warnings")
-def list_notices(wanted: Annotated[Wanted, Query()], caller: Reader, centre: TheCentre) -> WarningNoticePage:
-    """Notices within the caller's scope, newest first."""
-    conditions: list[sa.ColumnElement[bool]] = []
-    if wanted.state:
-        conditions.append(Row.state.in_(wanted.state))
-    if wanted.agency:
-        conditions.append(Row.agency == wanted.agency)
-    if wanted.warning:
-        conditions.append(Row.warning == wanted.warning)
-    scope = caller.scope(Action.WARNINGS_READ)
-    with centre.database.session(readonly=True) as session:
-        found = records.page(session, Row, scope, *conditions, cursor=wanted.cursor, limit=wanted.limit)
-    return WarningNoticePage(items=[shown(one) for one in found.items], next_cursor=found.next_cursor)
-
-
-@router.get("/{number}", summary="Read a notice of a warning")
-def get_notice(number: Number, response: Response, caller: Reader, centre: TheCentre) -> WarningNoticeDetail:
-    """A notice with its list of measures, its history and the centre's targets, which are no deadlines of the law."""
-    with centre.database.session(readonly=True) as session:
-        row = records.find(session, NOTICE, Row, caller.scope(Action.WARNINGS_READ), number)
-        told = progress(session, NOTICE, row, caller, centre.clock.now())
-    set_etag(response, row.version)
-    return WarningNoticeDetail(**shown(row).model_dump(), progress=told)
 
 
 def shown(row: Row) -> WarningNotice:
@@ -100,4 +59,22 @@ def _take(session: Session, centre: Centre, caller: Principal, number: str, step
     return notices.take(session, scope, caller.actor, number, step.action, version, reason=wish.reason, proof=given)
 
 
+_KIND: Final = Kind(NOTICE, Row, [Action.WARNINGS_READ], WarningNotice)
+add_list(
+    router,
+    _KIND,
+    Wanted,
+    of="Notices",
+    name="list_notices",
+    summary="List notices of warnings",
+    description="Notices within the caller's scope, newest first.",
+)
+add_read(
+    router,
+    _KIND,
+    WarningNoticeDetail,
+    name="get_notice",
+    summary="Read a notice of a warning",
+    description="A notice with its list of measures, its history and the centre's targets, which are no deadlines of the law.",
+)
 add_steps(router, NOTICE, _take, shown, WarningNotice, wishes={"prove": ProofWish})

@@ -8,19 +8,18 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Query, Response
+import sqlalchemy as sa
+from fastapi import APIRouter, Depends, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
-from api import paging
 from api.auth.dependencies import Allowed, TheCentre
-from api.cases import CaseOut, Number, Progress, Wish, add_steps, progress, set_etag
+from api.cases import CaseFilter, CaseOut, Kind, Progress, Wish, add_list, add_read, add_steps, set_etag
 from api.centre import Centre
 from api.checklists import Measure, ProofWish, proof
 from api.routes import warning_notices
 from api.routes.warning_notices import WarningNotice
 from core.permissions import Action, Principal
-from respond.cases import records
 from respond.cases.machine import Step
 from respond.notify import oncall
 from respond.warnings import in_force, levels, notices, service
@@ -94,13 +93,6 @@ class WarningDetail(Warning):
     progress: Progress
 
 
-class WarningPage(BaseModel):
-    """Warnings, newest first. `next_cursor` is empty on the last page."""
-
-    items: list[Warning]
-    next_cursor: str
-
-
 class Watch(BaseModel):
     """The watch rota at the level in force: how many people it wants, how many are on call now, and so how many are missing."""
 
@@ -138,28 +130,10 @@ class LevelTable(BaseModel):
     history: list[LevelChange]
 
 
-class Wanted(BaseModel):
-    """What to list; several values of one filter mean any of them."""
+class Wanted(CaseFilter):
+    """Which warnings to list."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    state: list[str] = Field(default=[], max_length=16)
     level: list[str] = Field(default=[], max_length=16)
-    cursor: paging.Cursor = ""
-    limit: int = Field(default=50, ge=1, le=500)
-
-
-@router.get("", summary="List warnings")
-def list_warnings(wanted: Annotated[Wanted, Query()], caller: Reader, centre: TheCentre) -> WarningPage:
-    """Warnings, newest first; an agency's officer sees those the agency was given notice of."""
-    conditions = [service.readable(caller.scope(Action.WARNINGS_READ))]
-    if wanted.state:
-        conditions.append(Row.state.in_(wanted.state))
-    if wanted.level:
-        conditions.append(Row.level.in_(wanted.level))
-    with centre.database.session(readonly=True) as session:
-        found = records.page(session, Row, None, *conditions, cursor=wanted.cursor, limit=wanted.limit)
-    return WarningPage(items=[_shown(one) for one in found.items], next_cursor=found.next_cursor)
 
 
 @router.post("", status_code=201, summary="Record a national warning")
@@ -202,18 +176,6 @@ def level_table(caller: Reader, centre: TheCentre) -> LevelTable:
     return LevelTable(table=table, history=shown)
 
 
-@router.get("/{number}", summary="Read a warning")
-def get_warning(number: Number, response: Response, caller: Reader, centre: TheCentre) -> WarningDetail:
-    """A warning with the notices of its agencies, its history and the steps the caller may take."""
-    scope = caller.scope(Action.WARNINGS_READ)
-    with centre.database.session(readonly=True) as session:
-        row = service.find(session, scope, number)
-        given = notices.of_warning(session, scope, number)
-        told = progress(session, MACHINE, row, caller, centre.clock.now())
-    set_etag(response, row.version)
-    return WarningDetail(**_shown(row).model_dump(), notices=[warning_notices.shown(one) for one in given], progress=told)
-
-
 def _take(session: Session, centre: Centre, caller: Principal, number: str, step: Step, version: int, wish: Wish) -> Row:
     actor, table, known = caller.actor, _levels(centre), _known(centre)
     if isinstance(wish, ProofWish):
@@ -252,6 +214,34 @@ def _shown(row: Row) -> Warning:
     return Warning.model_validate(row, from_attributes=True)
 
 
+def _told(session: Session, _centre: Centre, caller: Principal, row: Row, went: Progress) -> WarningDetail:
+    given = notices.of_warning(session, caller.scope(Action.WARNINGS_READ), row.number)
+    return WarningDetail(**_shown(row).model_dump(), notices=[warning_notices.shown(one) for one in given], progress=went)
+
+
+def _sees(caller: Principal) -> list[sa.ColumnElement[bool]]:
+    return [service.readable(caller.scope(Action.WARNINGS_READ))]
+
+
+_KIND: Final = Kind(MACHINE, Row, [Action.WARNINGS_READ], Warning, _sees)
+add_list(
+    router,
+    _KIND,
+    Wanted,
+    of="Warnings",
+    name="list_warnings",
+    summary="List warnings",
+    description="Warnings, newest first; an agency's officer sees those the agency was given notice of.",
+)
+add_read(
+    router,
+    _KIND,
+    WarningDetail,
+    _told,
+    name="get_warning",
+    summary="Read a warning",
+    description="A warning with the notices of its agencies, its history and the steps the caller may take.",
+)
 add_steps(
     router,
     MACHINE,

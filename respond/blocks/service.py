@@ -24,7 +24,8 @@ from respond.blocks.machine import MACHINE
 from respond.blocks.models import Block
 from respond.blocks.values import Network
 from respond.cases import records
-from respond.incidents.about import incident_named
+from respond.incidents import subject
+from respond.incidents.sight import Sight
 
 LONGEST: Final = timedelta(days=366)
 SIGNED: Final = "block list"
@@ -50,12 +51,14 @@ def never_blocked(settings: Settings) -> Sequence[Network]:
 
 
 def propose(session: Session, scope: Agencies, actor: str, wanted: Proposal, never: Sequence[Network]) -> Block:
-    """Write a proposal down. Invalid when it cannot or must not be blocked; Conflict when that is blocked or proposed already."""
+    """Write a proposal down. Invalid when it cannot or must not be blocked; Conflict when that is blocked or proposed already.
+
+    One about an incident is an exercise when the incident is; NotFound when there is none.
+    """
     if scope is not None and wanted.agency not in scope:
         raise Forbidden("this identity may not propose blocks there")
     _check_end(wanted.expires_at, now(session))
-    about = incident_named(session, actor, wanted.about)
-    exercise = wanted.exercise or (about is not None and about.exercise)
+    exercise = subject.exercise(session, Sight(scope, actor), wanted.about, wanted.exercise)
     value = values.spelled(wanted.kind, wanted.value, never)
     same = sa.select(Block.number).where(
         Block.value == value, Block.agency == wanted.agency, Block.exercise == exercise, _open(now(session))

@@ -21,8 +21,6 @@ from core.permissions import Agencies
 from respond.cases.canonical import canonical, instant_text, sha256
 from respond.feed.models import FeedEntry, FeedIssue
 from respond.incidents.linked import closed_names
-from respond.reports.content import PersonalData
-from respond.reports.models import Report
 
 LOCK: Final = "feed"
 
@@ -99,9 +97,3 @@ def open_to(reader: str) -> sa.ColumnElement[bool]:
     """That an entry is of no report about a restricted incident `reader` is no member of; '' is nobody."""
     names = sa.select(sa.func.replace(closed_names(reader).subquery().c[0], "report/", ""))
     return FeedEntry.report.not_in(names)
-
-
-def only_personal() -> sa.ColumnElement[bool]:
-    """That an entry's report says that personal data is concerned."""
-    said = sa.type_coerce(Report.content, sa.JSON)["personal_data"].as_string()
-    return FeedEntry.report.in_(sa.select(Report.number).where(said == PersonalData.YES.value))

@@ -1,6 +1,7 @@
 """What a report can take over from its incident, so that the officer has one screen to complete and not one to fill.
 
-`learned_at` is never guessed: when the agency learned of the accident only the agency can say.
+`learned_at` is never guessed: when the agency learned of the accident only the agency can say. What it said when it acknowledged the
+incident is taken over.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from respond.incidents.queries import Detail
-from respond.reports.content import Accident, Content
+from respond.reports.content import Accident, Content, PersonalData
 
 _KINDS: Final = (
     ("attack.exfiltration", Accident.DATA_LEAK),
@@ -26,14 +27,20 @@ _KINDS: Final = (
 
 
 def from_incident(detail: Detail) -> Content:
-    """The fields an incident can fill: when, which system, what kind, and a summary of the findings."""
+    """The fields an incident can fill: when, which system, what kind, a summary of the findings, and what people said of it."""
     incident = detail.incident
+    occurred = min(incident.first_event_at, incident.opened_at)  # a device's clock may be ahead
+    learned = incident.agency_aware_at
     rules = sorted({one.rule_title for one in detail.evidence}) or [incident.title]
     return {
-        "occurred_at": min(incident.first_event_at, incident.opened_at),  # a device's clock may be ahead
+        "occurred_at": occurred,
+        "learned_at": learned if learned and learned >= occurred else None,
         "system": _system(detail),
         "type": _kind(incident.tags).value,
         "summary": f"{incident.title} ({incident.number}, {incident.severity}): {incident.detections} findings of {', '.join(rules[:5])}",
+        "cause": incident.cause,
+        "impact": incident.impact,
+        "personal_data": (PersonalData.YES if incident.personal_data else PersonalData.UNKNOWN).value,
     }
 
 

@@ -32,7 +32,6 @@ from respond.incidents.queries import get_incident
 from respond.incidents.sight import Sight
 from respond.models import Incident
 from respond.reports import content as contents
-from respond.reports.content import PersonalData
 from respond.reports.machine import MACHINE
 from respond.reports.models import Report, ReportVersion
 from respond.reports.prefill import from_incident
@@ -64,17 +63,16 @@ class Given:
     due_at: datetime | None = None
 
 
-def readable(own: Agencies, *, only_personal: bool = False) -> sa.ColumnElement[bool]:
-    """That a report is no draft, or one of the agencies the reader may write for.
+def readable(own: Agencies) -> sa.ColumnElement[bool]:
+    """That a report is no draft, or one of the agencies the reader may write for."""
+    return sa.or_(Report.state != MACHINE.initial, records.within(Report, own))
 
-    `only_personal`: and that it says that personal data is concerned, or is about an incident that is marked so.
-    """
-    seen = sa.or_(Report.state != MACHINE.initial, records.within(Report, own))
-    if not only_personal:
-        return seen
+
+def personal() -> sa.ColumnElement[bool]:
+    """That a report is about personal data: it says so, or its incident is marked so. For readers who see nothing else."""
+    said = sa.type_coerce(Report.content, sa.JSON)["personal_data"].as_string() == contents.PersonalData.YES.value
     marked = sa.select(sa.literal("incident/", sa.Text) + Incident.number).where(Incident.personal_data.is_(True))
-    said = sa.type_coerce(Report.content, sa.JSON)["personal_data"].as_string()
-    return sa.and_(seen, sa.or_(said == PersonalData.YES.value, Report.about.in_(marked)))
+    return sa.or_(said, Report.about.in_(marked))
 
 
 def draft(session: Session, scope: Agencies, actor: str, wanted: Draft, target: timedelta | None) -> Report:

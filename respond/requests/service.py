@@ -20,7 +20,8 @@ from respond import outbox
 from respond.cases import clocks, records
 from respond.cases.clocks import Basis
 from respond.cases.records import Taken
-from respond.incidents.about import incident_named
+from respond.incidents import subject
+from respond.incidents.sight import Sight
 from respond.requests.machine import MACHINE, UNANSWERED, Article
 from respond.requests.models import Request
 
@@ -45,10 +46,12 @@ class Draft:
 
 
 def draft(session: Session, scope: Agencies, actor: str, wanted: Draft) -> Request:
-    """Write a request down; nobody is told before it is issued. Invalid when it asks nobody; Forbidden outside the scope."""
+    """Write a request down; nobody is told before it is issued. Invalid when it asks nobody; Forbidden outside the scope.
+
+    One about an incident is an exercise when the incident is; NotFound when there is none.
+    """
     _check(session, scope, wanted)
-    about = incident_named(session, actor, wanted.about)
-    exercise = wanted.exercise or (about is not None and about.exercise)
+    exercise = subject.exercise(session, Sight(scope, actor), wanted.about, wanted.exercise)
     row = Request(agency=wanted.agency, exercise=exercise, reply={}, **_asked(wanted))
     return records.open_case(
         session, MACHINE, row, actor, {"article": wanted.article.value, "agency": wanted.agency, "title": wanted.title}
@@ -86,10 +89,10 @@ def take(
 def edit(session: Session, scope: Agencies, actor: str, number: str, if_version: int, wanted: Draft) -> Request:
     """Write a draft anew."""
     _check(session, scope, wanted)
-    incident_named(session, actor, wanted.about)
     step = records.begin(session, MACHINE, Request, scope, number, "edit", actor=actor, if_version=if_version)
     if step.case.agency != wanted.agency:
         raise Invalid("a request stays with the agency it was drafted for: draft another")
+    step.case.exercise = subject.exercise(session, Sight(scope, actor), wanted.about, step.case.exercise)
     for name, value in _asked(wanted).items():
         setattr(step.case, name, value)
     return step.done({"title": wanted.title})

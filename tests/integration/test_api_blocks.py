@@ -9,9 +9,12 @@ from typing import Any
 
 import httpx
 import pytest
+import sqlalchemy as sa
 
 from core.clock import FixedClock
 from core.signing import load_signer
+from respond.models import Incident
+from tests.detections import Finding
 from tests.servers.api import AGENCIES, TestCentre, running_centre, settings_for
 
 NOW = datetime(2026, 5, 1, 3, 0, 30, tzinfo=UTC)
@@ -103,6 +106,18 @@ async def test_what_must_not_be_blocked_is_refused(centre: TestCentre, value: st
         answer = await analyst.post("/v1/blocks", json={**PROPOSED, "value": value})
     assert answer.status_code == 422
     assert told in answer.text
+
+
+async def test_about_an_exercise_it_is_one_and_blocks_nothing(centre: TestCentre) -> None:
+    await centre.put_detections([Finding(1, more=(("agency", "seogu"),))])
+    with centre.centre.database.session() as session:
+        session.execute(sa.update(Incident).values(exercise=True))
+    async with centre.as_person("analyst") as analyst, centre.as_person("lead") as lead:
+        made = (await analyst.post("/v1/blocks", json={**PROPOSED, "about": "incident/INC-2026-000001"})).json()
+        assert made["exercise"] is True
+        assert (await step(lead, made["number"], "approve", 1)).status_code == 200
+        assert await pulled(lead) == []
+        assert (await analyst.post("/v1/blocks", json={**PROPOSED, "about": "incident/INC-2026-000009"})).status_code == 404
 
 
 async def test_an_exercise_and_a_double_are_never_on_the_list(centre: TestCentre) -> None:

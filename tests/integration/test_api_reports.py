@@ -169,11 +169,28 @@ async def test_an_incident_fills_what_it_can(centre: TestCentre) -> None:
         assert said["occurred_at"] == (await lead.get("/v1/incidents/INC-2026-000001")).json()["first_event_at"]
         summary = (await officer.post("/v1/reports", json={"incident": "INC-2026-000001"})).json()["content"]["summary"]
         assert summary == "Web shell (INC-2026-000001, high): 1 findings of Web shell"
+        assert said["personal_data"] == "unknown"
         assert (await officer.post("/v1/reports", json={"incident": "INC-2026-000001", "exercise": True})).status_code == 422
         assert (await officer.post("/v1/reports", json={"incident": "INC-2026-000009"})).status_code == 404
         with centre.centre.database.session() as session:
             session.execute(sa.update(Incident).values(agency="parks"))
         assert (await officer.post("/v1/reports", json={"incident": "INC-2026-000001"})).status_code == 404
+
+
+async def test_what_people_said_of_an_incident_is_not_asked_again(centre: TestCentre) -> None:
+    more = (("agency", "seogu"), ("rule_title", "Web shell"), ("dst_ip", "10.1.2.3"))
+    await centre.put_detections([Finding(1, more=more), Finding(2, src="192.0.2.9", more=more)])
+    with centre.centre.database.session() as session:
+        first, second = session.scalars(sa.select(Incident).order_by(Incident.id)).all()
+        first.agency_aware_at = first.opened_at
+        first.personal_data, first.cause, first.impact = True, "An old framework", "The portal is down"
+        second.agency_aware_at = second.first_event_at - timedelta(days=1)
+        wanted = [(one.number, one.agency_aware_at) for one in (first, second)]
+    async with centre.as_person("officer") as officer:
+        said = [(await officer.post("/v1/reports", json={"incident": number})).json()["content"] for number, _ in wanted]
+    assert datetime.fromisoformat(said[0]["learned_at"]) == wanted[0][1]
+    assert (said[0]["personal_data"], said[0]["cause"], said[0]["impact"]) == ("yes", "An old framework", "The portal is down")
+    assert (said[1]["learned_at"], said[1]["personal_data"]) == (None, "unknown"), "learned before it happened is asked again"
 
 
 async def test_an_exercise_goes_its_way_and_never_into_the_feed(centre: TestCentre) -> None:
@@ -234,7 +251,7 @@ async def test_a_privacy_officer_reads_those_that_concern_personal_data(centre: 
             assert (await step(lead, number, "receive", 2)).status_code == 200
         assert [one["number"] for one in (await privacy.get("/v1/reports")).json()["items"]] == [about, said]
         assert [(await privacy.get(f"/v1/reports/{number}")).status_code for number in (said, about, *others)] == [200, 200, 404, 404]
-        assert {one["report"] for one in (await privacy.get("/v1/feed/reports")).json()["items"]} == {said}
+        assert {one["report"] for one in (await privacy.get("/v1/feed/reports")).json()["items"]} == {said, about}
         assert (await step(privacy, said, "receive", 3)).status_code == 403
     with centre.centre.database.session(readonly=True) as session:
         opened = (Audit.action == "report.read", Audit.detail.contains('"what":"report"'))

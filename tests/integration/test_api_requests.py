@@ -9,8 +9,11 @@ from typing import Any
 
 import httpx
 import pytest
+import sqlalchemy as sa
 
 from core.clock import FixedClock
+from respond.models import Incident
+from tests.detections import Finding
 from tests.servers.api import TestCentre, running_centre, settings_for
 
 NOW = datetime(2026, 5, 1, 3, 0, 30, tzinfo=UTC)
@@ -132,3 +135,20 @@ async def test_only_three_articles_speak_of_a_justifiable_cause(centre: TestCent
         made = (await mayor.post("/v1/requests", json={**ASKED, "article": article})).json()
     assert words in made["wording_en"]
     assert ("정당한 사유" in made["wording_ko"]) == (words == "shall comply")
+
+
+async def test_about_an_incident_it_is_an_exercise_when_the_incident_is(centre: TestCentre) -> None:
+    await centre.put_detections([Finding(1, more=(("agency", "seogu"),)), Finding(2, src="192.0.2.9", more=(("agency", "seogu"),))])
+    with centre.centre.database.session() as session:
+        session.execute(sa.update(Incident).where(Incident.number == "INC-2026-000002").values(exercise=True))
+    real, drill, none = (f"incident/INC-2026-00000{number}" for number in (1, 2, 3))
+    async with centre.as_person("mayor") as mayor:
+        made = [(await mayor.post("/v1/requests", json={**ASKED, "about": about})).json() for about in (real, drill)]
+        assert [one["exercise"] for one in made] == [False, True]
+        wrong = await mayor.post("/v1/requests", json={**ASKED, "about": real, "exercise": True})
+        assert (wrong.status_code, "is no exercise" in wrong.json()["detail"]) == (422, True)
+        assert (await mayor.post("/v1/requests", json={**ASKED, "about": none})).status_code == 404
+        assert (await mayor.post("/v1/requests", json={**ASKED, "about": "INC-2026-000002"})).json()["exercise"] is True
+        assert (await step(mayor, made[1]["number"], "edit", 1, **{**ASKED, "about": real})).status_code == 422
+        assert (await step(mayor, made[1]["number"], "edit", 1, **ASKED)).json()["exercise"] is True
+        assert (await step(mayor, made[0]["number"], "edit", 1, **{**ASKED, "about": drill})).json()["exercise"] is True

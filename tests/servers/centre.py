@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +32,11 @@ def free_port() -> int:
 
 
 class RunningCentre:
-    """One installation in `folder`; start, stop, kill and look into it."""
+    """One installation in `folder`; start, stop, kill and look into it. `program` is how Python runs `bongsu`."""
 
-    def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, Any], program: Sequence[str] = ("-m", "runtime")) -> None:
         self.folder = folder
+        self._bongsu = (sys.executable, *program)
         self.data = folder / "data"
         self.config = folder / "settings.yaml"
         self.api_port = free_port()
@@ -52,7 +53,7 @@ class RunningCentre:
     def command(self, *words: str, environment: Mapping[str, str] | None = None) -> str:
         """Run another `bongsu` command on this installation; its standard output."""
         done = subprocess.run(
-            [sys.executable, "-m", "runtime", *words, "--config", str(self.config)],
+            [*self._bongsu, *words, "--config", str(self.config)],
             env={**os.environ, **(environment or {})},
             capture_output=True,
             text=True,
@@ -65,9 +66,7 @@ class RunningCentre:
     def start(self) -> None:
         """Start it and wait until it is ready."""
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "runtime", "up", "--config", str(self.config)], stdout=log, stderr=subprocess.STDOUT
-            )
+            self._process = subprocess.Popen([*self._bongsu, "up", "--config", str(self.config)], stdout=log, stderr=subprocess.STDOUT)
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             assert self._process.poll() is None, self.log.read_text(encoding="utf-8")
