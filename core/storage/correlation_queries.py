@@ -22,6 +22,7 @@ _TIME: Final = "DateTime64(3, 'UTC')"
 _EARLIEST: Final = -2_208_988_800_000  # the years 1900 to 2299: what a DateTime64 can hold
 _LATEST: Final = 10_413_791_999_999
 _SLOW: Final = 60.0
+_QUICK: Final = 5.0
 _EVENTS_AT_ONCE: Final = 500
 _MOST_CELLS: Final = 4_000_000
 _POSITION: Final = ", ".join(column.name for column in POSITION)
@@ -140,7 +141,7 @@ async def cells(store: Store, correlations: Sequence[str], span_ms: int, buckets
         "count() AS matches, uniqExact(text) AS texts, "
         f"groupBitOr(bitShiftLeft(toUInt32(1), member)) AS members FROM {MATCHES.name} WHERE {where.sql} GROUP BY correlation, bucket, cell"
     )
-    return await store.query(sql, where.params, Limits(_SLOW, _MOST_CELLS))
+    return await store.query(sql, where.params, Limits(_QUICK, _MOST_CELLS))
 
 
 async def firings_between(store: Store, correlations: Sequence[str], low: int, high: int) -> pa.Table:

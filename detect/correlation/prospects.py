@@ -30,7 +30,7 @@ from core.storage.contract import Store
 from detect.correlation.definition import Bound, Correlation, Kind
 from detect.correlation.thinning import least
 from detect.correlation.windows import bounds_of, chain
-from detect.tuning import Tunings
+from detect.tuning import UNCHANGED, Tunings
 
 Ints = npt.NDArray[np.int64]
 Cells = npt.NDArray[np.uint32]
@@ -40,7 +40,9 @@ Hashes = npt.NDArray[np.uint64]
 _BITS: Final = (12, 16, 20)  # of a key's hash that choose its cell; a bucket grows from one to the next
 _HASH_BITS: Final = 32
 _LOAD: Final = 16  # a cell is to hold that fraction of what a condition wants of one key
-_MOST_CELLS: Final = 32 << 20  # of four bytes, in all buckets
+_OF_STORED: Final = 4  # taken for what is wanted of what is read: four cells for each that is not empty
+_MOST_CELLS: Final = 32 << 20  # of four bytes, in all buckets, but for
+_FEWEST_BUCKETS: Final = 64  # which are always kept: more than a batch of the present touches
 _MOST_SEEN: Final = 1 << 18  # values of a bucket
 _ODD: Final = np.uint64(0x9E3779B97F4A7C15)
 _MOST_BUCKETS: Final = 4096
@@ -121,11 +123,12 @@ class _Tally:
 class _Part:
     """New matches of one correlation: `places` among the rows, and of each its bucket's number, hash of the key, and what it adds.
 
-    `values`: of a value_count the hash of key and value.
+    `least` is what is wanted with what agencies changed. `values`: of a value_count the hash of key and value.
     """
 
     correlation: Correlation
     wanted: Wanted
+    least: int
     places: Ints
     buckets: Ints
     keys: Cells
@@ -137,7 +140,6 @@ class _Part:
 class Near:
     """New matches, and the buckets they may complete something in."""
 
-    rows: int
     parts: Sequence[_Part]
     judged: Flags = field(repr=False)
 
@@ -156,6 +158,7 @@ class Prospects:
     def __init__(self, store: Store, correlations: Mapping[str, Correlation]) -> None:
         self._store = store
         self._correlations = correlations
+        self._counted = {name: wants for name, one in correlations.items() if (wants := wanted(one, UNCHANGED)) is not None}
         self._known: dict[tuple[int, int], dict[str, _Tally | None]] = {}
 
     def forget(self) -> None:
@@ -176,11 +179,13 @@ class Prospects:
                 continue
             mine = np.flatnonzero(codes == code)
             judged[mine] = True
-            if (wants := wanted(one, tunings)) is not None:
+            if (wants := self._counted.get(name)) is not None:
+                tuned = wanted(one, tunings)
                 amounts = np.left_shift(np.uint32(1), member[mine]) if wants.members else np.ones(len(mine), np.uint32)
                 values = _hashes(rows.take(pa.array(mine))) if one.kind is Kind.VALUE_COUNT else None
-                parts.append(_Part(one, wants, mine, at[mine] // one.span_ms, keys[mine], amounts, values))
-        return Near(rows.num_rows, parts, judged)
+                least_of_all = tuned.least if tuned is not None else 0
+                parts.append(_Part(one, wants, least_of_all, mine, at[mine] // one.span_ms, keys[mine], amounts, values))
+        return Near(parts, judged)
 
     async def read(self, near: Near) -> None:
         """Know the buckets of `near` as they are stored. StoreError when that fails."""
@@ -194,7 +199,7 @@ class Prospects:
 
     async def _read(self, span: int, buckets: Sequence[int]) -> None:
         tallies: dict[int, dict[str, _Tally | None]] = {bucket: {} for bucket in buckets}
-        names = [name for name, one in self._correlations.items() if one.span_ms == span]
+        names = [name for name in self._counted if self._correlations[name].span_ms == span]
         async for some, stored in self._stored(names, span, buckets):
             if stored is None:
                 for of_bucket in tallies.values():
@@ -206,15 +211,15 @@ class Prospects:
     async def _stored(
         self, names: Sequence[str], span: int, buckets: Sequence[int]
     ) -> AsyncIterator[tuple[Sequence[str], pa.Table | None]]:
-        """What is stored of the correlations, in halves where it is too much for one question; None: it is too much of one alone."""
+        """What is stored of the correlations, of each alone where it is too much for one question; None: of this one it is too much."""
         try:
             yield names, await queries.cells(self._store, names, span, buckets, _HASH_BITS - _BITS[-1])
         except QueryTooCostly:
             if len(names) == 1:
                 yield names, None
                 return
-            for half in (names[: len(names) // 2], names[len(names) // 2 :]):
-                async for one in self._stored(half, span, buckets):
+            for name in names:
+                async for one in self._stored([name], span, buckets):
                     yield one
 
     def _add(self, stored: pa.Table, tallies: Mapping[int, dict[str, _Tally | None]]) -> None:
@@ -228,7 +233,7 @@ class Prospects:
                 mine = (codes == code) & (bucket == number)
                 tally = tallies[number][name] = _Tally()
                 keys = cell[mine].astype(np.uint32) << np.uint32(_HASH_BITS - _BITS[-1])
-                tally.count(Wanted(1, int(kind in _MEMBERS)), keys, amounts[mine])
+                tally.count(Wanted(_OF_STORED, int(kind in _MEMBERS)), keys, amounts[mine])
 
     def likely(self, near: Near) -> Flags:
         """Count `near`, which is stored now, and tell which of its rows may fire something."""
@@ -256,7 +261,7 @@ class Prospects:
             counts = np.maximum(*(np.bitwise_count((own | other) & members) for other in (before, after)))
         else:
             counts = own + np.maximum(before, after)
-        return counts >= part.wanted.least  # type: ignore[no-any-return]
+        return counts >= part.least  # type: ignore[no-any-return]
 
     def _cells(self, correlation: Correlation, bucket: int, keys: Cells) -> Cells | None:
         """The cells of `keys`; None where they are not known."""
@@ -270,7 +275,7 @@ class Prospects:
 
     def _bound(self) -> None:
         cells = sum(_cells_in(of_bucket.values()) for of_bucket in self._known.values())
-        while self._known and (cells > _MOST_CELLS or len(self._known) > _MOST_BUCKETS):
+        while len(self._known) > _MOST_BUCKETS or (cells > _MOST_CELLS and len(self._known) > _FEWEST_BUCKETS):
             cells -= _cells_in(self._known.pop(next(iter(self._known))).values())
 
 

@@ -174,6 +174,9 @@ def test_a_threshold_that_an_agency_lowered_counts(loop: asyncio.Runner, store: 
     lower = Tunings({(one.id, "gu"): Change(bounds=(Bound(">=", 2),))})
     assert likely_of(loop, known, rows_of(one, drawn_at(1, 2))) == [False, False]
     assert likely_of(loop, known, rows_of(one, drawn_at(3)), lower) == [True]
+    below = Tunings({(one.id, "gu"): Change(bounds=(Bound("<", 2),))})
+    assert likely_of(loop, known, rows_of(one, drawn_at(4)), below) == [True], "a count does not tell of an upper bound"
+    assert likely_of(loop, known, rows_of(one, drawn_at(5))) == [True], "and it was counted all the same"
 
 
 def test_what_is_too_much_to_read_may_fire(loop: asyncio.Runner, store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch) -> None:
