@@ -150,10 +150,10 @@ class Endswith(SigmaEndswithModifier):
 
 
 class Cased(SigmaCaseSensitiveModifier):
-    """`cased`, of numbers as well."""
+    """`cased`, of numbers as well; of a reference, whose comparison then has regard to case, in any order."""
 
-    def modify(self, val: SigmaString | SigmaNumber) -> SigmaCasedString:
-        return super().modify(_as_string(val))
+    def modify(self, val: SigmaString | SigmaNumber | SigmaFieldReference) -> SigmaCasedString | SigmaFieldReference:  # type: ignore[override]
+        return val if isinstance(val, SigmaFieldReference) else super().modify(_as_string(val))
 
 
 _OURS: dict[str, type[SigmaModifier[Any, Any]]] = {

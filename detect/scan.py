@@ -22,7 +22,7 @@ Ints = npt.NDArray[np.int64]
 MOST_AT_ONCE: Final = 16_384  # patterns of one search; several searches take longer than one
 _FEW_EXPRESSIONS: Final = 64
 # The only characters beyond ASCII that have a letter of ASCII for lower case, or match one without case: where they stand, any may.
-_FOLDING_TO_ASCII: Final = ("\u212a", "\u0130", "\u017f")
+FOLDING_TO_ASCII: Final = ("\u212a", "\u0130", "\u017f")
 
 
 class Scan:
@@ -42,7 +42,7 @@ class Scan:
                 searches.setdefault((witness.column, together), {}).setdefault(witness.pattern, []).append(rule)
         for (column, literal), pattern_owners in sorted(searches.items()):
             everyone = sorted({rule for owners in pattern_owners.values() for rule in owners})
-            patterns = [*sorted(pattern_owners.items()), *((character, everyone) for character in _FOLDING_TO_ASCII)]
+            patterns = [*sorted(pattern_owners.items()), *((character, everyone) for character in FOLDING_TO_ASCII)]
             for first in range(0, len(patterns), MOST_AT_ONCE):
                 some = patterns[first : first + MOST_AT_ONCE]
                 name = f"in_{column}_{'literal' if literal else 'regex'}_{first}"

@@ -133,6 +133,7 @@ MODIFIERS = (
     RuleCases("`fieldref` with `startswith`", "a|fieldref|startswith: b", ({"a": "xyz", "b": "XY"},), ({"a": "xyz", "b": "yz"},)),
     RuleCases("`fieldref` with `endswith`", "a|fieldref|endswith: b", ({"a": "xyz", "b": "YZ"},), ({"a": "xyz", "b": "xy"},)),
     RuleCases("`fieldref` with `contains`", "a|fieldref|contains: b", ({"a": "xyz", "b": "Y"},), ({"a": "xyz", "b": "a"},)),
+    RuleCases("`fieldref` before `cased`", "a|fieldref|cased: b", ({"a": "x", "b": "x"},), ({"a": "x", "b": "X"}, {"a": "x"})),
     RuleCases("`fieldref` with `cased`, `neq`", "a|cased|fieldref|neq: b", ({"a": "x", "b": "X"}, {}), ({"a": "x", "b": "x"},)),
     RuleCases("`lt`", "a|lt: 5", of(4, "4.5", -1), of(5, "x", None)),
     RuleCases("`lte`", "a|lte: 5", of(5, "5.0"), of(5.1)),

@@ -18,11 +18,13 @@ from core.storage.event_queries import Scope, Where
 from detect import literals
 from detect.compiled import CompiledRule
 from detect.ruleset import SETTINGS
+from detect.scan import FOLDING_TO_ASCII
 
 ALONE: Final = 8
 """Up to as many rules are asked one by one, unless they look at one and the same column."""
 
 _FEWEST_SCANNED: Final = 16
+_FEW: Final = 64  # literals
 _PLACE: Final = ("event_time", "raw_epoch", "raw_partition", "raw_offset", "raw_line")
 
 Place = tuple[str, int, int, int]
@@ -135,12 +137,16 @@ def _witnessed(compiled: Iterable[CompiledRule]) -> str:
     by_column: dict[str, set[str]] = {}
     for one in compiled:
         for witness in one.witnesses:
-            by_column.setdefault(witness.column, set()).add(re.escape(witness.literal))
-    tests = [
-        f"multiMatchAny(lowerUTF8(`{column}`), [{', '.join(literals.string(pattern) for pattern in sorted(patterns))}])"
-        for column, patterns in sorted(by_column.items())
-    ]
-    return f"({' OR '.join(tests)})"
+            by_column.setdefault(witness.column, set()).add(witness.literal)
+    return f"({' OR '.join(_any_of(column, wanted) for column, wanted in sorted(by_column.items()))})"
+
+
+def _any_of(column: str, wanted: set[str]) -> str:
+    """Whether one of the literals stands in the text, in any case. For few the engine has a search that need not lower the text first."""
+    found = sorted(wanted)
+    if len(found) <= _FEW:
+        return f"multiSearchAnyCaseInsensitive(`{column}`, [{', '.join(map(literals.string, (*found, *FOLDING_TO_ASCII)))}])"
+    return f"multiMatchAny(lowerUTF8(`{column}`), [{', '.join(literals.string(re.escape(one)) for one in found)}])"
 
 
 def counting(asked: Pass, reach: Reach, times: int, threads: int) -> tuple[str, dict[str, Any]]:

@@ -11,8 +11,10 @@ import pytest
 
 from core.engine import Engine, Session
 from detect import rules
+from detect.compiled import compile_rule
 from detect.fields import EventFields
 from detect.formula import Formulas
+from detect.hunt import statements
 from detect.objects import ObjectRules
 from detect.regex_literals import needed
 from detect.ruleset import SETTINGS
@@ -85,6 +87,27 @@ def test_formulas_and_witnesses_match_what_expressions_match_on_every_line(sessi
     assert len(loaded) > 50
     assert fast == found(ObjectRules(loaded, session), nested)
     assert len({title for title, _ in fast}) > 40
+
+
+@pytest.mark.parametrize("count", [2, 100])
+def test_a_hunt_passes_over_no_text_that_holds_a_literal(session: Session, count: int) -> None:
+    words = ["kelvin", "한글", *(f"word{number}" for number in range(count))]
+    text = "---\n".join(RULE.format(word, number, f"{{s: {{url|contains: {word}}}, condition: s}}") for number, word in enumerate(words))
+    compiled = [compile_rule(rule, EventFields()) for rule in rules.parse(text, "rules.yml").rules]
+    texts = pa.table({"url": ["/x", "a KELVIN b", "a \u212aelvin b", "공문 한글", "WORD1", "한굴"]})
+    found = session.arrow(f"SELECT {statements._witnessed(compiled)} AS stands FROM Python(rows)", texts)
+    assert found["stands"].to_pylist() == [0, 1, 1, 1, 1, 0]
+
+
+def test_what_has_no_formula_is_bounded_by_what_it_cannot_match_without() -> None:
+    detection = "{s: {url|re: 'union.{1,9}select', dst_port|gte: 5}, t: {user_agent|contains: bot}, condition: s and not t}"
+    formulas = Formulas(EventFields())
+    rule = rules.parse(RULE.format("r", 1, detection), "r.yml").rules[0]
+    assert formulas.of(rule.tree) is None
+    bound = formulas.bound(rule.tree)
+    assert not isinstance(bound, bool)
+    assert formulas.columns(bound) == {"url", "user_agent"}
+    assert {one.wanted for one in formulas.sought["url"]} == {"select", "\u017f"}
 
 
 def test_a_rule_of_literals_has_a_formula_and_one_of_numbers_to_compare_has_none() -> None:
