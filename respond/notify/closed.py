@@ -8,7 +8,6 @@ from sqlalchemy.orm import aliased
 from respond.cases.models import Outgoing
 from respond.incidents.linked import closed_names
 
-
 _News = aliased(Outgoing)
 
 
