@@ -238,13 +238,13 @@ async def test_trail_history_and_news_carry_no_content(centre: TestCentre) -> No
 
 async def test_a_privacy_officer_reads_those_that_concern_personal_data(centre: TestCentre) -> None:
     await centre.put_detections([Finding(1, more=(("agency", "seogu"),)), Finding(2, src="192.0.2.9", more=(("agency", "seogu"),))])
-    marked, plain = "INC-2026-000001", "INC-2026-000002"
+    marked, plain, after = "INC-2026-000001", "INC-2026-000002", FACTS | {"learned_at": "2026-05-01T12:00:20+09:00"}
     async with centre.as_person("officer") as officer, centre.as_person("lead") as lead, centre.as_person("privacy") as privacy:
         made = await lead.post(f"/v1/incidents/{marked}/mark", json={"reason": "r", "personal_data": True}, headers={"If-Match": '"1"'})
         assert made.status_code == 200
         said = await draft(officer, **FACTS, personal_data="yes")
-        about = await draft(officer, **FACTS, incident=marked)
-        others = [await draft(officer, **FACTS, incident=plain), await draft(officer, **FACTS, personal_data="no")]
+        about = await draft(officer, **after, incident=marked)
+        others = [await draft(officer, **after, incident=plain), await draft(officer, **FACTS, personal_data="no")]
         for number in (said, about, *others):
             assert (await privacy.get(f"/v1/reports/{number}")).status_code == 404, "a draft is its agency's own"
             assert (await step(officer, number, "submit", 1)).status_code == 200

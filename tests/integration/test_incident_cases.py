@@ -337,6 +337,7 @@ def test_every_kind_of_case_about_an_incident_is_known_to_closing() -> None:
     about = {table for table in tables if {"about", "incident"} & set(table.__mapper__.columns.keys())}
     about -= {Proposal}  # of readiness: about another of its kind
     assert about == {kind.about.class_ for kind in linked.KINDS}
+    assert {table.__name__ for table in about if table.incident_name() is None} == set(), "or who is no member would see it"
 
 
 # ---- severity ----

@@ -86,13 +86,14 @@ async def cases(found: Held, lead: httpx.AsyncClient, officer: httpx.AsyncClient
     team = await made(lead, "teams/proposals", incident=CLOSED, basis=TITLE)
     ask = {"article": "19(2)", "agency": "seogu", "about": about, "title": TITLE, "purpose": "p", "items": ["i"], "due_at": ends}
     request = await made(lead, "requests", **ask)
-    await done(lead, f"requests/{request}", "edit", **ask)
+    async with found.centre.as_person("mayor") as mayor:
+        await done(mayor, f"requests/{request}", "issue")
     found.cases = {
         "reports": report,
         "teams": team,
         "requests": request,
         "investigations": await made(lead, "investigations", incident=CLOSED),
-        "blocks": await made(lead, "blocks", kind="ip", value="203.0.113.9", about=about, why=TITLE, expires_at=ends),
+        "blocks": await made(lead, "blocks", kind="ip", value="203.0.113.9", agency="seogu", about=about, why=TITLE, expires_at=ends),
         "personal-cases": await made(officer, "personal-cases", title=TITLE, about=CLOSED),
     }
     personal = f"personal-cases/{found.cases['personal-cases']}"
@@ -123,9 +124,8 @@ def tell(centre: TestCentre) -> None:
 
 def paths(held: Held) -> list[str]:
     """Every GET of the API, with what there is to be named in it."""
-    numbers = [FIRST, SECOND, CLOSED, *held.cases.values(), "RDY-2026-000001"]
+    numbers = {"incidents": [FIRST, SECOND, CLOSED], "readiness": ["RDY-2026-000001"]} | {kind: [one] for kind, one in held.cases.items()}
     named = {
-        "number": numbers,
         "attachment_id": ["1"],
         "kind": ["first_notice"],
         "version": ["1"],
@@ -138,7 +138,8 @@ def paths(held: Held) -> list[str]:
     for path, methods in held.centre.app.openapi()["paths"].items():
         if "get" in methods and path.startswith("/v1") and path != WHOLE_TRAIL:
             names = _PARAMETER.findall(path)
-            for chosen in itertools.product(*(named.get(name, ["1"]) for name in names)):
+            here = named | {"number": numbers.get(path.split("/")[2], [CLOSED])}
+            for chosen in itertools.product(*(here.get(name, ["1"]) for name in names)):
                 found.append(path.format(**dict(zip(names, chosen, strict=True))))
     queries = ("/v1/incidents?q=Quietly", f"/v1/incidents?q={CLOSED}", f"/v1/reports?incident={CLOSED}", "/v1/feed/reports?format=csv")
     return [*found, *queries, f"/v1/audit?object=incident/{CLOSED}", f"/v1/personal-cases?about={CLOSED}"]
@@ -148,7 +149,7 @@ async def test_no_way_of_reading_tells_of_it(held: Held) -> None:
     centre = held.centre
     centre.clock.advance(timedelta(days=1))  # so that the day can be issued
     every = paths(held)
-    assert len(every) > 100
+    assert len(every) > 60
     for name in OUTSIDERS:
         async with centre.as_person(name) as client:
             for path in every:
@@ -192,9 +193,9 @@ async def test_only_members_open_cases_about_it_and_act_on_them(held: Held) -> N
                 assert answer.status_code == 404, (path, about, answer.text)
         assert (await analyst.post("/v1/investigations", json={"incident": CLOSED})).status_code == 404
         assert (await privacy.post("/v1/personal-cases", json={"title": "t", "about": CLOSED})).status_code == 404
-        for path, action in (("requests", "edit"), ("investigations", "record_findings")):
-            step = await analyst.post(f"/v1/{path}/{held.cases[path]}/{action}", json={}, headers={"If-Match": '"1"'})
-            assert step.status_code in (404, 422), (path, step.text)
+        for path, action, body in (("requests", "edit", ask), ("investigations", "record_findings", {})):
+            step = await analyst.post(f"/v1/{path}/{held.cases[path]}/{action}", json=body, headers={"If-Match": '"1"'})
+            assert step.status_code == 404, (path, step.text)
         personal = f"/v1/personal-cases/{held.cases['personal-cases']}"
         for path in (f"{personal}/write_letter", f"{personal}/tracks/containment/measure"):
             for client in (analyst, privacy):

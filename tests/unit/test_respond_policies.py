@@ -13,6 +13,7 @@ import yaml
 
 from core.config import ReadinessSettings, TeamSettings, WarningSettings
 from core.errors import FileError, Invalid
+from detect import rules
 from respond.checklists import Proof, copied, left, ticked
 from respond.readiness import policy
 from respond.teams import composition
@@ -47,6 +48,14 @@ def test_effects_never_weaken_with_the_level() -> None:
         assert graver.threshold_factor <= calmer.threshold_factor
         assert set(graver.rule_sets) >= set(calmer.rule_sets)
         assert graver.watch_people >= calmer.watch_people
+
+
+def test_our_rule_sets_are_of_rules_there_are() -> None:
+    book = rules.load([rules.OWN_RULES])
+    known = {one.id for one in (*book.rules, *book.correlations)}
+    for one in levels.load(WarningSettings()).rule_sets:
+        assert one.rules
+        assert set(one.rules) <= known, one.id
 
 
 def test_a_level_the_file_no_longer_has_counts_as_the_gravest() -> None:
@@ -84,6 +93,25 @@ WRONG = {
         "same id",
     ),
     "factor": ("levels", changed("levels", lambda tree: tree["levels"][0]["effects"].update(threshold_factor=2)), "threshold_factor"),
+    "a set nobody described": (
+        "levels",
+        changed("levels", lambda tree: tree["levels"][0]["effects"].update(rule_sets=["ghost"])),
+        "no rule set ghost",
+    ),
+    "a set of nothing": ("levels", changed("levels", lambda tree: tree["rule_sets"][0].update(rules=[])), "name rules, tags"),
+    "a threshold twice": (
+        "levels",
+        changed(
+            "levels",
+            lambda tree: tree["levels"][0]["effects"].update(thresholds=[{"tags": ["a.b"], "factor": 0.5, "condition": {"gte": 1}}]),
+        ),
+        "a factor or a condition",
+    ),
+    "a level of rules that is none": (
+        "levels",
+        changed("levels", lambda tree: tree["levels"][0]["effects"].update(raised=[{"tags": ["a.b"], "level": "grave"}])),
+        "a level of rules is one of",
+    ),
     "unknown level": ("readiness", changed("readiness", lambda tree: tree["escalate"][0].update(level="purple")), "unknown level 'purple'"),
     "a rule twice": ("readiness", changed("readiness", lambda tree: twice(tree["escalate"])), "same id"),
     "more than it may": (
