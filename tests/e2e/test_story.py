@@ -93,7 +93,7 @@ def city(tmp_path: Path, syslog: int) -> Iterator[City]:
         made.close()
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_from_the_attack_to_the_mayors_desk(city: City, syslog: int, tmp_path: Path) -> None:
     if shutil.which("pdftotext") is None:
         pytest.skip("pdftotext is not installed (Debian package poppler-utils)")
@@ -152,7 +152,7 @@ def the_centre_finds_and_confirms_it(city: City, lines: list[str]) -> str:
     return number
 
 
-def what_the_rules_found(city: City, findings: int, seconds: float = 60.0) -> list[str]:
+def what_the_rules_found(city: City, findings: int, seconds: float = 120.0) -> list[str]:
     """The numbers of the two incidents the attack becomes, by two rules; the graver one first."""
     deadline = time.monotonic() + seconds
     seen: list[dict[str, Any]] = []

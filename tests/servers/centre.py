@@ -18,7 +18,7 @@ import yaml
 
 from core.engine import Engine
 
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 PASSWORD = "a-long-password-for-tests"
 
 
