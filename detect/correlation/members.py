@@ -21,7 +21,7 @@ from core.errors import StoreError
 from core.events import EVENTS, MATCHES, POSITION
 from detect import predicates
 from detect.correlation.definition import Kind
-from detect.correlation.resolve import AGENCY, Resolved, Use
+from detect.correlation.resolve import AGENCY, EXERCISE, Resolved, Use
 from detect.event_columns import as_stored
 from detect.fields import FieldKind, of_column
 from detect.rules import Rule
@@ -65,7 +65,7 @@ class Members:
         if not of_rule:
             return ROWS.empty_table(), np.empty(0, np.int64)
         events_at = np.unique(np.concatenate(list(of_rule.values())))
-        told = self._told(events.select(self._statement.columns).take(pa.array(events_at)))
+        told = _marked(self._told(events.select(self._statement.columns).take(pa.array(events_at))), events, events_at)
         places: list[Ints] = []
         parts: list[dict[str, pa.Array]] = []
         for rule, rows in of_rule.items():
@@ -124,6 +124,12 @@ def _number(column: str) -> str:
     return f"if(isFinite({number}), {number}, NULL)"
 
 
+def _marked(told: pa.Table, events: pa.Table, events_at: Ints) -> pa.Table:
+    """`told` with the numbers of exercises, when there is any among the events."""
+    exercise = events[EXERCISE].take(pa.array(events_at))
+    return told.append_column(EXERCISE, exercise) if pc.any(pc.not_equal(exercise, "")).as_py() else told
+
+
 class _Told:
     """What the statement told of the matches of a rule; lists that several uses ask for are made once."""
 
@@ -137,11 +143,18 @@ class _Told:
             self._lists[wanted] = _listed(self.columns, wanted, self.columns.num_rows)
         return self._lists[wanted]
 
+    def keyed(self, names: Sequence[str]) -> pa.Array:
+        """The key of these columns: `listed`, and behind it the number of the exercise (`resolve.exercise_of`)."""
+        listed = self.listed(names)
+        if EXERCISE not in self.columns.column_names:
+            return listed
+        return pc.binary_join_element_wise(listed, self.columns[EXERCISE].combine_chunks(), "")
+
 
 def _counted(use: Use, told: _Told) -> dict[str, pa.Array]:
     """What the matches of a rule are to one of its uses; `kept` says which of them count."""
     length = told.columns.num_rows
-    key = told.listed(use.keys)
+    key = told.keyed(use.keys)
     kept = key.is_valid()
     text = pa.repeat(pa.scalar(""), length)
     number = pa.nulls(length, pa.float64())

@@ -28,7 +28,16 @@ from tests.rows import MAPPED, NOON, ipv4, rows
 from tests.servers.clickhouse import OpenStore
 
 DEADLINE = 20.0
-STEPS = ["0001_tables", "0002_lookups", "0003_meaning", "0004_findings", "0005_matches", "0006_indicators", "0007_baselines"]
+STEPS = [
+    "0001_tables",
+    "0002_lookups",
+    "0003_meaning",
+    "0004_findings",
+    "0005_matches",
+    "0006_indicators",
+    "0007_baselines",
+    "0008_exercise",
+]
 
 
 async def number(store: Store, sql: str, **params: Any) -> Any:
