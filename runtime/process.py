@@ -61,6 +61,7 @@ from respond.trail_copy import TrailCopy, keep
 from respond.warnings import levels
 from respond.warnings.service import expire_due
 from runtime.bootstrap import Need, Parts, exercise_verifier, make_store, open_parts, rule_files
+from runtime.drills import drill_service
 from runtime.privacy import announce
 from runtime.services import LagMonitor, PairService, Service, StageService, TaskService, run_until
 from runtime.web import MetricsService, WebService
@@ -210,6 +211,7 @@ class _Assembly:
             self._add_audit()
             self._add_notify()
             self._add_respond_tasks()
+            self.services.append(drill_service(parts, self._tcp_port))
         if Role.CORRELATE in roles:
             await self._add_correlate()
         if Role.DETECT in roles:
@@ -249,6 +251,10 @@ class _Assembly:
         stage = Stage(name, self._parts.bus, [topic], handler, max_messages=max_messages, max_bytes=max_bytes, rest=rest)
         self._stages.append(stage)
         self.services.append(StageService(stage))
+
+    def _tcp_port(self) -> int:
+        """The port of this process's first TCP listener; 0: it has none."""
+        return next((server.port for server in self._listeners if server.listener.kind == "tcp"), 0)
 
     def _add_audit(self) -> None:
         settings, database = self._parts.settings, self._parts.database

@@ -16,6 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from core.permissions import Agencies
 from respond.cases import records
 from respond.cases.models import CaseEvent
 from respond.drills.models import Drill, Party
@@ -65,12 +66,17 @@ def facts(session: Session, drill: str) -> Facts:
 def score(drill: Drill, scenario: Scenario, parties: Sequence[Party], known: Facts, at: datetime) -> dict[str, Any]:
     """The score as JSON; `at` is when it was computed."""
     agencies = [_of_agency(party, scenario, known) for party in parties]
+    return limited({"computed_at": _text(at), "sending": drill.sending, "agencies": agencies}, None)
+
+
+def limited(told: Mapping[str, Any], scope: Agencies) -> dict[str, Any]:
+    """A score with the agencies in scope alone, and the figures of these."""
+    agencies = [one for one in told["agencies"] if scope is None or one["agency"] in scope]
     finds = [find for one in agencies for find in one["finds"]]
     return {
-        "computed_at": _text(at),
-        "lines": sum(party.lines for party in parties),
-        "sent": sum(party.sent for party in parties),
-        "sending": drill.sending,
+        **told,
+        "lines": sum(one["lines"] for one in agencies),
+        "sent": sum(one["sent"] for one in agencies),
         "expected": len(finds),
         "found": sum(find["found"] for find in finds),
         "in_time": sum(find["in_time"] for find in finds),

@@ -189,6 +189,12 @@ def parties_of(session: Session, number: str, scope: Agencies = None) -> Sequenc
     return session.scalars(query.order_by(Party.place)).all()
 
 
+def why_without_notice(session: Session, number: str) -> str:
+    """The reason written down when the notice was waived; '' when it was not."""
+    events = records.history(session, MACHINE, number)
+    return next((one.reason for one in events if one.action == "waive_notice"), "")
+
+
 def scenario_of(drill: Drill) -> Scenario:
     """The scenario as it was when the drill was planned."""
     return Scenario.model_validate(drill.scenario)

@@ -17,7 +17,9 @@ from core.events import IntakeFlag
 from core.exercise import SOURCE_PREFIX
 from core.topics import LOGS_RAW
 from detect.correlation.history import fires
-from detect.ruleset import SETTINGS, Plan, compile_rules
+from detect.hunt.correlations import closure
+from detect.rules import RuleBook
+from detect.ruleset import SETTINGS, compile_rules
 from ingest import rawbatch
 from ingest.compile import ParserSet
 from ingest.normalise import Normaliser
@@ -29,7 +31,6 @@ from tests.drills import SIGNER, ticket
 
 START = datetime(2026, 5, 4, 1, 12, tzinfo=UTC)
 AGENCIES = ("gu", "parks")
-BOOK = rule_book(DetectSettings())
 SCENARIOS = library()
 
 
@@ -40,17 +41,18 @@ def engine() -> Iterator[Engine]:
     made.close()
 
 
-def events_of(engine: Engine, scenario: Scenario) -> pa.Table:
+def events_of(engine: Engine, parsers: ParserSet, scenario: Scenario) -> pa.Table:
     """The events of a drill of `scenario`, one for each of its lines."""
     shots = Timeline(scenario, len(scenario.roles)).shots
     records = []
     for offset, shot in enumerate(shots):
         at = START + timedelta(seconds=shot.at)
         agency = AGENCIES[shot.place]
-        origin = Origin(agency, f"{SOURCE_PREFIX}fw", "tcp", "127.0.0.1", IntakeFlag.REPLAY, shot.source.timezone, ticket(START, agency=agency))
+        shown = ticket(START, agency=agency)
+        origin = Origin(agency, f"{SOURCE_PREFIX}fw", "tcp", "127.0.0.1", IntakeFlag.REPLAY, shot.source.timezone, shown)
         message = rawbatch.message(origin, at, [shot.text(at).encode()])
         records.append(Record(LOGS_RAW, 0, offset, message.value, message.headers, at))
-    known = (engine, ParserSet.load(), IntakeSettings(), FixedClock(START))
+    known = (engine, parsers, IntakeSettings(), FixedClock(START))
     with closing(Normaliser(*known, verifier=SIGNER)) as normaliser:
         done = normaliser.normalise(records, "e1")
     assert done.quarantine.select(["reason", "raw"]).to_pylist() == []
@@ -58,23 +60,35 @@ def events_of(engine: Engine, scenario: Scenario) -> pa.Table:
     return done.events
 
 
-def plan_of(engine: Engine) -> Plan:
-    with closing(engine.session(SETTINGS)) as session:
-        return compile_rules(BOOK.rules, session)
+@pytest.fixture(scope="module")
+def book() -> RuleBook:
+    """The rules our scenarios expect, with what they are made of."""
+    every = rule_book(DetectSettings())
+    wanted = {rule for one in SCENARIOS.values() for role in one.roles for find in role.expect for rule in find.rules}
+    known = {one.id for one in (*every.rules, *every.correlations)}
+    assert wanted <= known
+    made_of = closure(every, [one for one in every.correlations if one.id in wanted])
+    rules = {rule.id: rule for rule in (*made_of.rules, *(one for one in every.rules if one.id in wanted))}
+    return RuleBook(tuple(rules.values()), (), made_of.correlations)
+
+
+@pytest.fixture(scope="module")
+def parsers() -> ParserSet:
+    return ParserSet.load()
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_what_a_scenario_expects_is_found_and_nothing_but_an_exercise(engine: Engine, name: str) -> None:
+def test_what_a_scenario_expects_is_found(engine: Engine, parsers: ParserSet, book: RuleBook, name: str) -> None:
     scenario = SCENARIOS[name]
-    events = events_of(engine, scenario)
+    events = events_of(engine, parsers, scenario)
     assert set(events["exercise"].to_pylist()) == {"DRL-2026-000001"}
     assert max(abs(at - START) for at in events["event_time"].to_pylist()) < timedelta(seconds=scenario.seconds + 2)
     with closing(engine.session(SETTINGS)) as session:
-        plan = compile_rules(BOOK.rules, session)
+        plan = compile_rules(book.rules, session)
         matches = plan.run(session, events)
     rows = events.to_pylist()
     found = {(rows[row]["agency"], plan.rules[rule].rule.id): rows[row] for rule, row in zip(matches.rules, matches.rows, strict=True)}
-    fired = fires(BOOK, events, engine).to_pylist()
+    fired = fires(book, events, engine).to_pylist()
     assert all(one["group_key"].endswith("]DRL-2026-000001") for one in fired)
     told = found.keys() | {(one["agency"], one["rule_id"]) for one in fired}
     for place, role in enumerate(scenario.roles):
@@ -82,15 +96,15 @@ def test_what_a_scenario_expects_is_found_and_nothing_but_an_exercise(engine: En
         assert not missing, (name, role.name)
 
 
-def test_an_exercise_and_real_events_never_fire_together(engine: Engine) -> None:
+def test_an_exercise_and_real_events_never_fire_together(engine: Engine, parsers: ParserSet, book: RuleBook) -> None:
     """Half of a scan is real: neither half is enough by itself, though both are of one address."""
     scenario = SCENARIOS["scan-then-brute-force"]
     scan = replace_lines(scenario, 12)
-    events = events_of(engine, scan)
-    assert [one["rule_id"] for one in fires(BOOK, events, engine).to_pylist()] != []
+    events = events_of(engine, parsers, scan)
+    assert [one["rule_id"] for one in fires(book, events, engine).to_pylist()] != []
     half = pa.array(["DRL-2026-000001" if place % 2 else "" for place in range(events.num_rows)])
     mixed = events.set_column(events.schema.get_field_index("exercise"), events.schema.field("exercise"), half)
-    assert fires(BOOK, mixed, engine).num_rows == 0
+    assert fires(book, mixed, engine).num_rows == 0
 
 
 def replace_lines(scenario: Scenario, repeat: int) -> Scenario:
