@@ -56,7 +56,7 @@ def check(
 
 def _unknown_rules(scenario: Scenario, book: RuleBook) -> list[str]:
     """A find that no loaded rule and no tag can bring would be missed whatever people do."""
-    known = {one.id for one in (*book.rules, *book.correlations)}
+    known = {one.id for one in book.rules} | {one.id for one in book.correlations}
     return [
         f"{role.name}.{find.name}: no such rule is loaded: {rule}"
         for role in scenario.roles

@@ -181,9 +181,8 @@ def one_of(address: str, client: httpx.Client) -> dict[str, Any]:
 
 def report_and_receive(officer: httpx.Client, lead: httpx.Client, incident: str) -> None:
     """The agency reports the incident, and the centre receives it."""
-    drafted = officer.post(
-        "/v1/reports", json={"incident": incident, "learned_at": datetime.now(UTC).isoformat(), "summary": "훈련"}
-    ).json()
+    told = {"incident": incident, "learned_at": datetime.now(UTC).isoformat(), "system": "홈페이지", "summary": "훈련"}
+    drafted = officer.post("/v1/reports", json=told).json()
     number, etag = drafted["number"], f'"{drafted["version"]}"'
     assert drafted["exercise"] is True
     submitted = officer.post(f"/v1/reports/{number}/submit", json={}, headers={"If-Match": etag})

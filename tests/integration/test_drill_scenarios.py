@@ -65,7 +65,7 @@ def book() -> RuleBook:
     """The rules our scenarios expect, with what they are made of."""
     every = rule_book(DetectSettings())
     wanted = {rule for one in SCENARIOS.values() for role in one.roles for find in role.expect for rule in find.rules}
-    known = {one.id for one in (*every.rules, *every.correlations)}
+    known = {one.id for one in every.rules} | {one.id for one in every.correlations}
     assert wanted <= known
     made_of = closure(every, [one for one in every.correlations if one.id in wanted])
     rules = {rule.id: rule for rule in (*made_of.rules, *(one for one in every.rules if one.id in wanted))}
