@@ -28,6 +28,7 @@ from respond.drills.links import Access
 from respond.drills.machine import MACHINE, Sending
 from respond.drills.models import Drill
 from respond.drills.runner import DrillRunner
+from respond.drills.scenario import Scenario
 from respond.drills.service import Plan
 from respond.models import Incident
 from respond.reports.content import BLANK
@@ -380,11 +381,37 @@ def test_who_is_gone_is_followed_and_who_is_gone_too_long_is_not(empty: Path) ->
             assert "interrupted" in drill.problem
 
 
+async def test_a_runner_that_ends_is_followed_and_no_line_is_left_out(empty: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("respond.drills.sending.LEASE", timedelta(seconds=3))
+    monkeypatch.setattr("respond.drills.runner._RECORDS_EVERY", 0.1)
+    told = small_scenario().model_dump(mode="json")
+    told["roles"][0]["lines"][0] |= {"repeat": 60, "every": 0.05}
+    with a_copy(empty, SystemClock()) as database:
+        with database.session() as session:
+            drill = service.plan(session, None, "a", KNOWN, Plan(Scenario.model_validate(told), ("seogu",), ""))
+            service.start(session, None, "a", drill.number, 1)
+        async with listening() as listener:
+            async with running(database, listener.port), asyncio.timeout(60):
+                while len(listener.lines) < 10:  # noqa: ASYNC110 - a socket's other end
+                    await asyncio.sleep(0.02)
+            with database.session(readonly=True) as session:
+                cut = records.find(session, MACHINE, Drill, None, drill.number)
+                assert (cut.sending, cut.sent < 60) == ("sending", True)
+            async with running(database, listener.port):
+                done = await until(database, drill.number, "done")
+            async with asyncio.timeout(10):
+                while len(listener.lines) < 60:  # noqa: ASYNC110 - a socket's other end
+                    await asyncio.sleep(0.02)
+    assert done.sent == 60
+    assert {int(line.rsplit(" ", 1)[1]) for line in listener.lines} == set(range(1, 61))
+    assert len(listener.said) == 2, "each runner has a connection with a ticket of its own"
+
+
 async def test_what_is_stopped_is_sent_no_further(empty: Path) -> None:
     with a_copy(empty, SystemClock()) as database:
         told = small_scenario().model_dump(mode="json")
         told["roles"][0]["lines"][0] |= {"repeat": 100, "every": 5}
-        long = type(small_scenario()).model_validate(told)
+        long = Scenario.model_validate(told)
         with database.session() as session:
             drill = service.plan(session, None, "a", KNOWN, Plan(long, ("seogu",), ""))
             service.start(session, None, "a", drill.number, 1)
