@@ -70,6 +70,8 @@ class Exercises:
         return ""
 
     def _ticket(self, text: str) -> Ticket | None:
+        if len(text) > LONGEST:
+            return None
         if text not in self._read:
             if len(self._read) >= _REMEMBERED:
                 self._read.clear()

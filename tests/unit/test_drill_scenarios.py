@@ -106,6 +106,15 @@ def test_a_line_tells_the_time_of_its_sources_zone() -> None:
     )
 
 
+def test_the_documented_scenario_is_one(tmp_path: Path) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "drills.md").read_text("utf-8")
+    file = tmp_path / "office-scan.yaml"
+    file.write_text(page.split("```yaml\n")[1].split("```")[0], encoding="utf-8")
+    checked = CliRunner().invoke(app, ["check", str(file)])
+    assert checked.exit_code == 0, checked.output
+    assert checked.output == "office-scan 1: 25 lines in 12 s for any number of agencies, 1 expected finds\n"
+
+
 def test_the_command_checks_files_and_the_rules_they_expect(tmp_path: Path) -> None:
     ours = sorted(map(str, OWN.glob("*.yaml")))
     good = CliRunner().invoke(app, ["check", *ours])
