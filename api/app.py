@@ -19,6 +19,7 @@ from api.routes import (
     blocks,
     counters,
     coverage,
+    drills,
     events,
     evidence,
     feed,
@@ -47,7 +48,7 @@ from api.routes import (
 _ROUTES: Final = (
     *(health, login, logs, events, incidents, incident_work, keys, counters, coverage, rules, silences, hunts, indicators, baselines),
     *(requests, reports, feed, investigations, personal, audit, evidence, notifications, blocks),
-    *(warnings, warning_notices, readiness, teams, team_members),
+    *(warnings, warning_notices, readiness, teams, team_members, drills),
 )
 _ABOUT: Final = """Logs in, events and incidents out. People log in and carry a session cookie; machines carry a key.
 

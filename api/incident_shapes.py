@@ -38,6 +38,7 @@ _EXAMPLE: Final[dict[str, Any]] = {
     "rule_ids": ["0d894093-71bc-43c3-8c4d-ecfc28dcf5d9"],
     "tags": ["attack.credential-access", "attack.t1110"],
     "exercise": False,
+    "drill": "",
     "restricted": False,
     "personal_data": False,
     "assignee": "user:lee",
@@ -82,6 +83,7 @@ class Incident(BaseModel):
     rule_ids: list[str]
     tags: list[str]
     exercise: bool
+    drill: str
     restricted: bool
     personal_data: bool
     assignee: str

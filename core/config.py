@@ -17,6 +17,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, ValidationError, model_validator
 
 from core.baseline_settings import BaselineSettings
+from core.drill_settings import DrillSettings
 from core.errors import ConfigError, FileError
 
 ENV_PREFIX = "BONGSU_"
@@ -181,6 +182,10 @@ class IntakeSettings(_Section):
     )
     max_clock_skew_minutes: int = Field(default=24 * 60, ge=1, description="A device's time further off than this is flagged")
     masking: MaskingSettings = MaskingSettings()
+    exercise_key: str = Field(
+        default="",
+        description="The centre's public key (`bongsu audit key`), by which drills are known; empty: of the signing key, if it is here",
+    )
     parsers_folder: Path | None = Field(
         default=None, description="Your own parsers, loaded beside ours; one of the same name takes the place of ours; empty: none"
     )
@@ -312,6 +317,7 @@ class RespondSettings(_Section):
     readiness: ReadinessSettings = ReadinessSettings()
     teams: TeamSettings = TeamSettings()
     personal: PersonalSettings = PersonalSettings()
+    drills: DrillSettings = DrillSettings()
 
 
 class Channel(_Section):

@@ -74,7 +74,7 @@ class IntakeFlag(IntFlag):
     UNDECODABLE = 16  # neither; bytes that are not text are written \\xNN
     CLOCK_SKEW = 32  # the device's clock is off by more than the limit
     MASKED = 64  # personal numbers or secrets were masked before anything was kept
-    REPLAY = 128  # an old log, read from a file or of a source that sends such: its time is not held against its clock
+    REPLAY = 128  # not of now: an old log, or an exercise. Its time is not held against its clock, and nothing is learned from it
 
 
 class LogClass(StrEnum):
@@ -185,6 +185,7 @@ INTAKE: Final = (
     _intake("transport", Kind.WORD, "How it came: udp, tcp, tls, http, file, kafka, demo"),
     _intake("peer_ip", Kind.IP, "Address that sent the line to us", nullable=True),
     _intake("intake_flags", Kind.UINT32, "What intake had to do to the line; bits of IntakeFlag"),
+    _intake("exercise", Kind.WORD, "Number of the drill the line belongs to, proven by a ticket (docs/drills.md); empty: it is real"),
     _intake("raw", Kind.TEXT, "The whole line as received", "ZSTD(1)", "raw_data"),
 )
 
@@ -417,7 +418,10 @@ DETECTIONS: Final = Table(
 _CORRELATED: Final = "62 DAY"
 _OF_KEYS: Final = ("index_granularity = 1024",)  # few rows of many keys are read: a quarter of the CPU time of the usual 8192
 _GROUP_KEY: Final = Column(
-    "group_key", Kind.TEXT, "JSON list of texts: the agency, unless it is across agencies, and the values of group-by", set_by="detect"
+    "group_key",
+    Kind.TEXT,
+    "JSON list of texts: the agency, unless it is across agencies, and the values of group-by; of an exercise its number stands behind it",
+    set_by="detect",
 )
 
 MATCHES: Final = Table(

@@ -29,6 +29,7 @@ DICTIONARY_BROKEN = Gauge(
 ROWS_STORED = Counter("bongsu_stored_rows_total", "Rows written", ["table"])
 MESSAGES_UNREADABLE = Counter("bongsu_store_unreadable_messages_total", "Messages passed over because they hold no rows of ours", ["topic"])
 ROWS_REPEATED = Counter("bongsu_repeated_rows_total", "Rows of a repeated delivery that were already stored", ["table"])
+EXERCISE_TICKETS = Counter("bongsu_exercise_tickets_total", "Tickets of exercises that were shown, by what became of them", ["outcome"])
 
 # Detect
 EVENTS_EVALUATED = Counter("bongsu_evaluated_events_total", "Events run through the rule set")

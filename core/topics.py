@@ -43,5 +43,6 @@ H_COMPRESSION: Final = "compression"  # "" or "zstd"
 H_FLAGS: Final = "flags"  # IntakeFlag bits of every line, decimal
 H_LINES: Final = "lines"  # how many lines, decimal
 H_TIMEZONE: Final = "timezone"  # the source's configured zone, IANA name
+H_EXERCISE: Final = "exercise"  # the ticket of an exercise (`core.exercise`); one that is not ours is dropped, and its lines are real
 H_MASKED: Final = "masked"  # the kinds of `ingest.privacy` that our receiver masked, joined by commas; absent: nobody has looked
 H_MASKED_LINES: Final = "masked_lines"  # the lines that were changed: base64 of bits, the lowest of the first byte is line 0

@@ -24,12 +24,14 @@ from core.config import IntakeSettings
 from core.engine import Engine, Session
 from core.errors import BadMessage, StoreError
 from core.events import EVENTS, INTAKE, PARSED, QUARANTINE, IntakeFlag
+from core.signing import Verifier
 from core.storage.tables import in_shape
 from ingest import rawbatch
 from ingest.compile import LINES, ParserSet
 from ingest.encoding import Array, escaped, to_text
 from ingest.enrichment.columns import enrich
 from ingest.enrichment.library import Library
+from ingest.exercises import Exercises
 from ingest.parse import LineParser, Outcome, Parsed, Part
 from ingest.privacy.lines import masked
 from ingest.privacy.masking import Masker
@@ -53,13 +55,14 @@ class Normalised:
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """A message: its lines, where they came from, and which of them were masked (None: none)."""
+    """A message: its lines, where they came from, which of them were masked (None: none), and the drill they belong to."""
 
     record: Record
     origin: Origin
     received: int
     lines: pa.BinaryArray
     masked: Array | None
+    exercise: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +79,19 @@ class _Rows:
 class Normaliser:
     """One session of the engine, and what it remembers of sources; not for two threads at once."""
 
-    def __init__(self, engine: Engine, parsers: ParserSet, settings: IntakeSettings, clock: Clock, library: Library | None = None) -> None:
-        """`library` holds the dictionaries of enrichment, which somebody else reads; None: there are none."""
+    def __init__(
+        self,
+        engine: Engine,
+        parsers: ParserSet,
+        settings: IntakeSettings,
+        clock: Clock,
+        library: Library | None = None,
+        verifier: Verifier | None = None,
+    ) -> None:
+        """`library` holds the dictionaries of enrichment, which somebody else reads; None: there are none.
+
+        `verifier` is the centre's public key, by which lines are known to be an exercise; None: all are real.
+        """
         self.parsers = parsers
         self.settings = settings
         self.clock = clock
@@ -85,6 +99,7 @@ class Normaliser:
         self.lines = LineParser(engine, self.session, parsers)
         self._masker = Masker(settings.masking, clock)
         self._library = library
+        self._exercises = Exercises(verifier, clock)
         self._zones: dict[str, str] = {}
 
     def close(self) -> None:
@@ -103,7 +118,7 @@ class Normaliser:
                 _log.warning("normalise.bad_message", error=str(error))
                 broken.append((record, str(error)))
         clean = masked([raw for _, raw in read], self._masker)
-        batches = [_batch(record, raw) for (record, _), raw in zip(read, clean, strict=True)]
+        batches = [self._batch(record, raw) for (record, _), raw in zip(read, clean, strict=True)]
         done = self._normalise(batches, _rows(batches), epoch)
         if broken:
             bad = pa.concat_tables([_bad_message(record, reason, epoch, self._masker) for record, reason in broken])
@@ -152,10 +167,10 @@ class Normaliser:
             rows_of_events = enrich(rows_of_events, self._library.tables)
         return Normalised(in_shape(EVENTS, rows_of_events), _quarantined(outcome, intake))
 
-
-def _batch(record: Record, raw: RawBatch) -> _Batch:
-    changed = raw.masking.changed(len(raw.binary)) if raw.masking.bits else None
-    return _Batch(record, raw.origin, millis(raw.received_at), raw.binary, changed)
+    def _batch(self, record: Record, raw: RawBatch) -> _Batch:
+        changed = raw.masking.changed(len(raw.binary)) if raw.masking.bits else None
+        received = millis(raw.received_at)
+        return _Batch(record, raw.origin, received, raw.binary, changed, self._exercises.number(raw.origin, received))
 
 
 def _rows(batches: Sequence[_Batch]) -> _Rows:
@@ -242,6 +257,7 @@ def _intake(batches: Sequence[_Batch], read: _Rows, epoch: str) -> pa.Table:
         "transport": each([batch.origin.transport for batch in batches], pa.string()),
         "peer_ip": each([_address(batch.origin.peer) for batch in batches], pa.binary(16)),
         "intake_flags": pa.array(read.flags),
+        "exercise": each([batch.exercise for batch in batches], pa.string()),
         "raw": read.text,
     }
     return pa.table(columns, schema=pa.schema([column.arrow for column in INTAKE]))
@@ -279,6 +295,7 @@ def _bad_message(record: Record, reason: str, epoch: str, masker: Masker) -> pa.
         "transport": origin.transport,
         "peer_ip": _address(origin.peer),
         "intake_flags": int(origin.flags | IntakeFlag.MASKED if value.counts else origin.flags),
+        "exercise": "",
         "raw": escaped(value.data),
         "reason": BAD_MESSAGE,
         "detail": reason,

@@ -35,7 +35,10 @@ _ALL_FLAGS = ~IntakeFlag.NONE
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where lines came from. `peer` is an address in text, '' when there is none; `timezone` is the source's configured zone or ''."""
+    """Where lines came from. `peer` is an address in text, '' when there is none; `timezone` is the source's configured zone or ''.
+
+    `exercise` is the ticket of an exercise (`core.exercise`) as it was shown, '' for lines that are real.
+    """
 
     agency: str
     source: str
@@ -43,6 +46,7 @@ class Origin:
     peer: str = ""
     flags: IntakeFlag = IntakeFlag.NONE
     timezone: str = ""
+    exercise: str = ""
 
     @property
     def key(self) -> str:
@@ -113,6 +117,8 @@ def _message(origin: Origin, received_at: datetime, value: bytes, framing: str, 
         topics.H_LINES: str(lines),
         topics.H_TIMEZONE: origin.timezone,
     }
+    if origin.exercise:
+        headers[topics.H_EXERCISE] = origin.exercise
     if masking is not None:
         headers[topics.H_MASKED] = ",".join(sorted(masking.kinds))
         if masking.bits:
@@ -156,6 +162,7 @@ def origin_of(headers: Mapping[str, str]) -> Origin:
         peer=headers.get(topics.H_PEER, ""),
         flags=flag if agency else flag | IntakeFlag.UNKNOWN_SOURCE,
         timezone=headers.get(topics.H_TIMEZONE, ""),
+        exercise=headers.get(topics.H_EXERCISE, ""),
     )
 
 

@@ -1,9 +1,10 @@
 """Which findings are one incident: pure functions over columns.
 
-Findings share a **group** when they have the same rule family (its rule, for now), agency and main entity: the source address, else the
-user, else the destination address, else the device. Within a group, findings whose event times are at most a window apart belong
-together, and so do those that others connect: an incident is a connected component of its group's event times. So the incidents are
-the same in whatever order findings come and however they are cut into messages, as long as nobody has closed one in between.
+Findings share a **group** when they have the same rule family (its rule, for now), agency, drill (or none) and main entity: the source
+address, else the user, else the destination address, else the device. Within a group, findings whose event times are at most a window
+apart belong together, and so do those that others connect: an incident is a connected component of its group's event times. So the
+incidents are the same in whatever order findings come and however they are cut into messages, as long as nobody has closed one in
+between.
 """
 
 from __future__ import annotations
@@ -27,21 +28,23 @@ UNRATED: Final = "medium"
 """What a rule without a known level counts as."""
 SEVERITY: Final = "incident_severity"
 """The column that says how grave each finding is (`respond.incidents.severity`)."""
+_KEY: Final = ("rule_id", "agency", "entity_kind", "entity_value", "exercise")
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What the findings of a group have in common. `kind` is ip, user or device."""
+    """What the findings of a group have in common. `kind` is ip, user or device; `exercise` the drill they are of, '' when real."""
 
     rule_id: str
     agency: str
     kind: str
     value: str
+    exercise: str = ""
 
     @property
     def digest(self) -> str:
         """A short name of the key, the same everywhere: 32 hex digits, whatever the length of its parts."""
-        return hashed(self.rule_id, self.agency, self.kind, self.value)
+        return hashed(self.rule_id, self.agency, self.kind, self.value, *([self.exercise] if self.exercise else []))
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +133,7 @@ def cluster(findings: pa.Table, window_ms: int, since: Ints | None = None) -> Cl
 def _group_numbers(findings: pa.Table) -> Ints:
     """Rows of the same group get the same number."""
     number = np.zeros(findings.num_rows, np.int64)
-    for name in ("rule_id", "agency", "entity_kind", "entity_value"):
+    for name in _KEY:
         codes = _numbers(findings[name].combine_chunks().dictionary_encode().indices)
         _, number = np.unique(number * (int(codes.max()) + 1) + codes, return_inverse=True)
     return number
@@ -146,16 +149,16 @@ def _described(findings: pa.Table, first: Ints, last: Ints, of_row: Ints) -> lis
             "cluster": of_row,
             "first": first,
             "last": last,
-            **{name: findings[name] for name in ("rule_id", "agency", "entity_kind", "entity_value", "rule_title", SEVERITY, "rule_tags")},
+            **{name: findings[name] for name in (*_KEY, "rule_title", SEVERITY, "rule_tags")},
         }
     )
-    names = [(name, "min") for name in ("rule_id", "agency", "entity_kind", "entity_value", "rule_title")]
+    names = [(name, "min") for name in (*_KEY, "rule_title")]
     spans = [("first", "min"), ("last", "max"), ([], "count_all")]
     words = [(SEVERITY, "distinct"), ("rule_tags", "distinct")]
     found = keyed.group_by("cluster", use_threads=False).aggregate([*names, *spans, *words]).sort_by("cluster")
     return [
         Cluster(
-            key=Key(row["rule_id_min"], row["agency_min"], row["entity_kind_min"], row["entity_value_min"]),
+            key=Key(*(row[f"{name}_min"] for name in _KEY)),
             span=Span(row["first_min"], row["last_max"]),
             detections=row["count_all"],
             severity=worst(*row[f"{SEVERITY}_distinct"]),

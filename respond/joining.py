@@ -179,7 +179,8 @@ def _new(found: Cluster, number: str, at: datetime) -> Incident:
         evidence_kept=0,
         rule_ids=[found.key.rule_id],
         tags=list(found.tags),
-        exercise=False,
+        exercise=found.key.exercise != "",
+        drill=found.key.exercise,
         merged_into_id=None,
         version=1,
     )

@@ -7,6 +7,7 @@
 - `severity` is what counts: `severity_found` by the matrix (`respond.incidents.severity`), or what the person `severity_by` set.
 - `centre_aware_at` and `agency_aware_at` are when each party learned that there is an incident, `agency_told_at` when we told the agency.
 - Who sees a restricted incident, or one marked `personal_data`, is decided in `respond.incidents.sight`.
+- `drill` is the number of the drill whose lines it is made of; such an incident is an `exercise`.
 - `seal` is the SHA-256 of the evidence while the incident is closed (`respond.incidents.closing`).
 - Evidence is a copy: it stays when the columnar store forgets the event. It is never changed or removed.
 - `Audit` rows are written by `respond.audit` alone.
@@ -70,6 +71,7 @@ class Incident(CaseColumns, Base):
     rule_ids: Mapped[list[str]] = mapped_column(Json)
     tags: Mapped[list[str]] = mapped_column(Json)
     merged_into_id: Mapped[int | None] = mapped_column(RowId, sa.ForeignKey("incidents.id"), index=True)
+    drill: Mapped[str] = mapped_column(AnyText, default="", server_default=sa.text("''"), index=True)
     split_from: Mapped[str] = mapped_column(AnyText, default="", server_default=sa.text("''"))
     assignee: Mapped[str] = mapped_column(AnyText, default="", server_default=sa.text("''"))
     restricted: Mapped[bool] = mapped_column(sa.Boolean, default=False, server_default=sa.false())

@@ -58,7 +58,7 @@ class RespondStage:
         for messages in _parts(records):
             with self._database.session() as session:
                 joined = self._apply(session, messages)
-            for incident in joined.opened:
+            for incident in (one for one in joined.opened if not one.exercise):
                 metrics.INCIDENTS_OPENED.labels(incident.severity).inc()
             if joined.opened:
                 _log.info("incidents.opened", first=joined.opened[0].number, count=len(joined.opened))

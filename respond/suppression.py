@@ -1,9 +1,10 @@
 """Suppression: of a rule's detections alike in some columns only the first in a while is kept as evidence; all are counted.
 
 A rule asks for it (`custom: suppress:`), or people do for an agency (`RuleTuning.suppress`, which goes before the rule). Detections of
-one rule and agency with the same values of the columns `by` are a group. The first begins a span of event time; those less than the span
-away from it are **held**: counted in the first one's incident whatever their own entity, its entities counted too, without evidence. The
-first after the span begins another. The span ends with the incident: after it was closed or taken for false, the next is a first again.
+one rule, agency and drill with the same values of the columns `by` are a group. The first begins a span of event time; those less than
+the span away from it are **held**: counted in the first one's incident whatever their own entity, its entities counted too, without
+evidence. The first after the span begins another. The span ends with the incident: after it was closed or taken for false, the next is a
+first again.
 
 Runs in the transaction of the incidents, under their lock, so a repeated delivery changes nothing.
 """
@@ -163,13 +164,15 @@ def _asked(session: Session, findings: pa.Table) -> Iterator[tuple[Suppression, 
 
 def _groups(findings: pa.Table, asked: Suppression) -> tuple[Ints, list[str]]:
     """For each row of one rule and agency the place of its group, and the groups' digests."""
-    keyed = findings.select(["rule_id", "agency", *asked.by]).append_column("row", pa.array(np.arange(findings.num_rows)))
-    found = keyed.group_by(["rule_id", "agency", *asked.by], use_threads=False).aggregate([("row", "list")])
+    key = list(dict.fromkeys(("rule_id", "agency", "exercise", *asked.by)))
+    keyed = findings.select(key).append_column("row", pa.array(np.arange(findings.num_rows)))
+    found = keyed.group_by(key, use_threads=False).aggregate([("row", "list")])
     codes = np.empty(findings.num_rows, np.int64)
     digests = []
     for place, one in enumerate(found.to_pylist()):
         codes[one["row_list"]] = place
-        digests.append(hashed(one["rule_id"], one["agency"], *(f"{name}={_word(one[name])}" for name in asked.by)))
+        drill = [f"exercise={one['exercise']}"] if one["exercise"] else []
+        digests.append(hashed(one["rule_id"], one["agency"], *drill, *(f"{name}={_word(one[name])}" for name in asked.by)))
     return codes, digests
 
 

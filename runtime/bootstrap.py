@@ -21,6 +21,7 @@ from core.config import DetectSettings, Settings
 from core.database import Database
 from core.engine import Engine
 from core.errors import ConfigError
+from core.signing import Verifier, load_signer
 from core.storage.contract import Store
 from core.storage.embedded import EmbeddedStore
 from detect.rule_files import RuleFiles
@@ -112,6 +113,16 @@ def make_store(settings: Settings, engine: Engine | None) -> Store:
         return EmbeddedStore(_opened(engine))
     server = _cluster_module("core.storage.server", "store.kind")
     return cast(Store, server.ServerStore(settings.store.clickhouse))
+
+
+def exercise_verifier(settings: Settings, *, makes_key: bool) -> Verifier | None:
+    """The public key by which drills are known: that of the settings, else the centre's own where it is; None: no line is an exercise here.
+
+    `makes_key`: this process may make the centre's key.
+    """
+    if settings.intake.exercise_key:
+        return Verifier.of(settings.intake.exercise_key)
+    return load_signer(settings.signing_key) if makes_key or settings.signing_key.exists() else None
 
 
 def rule_book(settings: DetectSettings) -> RuleBook:

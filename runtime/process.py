@@ -26,7 +26,7 @@ from core.crypto import token
 from core.errors import ConfigError
 from core.events import DETECTIONS, EVENTS, QUARANTINE
 from core.periodic import every, in_session
-from core.signing import load_signer
+from core.signing import Verifier, load_signer
 from core.stage import Handler, Stage
 from core.storage.writer import TableWriter, check_positions
 from detect.baselines.watch import Watch
@@ -43,6 +43,7 @@ from detect.stream import Detector, DetectStage
 from ingest.attribution import Attribution
 from ingest.compile import ParserSet
 from ingest.enrichment.library import Library as Enrichment
+from ingest.exercises import Exercises
 from ingest.normalise import Normaliser
 from ingest.sources.demo import DemoFeed
 from ingest.sources.http import HttpIntake
@@ -59,7 +60,8 @@ from respond.teams import composition
 from respond.trail_copy import TrailCopy, keep
 from respond.warnings import levels
 from respond.warnings.service import look
-from runtime.bootstrap import Need, Parts, make_store, open_parts, rule_files
+from runtime.bootstrap import Need, Parts, exercise_verifier, make_store, open_parts, rule_files
+from runtime.drills import drill_service
 from runtime.privacy import announce
 from runtime.services import LagMonitor, PairService, Service, StageService, TaskService, run_until
 from runtime.web import MetricsService, WebService
@@ -196,16 +198,20 @@ class _Assembly:
         self._listeners: list[SyslogServer] = []
         self._web: WebService | None = None
         self._monitor = LagMonitor(parts.bus, GROUPS)
+        self._verifier: Verifier | None = None
         self.services: list[Service] = []
 
     @classmethod
     async def of(cls, parts: Parts, roles: Sequence[Role], *, demo: bool) -> _Assembly:
         self = cls(parts)
+        if Role.RECEIVE in roles or Role.NORMALISE in roles:
+            self._verifier = exercise_verifier(parts.settings, makes_key=Role.RESPOND in roles)
         if Role.RESPOND in roles:
             self._add_stage("respond", topics.DETECTIONS, RespondStage(parts.database, parts.settings, parts.clock).handle)
             self._add_audit()
             self._add_notify()
             self._add_respond_tasks()
+            self.services.append(drill_service(parts, self._tcp_port))
         if Role.CORRELATE in roles:
             await self._add_correlate()
         if Role.DETECT in roles:
@@ -245,6 +251,10 @@ class _Assembly:
         stage = Stage(name, self._parts.bus, [topic], handler, max_messages=max_messages, max_bytes=max_bytes, rest=rest)
         self._stages.append(stage)
         self.services.append(StageService(stage))
+
+    def _tcp_port(self) -> int:
+        """The port of this process's first TCP listener; 0: it has none."""
+        return next((server.port for server in self._listeners if server.listener.kind == "tcp"), 0)
 
     def _add_audit(self) -> None:
         settings, database = self._parts.settings, self._parts.database
@@ -303,7 +313,8 @@ class _Assembly:
             await asyncio.to_thread(library.refresh)
             self.services.append(TaskService("enrichment", library.run))
         threads = min(len(os.sched_getaffinity(0)), _NORMALISE_THREADS)
-        normalisers = [Normaliser(parts.engine, parsers, parts.settings.intake, parts.clock, library) for _ in range(threads)]
+        known = (parts.engine, parsers, parts.settings.intake, parts.clock, library, self._verifier)
+        normalisers = [Normaliser(*known) for _ in range(threads)]
         stage = NormaliseStage(parts.bus, normalisers)
         self.services.append(PairService("normalisers", stop=stage.close))
         self._add_stage("normalise", topics.LOGS_RAW, stage.handle, _NORMALISE_BYTES, _NORMALISE_MESSAGES, _NORMALISE_RESTS)
@@ -336,8 +347,9 @@ class _Assembly:
             self._web = WebService(create_app(centre), settings.api)
             self.services.append(self._web)
         if Role.RECEIVE in roles:
+            exercises = Exercises(self._verifier, parts.clock)
             for listener in settings.intake.listeners:
-                server = SyslogServer(listener, intake, attribution)
+                server = SyslogServer(listener, intake, attribution, exercises=exercises)
                 self._listeners.append(server)
                 self.services.append(PairService(f"listener {listener.name}", start=server.start, stop=server.stop))
         if demo:

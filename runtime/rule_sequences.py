@@ -2,8 +2,7 @@
 
 `<rule file>.samples.yml` holds `sequences`, a list of {because, begins, lines, fires}. A sequence begins on 4 May 2026 at `begins` (10:00,
 Korean time). Each step has a `line`, which comes `after` the one before (0s), and may be repeated `repeat` times; `agency` is whose it is
-(gu). In a line stand for its time `{date}` `{time}` `{bsd}` `{clf}` (Korean time), `{epoch}` (seconds) and `{utc}`, and `{n}` and `{hex}`
-for the number of the repetition, from 1. `docs/adding-a-rule.md` explains it to people who write rules.
+(gu). What stands in braces in a line is filled in (`core.line_templates`). `docs/adding-a-rule.md` explains it to people who write rules.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ from core.bus.contract import Record
 from core.clock import KST
 from core.engine import Engine
 from core.errors import FileError
+from core.line_templates import filled
 from core.topics import LOGS_RAW
 from detect.correlation.definition import Correlation
 from detect.correlation.history import fires
@@ -35,8 +35,6 @@ from runtime.rule_samples import Difference, file_of
 _DAY: Final = datetime(2026, 5, 4, tzinfo=KST)
 _BEGINS: Final = "10:00"
 _UNITS: Final = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400}
-_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-
 
 Told = Mapping[str, Any]
 """A sequence as it is written."""
@@ -65,7 +63,7 @@ def lines(sequence: Mapping[str, Any]) -> Iterator[tuple[datetime, str, str]]:
     for step in sequence["lines"]:
         for number in range(1, step.get("repeat", 1) + 1):
             at += _span(step.get("after", "0s"))
-            yield at.astimezone(UTC), step.get("agency", "gu"), _filled(step["line"], at, number)
+            yield at.astimezone(UTC), step.get("agency", "gu"), filled(step["line"], at, number)
 
 
 def _span(text: str) -> timedelta:
@@ -73,21 +71,6 @@ def _span(text: str) -> timedelta:
     if not found:
         raise ValueError(f"{text!r} is no span such as 5m")
     return timedelta(seconds=int(found[1]) * _UNITS[found[2]])
-
-
-def _filled(line: str, at: datetime, number: int) -> str:
-    month = _MONTHS[at.month - 1]
-    values = {
-        "date": f"{at:%Y-%m-%d}",
-        "time": f"{at:%H:%M:%S}",
-        "bsd": f"{month} {at.day:2} {at:%H:%M:%S}",
-        "clf": f"{at.day:02}/{month}/{at:%Y:%H:%M:%S %z}",
-        "epoch": str(int(at.timestamp())),
-        "utc": f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S}",
-        "n": str(number),
-        "hex": f"{number:02X}",
-    }
-    return re.sub(r"\{(\w+)\}", lambda found: values.get(found[1], found[0]), line)
 
 
 def differences(reader: Normaliser, engine: Engine, book: RuleBook, correlations: Sequence[Correlation]) -> Iterator[Difference]:

@@ -13,6 +13,8 @@ from respond.blocks.machine import MACHINE as BLOCK
 from respond.blocks.models import Block
 from respond.cases.machine import Machine
 from respond.cases.models import CaseColumns
+from respond.drills.machine import MACHINE as DRILL
+from respond.drills.models import Drill
 from respond.incidents.machine import MACHINE as INCIDENT
 from respond.investigations.machine import MACHINE as INVESTIGATION
 from respond.investigations.models import Investigation
@@ -35,6 +37,7 @@ from respond.warnings.machine import MACHINE as WARNING
 from respond.warnings.machine import NOTICE
 from respond.warnings.models import Notice
 from respond.warnings.models import Warning as NationalWarning
+from tests.drills import small_scenario
 
 _START = datetime(2026, 5, 1, tzinfo=UTC)
 _NATIONAL: dict[str, object] = {"issuer": "NCSC", "reference": "2026-17", "level": "caution", "title": "t", "reach": "all", "agencies": []}
@@ -125,6 +128,19 @@ KINDS = {
             "split": {"detections": ["d"]},
         },
         frozenset({"comments", "tasks", "attachments", "evidence-bundle"}),
+    ),
+    "drills": Kind(
+        DRILL,
+        Drill,
+        {
+            **{"title": "t", "joint": False, "scenario_id": "small", "scenario": small_scenario().model_dump(mode="json"), "notice": ""},
+            **{"sending": "done", "problem": "", "holder": "", "sent": 3, "score": {}, "findings": ""},
+        },
+        {
+            "give_notice": {"text": "on Tuesday"},
+            "acknowledge": {"agency": "seogu"},
+            "ask_correction": {"requests": [{"agency": "seogu", "items": ["Mend it"]}]},
+        },
     ),
     "personal-cases": Kind(
         PERSONAL,
@@ -231,6 +247,17 @@ TABLES: dict[str, dict[str, tuple[str, str, str]]] = {
         "decline": ("proposed", "declined", "lead"),
         "withdraw": ("proposed approved", "withdrawn", "lead"),
         "extend": ("approved", "", "lead"),
+    },
+    "drills": {
+        "give_notice": ("planned", "noticed", "mayor"),
+        "waive_notice": ("planned", "notice_waived", "mayor"),
+        "acknowledge": ("noticed running", "", _WORKERS),
+        "start": ("planned noticed notice_waived", "running", _WORKERS),
+        "stop": ("running", "", _WORKERS),
+        "score": ("running", "scored", _WORKERS),
+        "ask_correction": ("scored", "corrective_requested", _WORKERS),
+        "close": ("scored corrective_requested", "closed", _WORKERS),
+        "cancel": ("planned noticed notice_waived", "cancelled", _WORKERS),
     },
     "incidents": {
         "triage": ("new reopened", "triaged", _WORKERS),

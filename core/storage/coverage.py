@@ -52,6 +52,7 @@ async def coverage(store: Store, since: datetime, until: datetime, scope: Scope)
     where = Where()
     where.between("received_at", since, until)
     where.scope(scope)
+    where.real()
     counts = ", ".join(f"countIf({is_set(column)}) AS `n_{column.name}`" for column in COUNTED)
     read = await store.query(
         f"SELECT agency, source, parser, count() AS lines, {_MASKED}, {counts} FROM {EVENTS.name} WHERE {where.sql} "

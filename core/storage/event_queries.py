@@ -18,6 +18,7 @@ from typing import Any, Final, Literal
 from core.clock import from_millis, millis
 from core.errors import Invalid, NotFound
 from core.events import DETECTIONS, EVENTS, POSITION, QUARANTINE, Column, Kind, Table, parse_event_id
+from core.exercise import SOURCE_PREFIX
 from core.storage.contract import Limits, Store
 from core.storage.rows import to_jsonable
 
@@ -118,6 +119,10 @@ class Where:
         if agencies is not None:
             self.add(lambda p: f"agency IN {p}", ("Array(String)", sorted(agencies)))
 
+    def real(self) -> None:
+        """What belongs to no exercise."""
+        self.add(lambda: "exercise = ''")
+
     def between(self, column: str, since: datetime, until: datetime) -> None:
         time = "DateTime64(3, 'UTC')"
         self.add(lambda a, b: f"{column} >= {a} AND {column} < {b}", (time, since), (time, until))
@@ -181,9 +186,13 @@ async def counts(store: Store, since: datetime, until: datetime, scope: Scope) -
 
 
 async def last_seen(store: Store, scope: Scope) -> list[Heard]:
-    """Every source that a kept line came from, by agency and source. Read from the projections `sources`, not from the rows."""
+    """Every source that a kept line came from, by agency and source, but those of exercises.
+
+    Read from the projections `sources`, not from the rows.
+    """
     where = Where()
     where.scope(scope)
+    where.add(lambda p: f"NOT startsWith(source, {p})", ("String", SOURCE_PREFIX))
     of_table = " UNION ALL ".join(
         f"SELECT agency, source, max(received_at) AS at, count() AS lines FROM {table.name} WHERE {where.sql} GROUP BY agency, source"
         for table in (EVENTS, QUARANTINE)
@@ -200,6 +209,7 @@ async def _per_minute(store: Store, table: Table, column: str, since: datetime, 
     where = Where()
     where.between(column, since, until)
     where.scope(scope)
+    where.real()
     if table is DETECTIONS:
         where.add(lambda: "origin != 'hunt'")  # what was asked of history did not happen now
     found = await store.query(

@@ -47,6 +47,7 @@ async def fired(store: Store, rule_id: str, since: datetime, until: datetime, sc
     where.add(lambda p: f"origin != {p}", ("String", "hunt"))
     where.between("detected_at", since, until)
     where.scope(scope)
+    where.real()
     found = await store.query(
         f"SELECT agency, count() AS n, max(detected_at) AS last FROM {DETECTIONS.name} WHERE {where.sql} GROUP BY agency ORDER BY agency",
         where.params,
@@ -60,6 +61,7 @@ async def deliveries(store: Store, since: datetime, until: datetime, scope: Scop
     where = Where()
     where.between("received_at", since, until)
     where.scope(scope)
+    where.real()
     counts = ", ".join(f"countIf({is_set(column)}) AS `n_{column.name}`" for column in _LOOKED_AT)
     key = "agency, log_class, vendor, product"
     found = await store.query(

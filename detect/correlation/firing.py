@@ -27,7 +27,7 @@ from core.clock import from_millis
 from core.events import FIRINGS, POSITION, parse_event_id
 from detect.correlation.definition import Correlation, Kind
 from detect.correlation.members import ROWS, json_list
-from detect.correlation.resolve import AGENCY, Resolved, Use, group_by
+from detect.correlation.resolve import AGENCY, Resolved, Use, exercise_of, group_by, values_of
 from detect.correlation.windows import MATCHES, Before, completions
 
 Ints = npt.NDArray[np.int64]
@@ -188,7 +188,7 @@ def _said(correlation: Correlation, ended: _Ended, value: float) -> dict[str, An
 
 def group(correlation: Correlation, key: str) -> dict[str, str]:
     """What a key says, by the names of `group_by`."""
-    return dict(zip(group_by(correlation), json.loads(key), strict=True))
+    return dict(zip(group_by(correlation), values_of(key), strict=True))
 
 
 class Nested:
@@ -214,7 +214,7 @@ def _as_match(inner: Correlation, use: Use, fired: Mapping[str, Any]) -> dict[st
     values = [known[name] for name in use.values]
     row = {name: fired[name] for name in (*_POSITION, "received_at", "agency", "event_time", "event")}
     row |= {"correlation": outer.hash, "member": use.member, "stands_for": 1, "text": "", "number": None}
-    row["group_key"] = json_list(known[name] for name in use.keys)
+    row["group_key"] = json_list(known[name] for name in use.keys) + exercise_of(fired["group_key"])
     if outer.kind is Kind.VALUE_COUNT:
         row["text"] = json_list(values)
     elif outer.kind.of_values:

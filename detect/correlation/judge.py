@@ -11,7 +11,6 @@ Invariants:
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -30,7 +29,7 @@ from detect.correlation.definition import Bound, Correlation
 from detect.correlation.firing import FIRED, bucket_of, firings
 from detect.correlation.members import ROWS
 from detect.correlation.noisy import MOST_ROWS, PAGE_ROWS, Noisy
-from detect.correlation.resolve import is_across
+from detect.correlation.resolve import is_across, values_of
 from detect.tuning import UNCHANGED, Tunings
 
 Fired = Mapping[Pair, Collection[int]]
@@ -169,7 +168,7 @@ def _tuned(correlation: Correlation, key: str, tunings: Tunings) -> Correlation 
     """The correlation as it is at the agency that a key is of; None when it is off there."""
     if not tunings.changes:
         return correlation
-    return tunings.applied(correlation, EVERY_AGENCY if is_across(correlation) else json.loads(key)[0])
+    return tunings.applied(correlation, EVERY_AGENCY if is_across(correlation) else values_of(key)[0])
 
 
 def _judged(rows: pa.Table, touched: Sequence[_Touched], fired: Fired) -> pa.Table:

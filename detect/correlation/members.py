@@ -20,8 +20,8 @@ import pyarrow as pa
 from core.engine import Engine
 from core.events import MATCHES, POSITION
 from detect.correlation.definition import Correlation, Kind
-from detect.correlation.resolve import Resolved, Use
-from detect.correlation.words import Floats, Ints, Reader, Words, of_number
+from detect.correlation.resolve import EXERCISE, Resolved, Use
+from detect.correlation.words import REAL, Floats, Ints, Reader, Words, of_number
 from detect.rules import Rule
 from detect.ruleset import Matches, Plan
 
@@ -39,11 +39,12 @@ _OF_EVENT: Final = (*(column.name for column in POSITION), "received_at", "agenc
 @dataclass(frozen=True, slots=True)
 class Group:
     """The matches that count for one correlation, in the order of the events: of each the place of its event, what it is in codes, and
-    how many it stands for."""
+    how many it stands for. An exercise is part of the key, so it never meets what is real."""
 
     correlation: Correlation
     places: Ints
     members: Ints
+    exercises: Ints
     keys: Sequence[Ints]
     values: Sequence[Ints]
     numbers: Floats
@@ -55,6 +56,7 @@ class Group:
             self,
             places=self.places[some],
             members=self.members[some],
+            exercises=self.exercises[some],
             keys=[codes[some] for codes in self.keys],
             values=[codes[some] for codes in self.values],
             numbers=self.numbers[some],
@@ -76,7 +78,8 @@ class Counted:
 
     def key_codes(self, group: Group) -> Ints:
         """For each match a code of its key."""
-        return self._words.together(group.keys) if group.keys else np.zeros(len(group.places), np.int64)
+        codes = self._words.together(group.keys) if group.keys else np.zeros(len(group.places), np.int64)
+        return self._words.apart(codes, group.exercises)
 
     def value_codes(self, group: Group) -> Ints:
         """For each match of a value_count a code of its value."""
@@ -99,7 +102,7 @@ class Counted:
             {
                 "correlation": pa.repeat(pa.scalar(one.correlation.hash), len(one.places)),
                 "member": pa.array(one.members, pa.uint8()),
-                "group_key": self._words.listed(one.keys, len(one.places)),
+                "group_key": self._words.marked(self._words.listed(one.keys, len(one.places)), one.exercises),
                 "text": self._texts(one),
                 "number": pa.array(one.numbers, pa.float64(), from_pandas=True),
                 "stands_for": pa.array(one.stands_for, pa.uint32()),
@@ -155,13 +158,13 @@ class Members:
         of_rule = {rule: matches.rows[matches.rules == rule] for rule in np.intersect1d(self._rules, matches.rules).tolist()}
         used = [[(use, of_rule[place]) for use, place in uses if place in of_rule] for uses in self._uses.values()]
         if not of_rule:
-            return Counted(events, Words({}, {}, pa.array([], pa.string())), [])
+            return Counted(events, Words({}, {}, pa.array([], pa.string()), np.empty(0, np.int64), REAL), [])
         matched = np.zeros(events.num_rows, np.bool_)
         for rows in of_rule.values():
             matched[rows] = True
         slots = np.cumsum(matched) - 1
         needed = sorted({name for uses in used for use, _ in uses for name in (*use.keys, *use.values)})
-        words = self._reader.read(events.select(needed).filter(pa.array(matched)), needed)
+        words = self._reader.read(events.select([*needed, EXERCISE]).filter(pa.array(matched)), needed)
         groups = [_group([_counted(use, rows, slots[rows], words) for use, rows in uses]) for uses in used if uses]
         return Counted(events, words, groups)
 
@@ -179,7 +182,7 @@ def _counted(use: Use, places: Ints, slots: Ints, words: Words) -> Group:
     if of_number(use):
         kept &= ~np.isnan(numbers)
     one = np.ones(len(slots), np.int64)
-    every = Group(use.correlation, places, one * use.member, keys, values, numbers, one)
+    every = Group(use.correlation, places, one * use.member, words.exercise[slots], keys, values, numbers, one)
     return every if kept.all() else every.taken(kept)
 
 
@@ -191,6 +194,7 @@ def _group(parts: Sequence[Group]) -> Group:
         parts[0].correlation,
         np.concatenate([one.places for one in parts]),
         np.concatenate([one.members for one in parts]),
+        np.concatenate([one.exercises for one in parts]),
         [np.concatenate(codes) for codes in zip(*(one.keys for one in parts), strict=True)],
         [np.concatenate(codes) for codes in zip(*(one.values for one in parts), strict=True)],
         np.concatenate([one.numbers for one in parts]),

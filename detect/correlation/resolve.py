@@ -9,6 +9,7 @@ Invariants:
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -21,6 +22,7 @@ from detect.rules import Rule, RuleBook
 
 ACROSS_AGENCIES: Final = "bongsu_across_agencies"
 AGENCY: Final = "agency"
+EXERCISE: Final = "exercise"
 LONGEST_SPAN_MS: Final = 31 * 86_400_000
 """Matches and firings are kept for twice as long (`core.events.MATCHES`)."""
 
@@ -55,6 +57,17 @@ class Resolved:
 def group_by(correlation: Correlation) -> tuple[str, ...]:
     """The names of what is in a key, in its order."""
     return correlation.group_by if is_across(correlation) else (AGENCY, *correlation.group_by)
+
+
+def values_of(key: str) -> list[str]:
+    """The values in a key, in the order of `group_by`."""
+    values: list[str] = json.loads(key[: len(key) - len(exercise_of(key))])
+    return values
+
+
+def exercise_of(key: str) -> str:
+    """The number of the exercise a key belongs to, which stands behind the list; '' for what is real. So the two never meet in a key."""
+    return key[key.rindex("]") + 1 :]
 
 
 def resolve(book: RuleBook) -> Resolved:

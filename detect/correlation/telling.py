@@ -18,6 +18,7 @@ from core.storage import correlation_queries as queries
 from core.storage.contract import Store
 from core.storage.writer import highest_offsets
 from detect.correlation.dispatch import shard_of, to_shard
+from detect.correlation.resolve import EXERCISE, exercise_of
 
 _POSITION: Final = tuple(column.name for column in POSITION)
 _LOOKS: Final = 20
@@ -36,6 +37,7 @@ def detections(fired: pa.Table, events: pa.Table, origin: str = "stream") -> pa.
     said = {name: fired[name] for name in fired.column_names if name in DETECTIONS.names}
     said["detection_id"] = pc.binary_join_element_wise(fired["rule_id"], pa.array(_ids(fired), pa.string()), ":")
     said["detected_at"] = fired["fired_at"]
+    said[EXERCISE] = pa.chunked_array([[exercise_of(key) for key in fired["group_key"].to_pylist()]], pa.string())
     said |= {name: pa.repeat(pa.scalar(word), fired.num_rows) for name, word in (("kind", "correlation"), ("origin", origin))}
     columns = [said[name] if name in said else _filled(name, found[name]) for name in DETECTIONS.names]
     return pa.table(columns, schema=DETECTIONS.schema)

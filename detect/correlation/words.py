@@ -19,13 +19,15 @@ from core.errors import StoreError
 from core.events import EVENTS, Column
 from detect import predicates
 from detect.correlation.definition import Kind
-from detect.correlation.resolve import AGENCY, Use
+from detect.correlation.resolve import AGENCY, EXERCISE, Use
 from detect.event_columns import as_stored
 from detect.fields import FieldKind, of_column
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
+REAL: Final = pa.array([""])
+"""The exercises of events that are none."""
 _MOST: Final = np.iinfo(np.int64).max
 
 
@@ -38,12 +40,14 @@ def of_number(use: Use) -> bool:
 class Words:
     """For each of some events the codes of its values by column, -1 where it has none; and numbers, NaN where it has none.
 
-    `texts`: by code the value as JSON text.
+    `texts`: by code the value as JSON text. `exercise`: of each event the place of its exercise in `exercises`.
     """
 
     codes: Mapping[str, Ints]
     numbers: Mapping[str, Floats]
     texts: pa.Array
+    exercise: Ints
+    exercises: pa.Array
 
     def together(self, columns: Sequence[Ints]) -> Ints:
         """One code for the values of `columns`, which are set."""
@@ -55,6 +59,18 @@ class Words:
                 most = len(distinct)
             code, most = code * size + column, most * size
         return code
+
+    def apart(self, codes: Ints, exercise: Ints) -> Ints:
+        """`codes` that differ where the exercise does."""
+        if self.exercises.equals(REAL):
+            return codes
+        return np.unique(codes, return_inverse=True)[1] * len(self.exercises) + exercise
+
+    def marked(self, keys: pa.Array, exercise: Ints) -> pa.Array:
+        """`keys` with the number of the exercise behind each (`resolve.exercise_of`)."""
+        if self.exercises.equals(REAL):
+            return keys
+        return pc.binary_join_element_wise(keys, self.exercises.take(pa.array(exercise)), "")
 
     def listed(self, columns: Sequence[Ints], length: int) -> pa.Array:
         """The values of `columns`, which are set, as one JSON list each."""
@@ -86,10 +102,13 @@ class Reader:
         texts = pa.concat_arrays([pa.array([], pa.string()), *distinct]).dictionary_encode()
         code = pc.fill_null(texts.indices, -1).to_numpy().astype(np.int64)
         ends = np.cumsum([0, *map(len, distinct)])
+        exercise = events[EXERCISE].combine_chunks().dictionary_encode()
         return Words(
             {name: _at(code[start:end], place[name], -1) for name, start, end in zip(names, ends[:-1], ends[1:], strict=True)},
             {name: _at(_floats(told[f"number_{name}"]), place[name], np.nan) for name in self._numbers if name in coded},
             texts.dictionary,
+            exercise.indices.to_numpy().astype(np.int64),
+            exercise.dictionary,
         )
 
     @property

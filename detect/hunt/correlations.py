@@ -26,7 +26,7 @@ from detect.compiled import CompiledRule, compile_rule
 from detect.correlation.definition import Correlation
 from detect.correlation.firing import FIRED, Nested
 from detect.correlation.members import ROWS, Members
-from detect.correlation.resolve import Resolved, resolve
+from detect.correlation.resolve import EXERCISE, Resolved, resolve
 from detect.correlation.sliding import Sliding
 from detect.correlation.telling import completing_events
 from detect.correlation.telling import detections as told
@@ -43,7 +43,7 @@ from detect.ruleset import Matches, Plan
 MOST_MATCHES: Final = 1_000_000
 """Matches of members within reach of the timespans of the correlations of a search: some 200 bytes each are held in memory."""
 
-_ALWAYS: Final = frozenset(("received_at", "agency", "event_time", *(column.name for column in POSITION)))
+_ALWAYS: Final = frozenset(("received_at", "agency", "event_time", EXERCISE, *(column.name for column in POSITION)))
 Alive = Callable[[int], Awaitable[bool]]
 """Whether to go on; told how many rows of a slice are done."""
 

@@ -22,6 +22,7 @@ from core.config import Listener
 from core.errors import ConfigError
 from core.events import IntakeFlag
 from ingest.attribution import Attribution, certificate_names
+from ingest.exercises import Exercises
 from ingest.framing import Framed, Framer
 from ingest.rawbatch import Origin
 from ingest.sources.intake import Intake
@@ -46,11 +47,14 @@ class StreamLimits:
 class StreamServer:
     """One TCP or TLS listener."""
 
-    def __init__(self, listener: Listener, intake: Intake, attribution: Attribution, limits: StreamLimits) -> None:
+    def __init__(
+        self, listener: Listener, intake: Intake, attribution: Attribution, limits: StreamLimits, exercises: Exercises | None = None
+    ) -> None:
         self.listener = listener
         self.port = listener.port  # the one in use, once started
         self.intake = intake
         self.limits = limits
+        self.exercises = exercises
         self._attribution = attribution
         self._server: asyncio.Server | None = None
         self._connections: set[_Connection] = set()
@@ -149,6 +153,7 @@ class _Connection(asyncio.Protocol):
         self._ended = False
         self._active_at = 0.0
         self._talked = False
+        self._begun = server.exercises is None  # whether it is known that no ticket of an exercise comes
 
     def is_idle(self, now: float) -> bool:
         limits = self._server.limits
@@ -226,6 +231,8 @@ class _Connection(asyncio.Protocol):
         self._transport.close()
 
     def _take(self, framed: Framed) -> None:
+        if not self._begun and framed.taken:
+            self._begin(framed)
         origin = cast(Origin, self._origin)
         if framed.lines:
             self._track(self._intake.offer(origin, framed.blob, framed.lines, insist=True), len(framed.blob))
@@ -236,6 +243,14 @@ class _Connection(asyncio.Protocol):
             self._track(self._intake.offer_lines(cut, framed.cut, insist=True), sum(map(len, framed.cut)))
         if framed.empty:
             metrics.LINES_EMPTY.labels(origin.transport).inc(framed.empty)
+
+    def _begin(self, framed: Framed) -> None:
+        """Take a ticket of an exercise off the first lines, if they begin with a good one."""
+        self._begun = True
+        admitted = cast(Exercises, self._server.exercises).admit(framed.blob, cast(Origin, self._origin))
+        if admitted is not None:
+            framed.blob, self._origin = admitted
+            framed.lines -= 1
 
     def _track(self, future: asyncio.Future[None], size: int) -> None:
         self._unsettled_bytes += size

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from core.config import Listener
 from ingest.attribution import Attribution
+from ingest.exercises import Exercises
 from ingest.sources.datagram import DatagramServer
 from ingest.sources.intake import Intake
 from ingest.sources.stream import StreamLimits, StreamServer
@@ -12,13 +13,21 @@ from ingest.sources.stream import StreamLimits, StreamServer
 class SyslogServer:
     """Receives on one socket and puts what comes on the intake."""
 
-    def __init__(self, listener: Listener, intake: Intake, attribution: Attribution, limits: StreamLimits | None = None) -> None:
+    def __init__(
+        self,
+        listener: Listener,
+        intake: Intake,
+        attribution: Attribution,
+        limits: StreamLimits | None = None,
+        exercises: Exercises | None = None,
+    ) -> None:
+        """`exercises` judges tickets of exercises, which come over streams alone; None: there are none."""
         self.listener = listener
         self._server: DatagramServer | StreamServer
         if listener.kind == "udp":
             self._server = DatagramServer(listener, intake, attribution)
         else:
-            self._server = StreamServer(listener, intake, attribution, limits or StreamLimits())
+            self._server = StreamServer(listener, intake, attribution, limits or StreamLimits(), exercises)
 
     @property
     def port(self) -> int:

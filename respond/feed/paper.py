@@ -26,11 +26,16 @@ _one_at_a_time: Final = threading.Lock()
 
 def render(document: Mapping[str, Any], language: str) -> bytes:
     """The PDF (1.7, tagged) of an issue's document."""
-    data = json.dumps(_laid_out(document, language), ensure_ascii=False)
+    return typeset(_laid_out(document, language), document["issued_at"])
+
+
+def typeset(laid_out: Mapping[str, Any], at: str) -> bytes:
+    """The PDF of what the template shows (see `_laid_out`), dated `at` (ISO 8601); the same gives the same bytes."""
+    data = json.dumps(laid_out, ensure_ascii=False)
     with _one_at_a_time:
         fonts = typst.Fonts(include_system_fonts=False, include_embedded_fonts=False, font_paths=[pylopdf_fonts_ko.sans_path().parent])
         compiler = typst.Compiler(_TEMPLATE, font_paths=fonts, sys_inputs={"data": data})
-        made = compiler.compile(format="pdf", timestamp=datetime.fromisoformat(document["issued_at"]).replace(microsecond=0))
+        made = compiler.compile(format="pdf", timestamp=datetime.fromisoformat(at).replace(microsecond=0))
     if not isinstance(made, bytes):
         raise TypeError("typst gave several files for one PDF")
     return made

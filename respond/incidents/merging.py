@@ -76,7 +76,12 @@ def merge(step: Taken[Incident], sight: Sight, into: str) -> dict[str, Any]:
         raise Invalid("an incident is not merged into itself")
     if stays.merged_into_id is not None or stays.state in ENDED:
         raise Conflict(f"{into} has ended or was merged itself: nothing can be merged into it")
-    for name, word in (("agency", "agencies"), ("exercise", "kinds: one is an exercise"), ("restricted", "compartments")):
+    for name, word in (
+        ("agency", "agencies"),
+        ("exercise", "kinds: one is an exercise"),
+        ("drill", "drills"),
+        ("restricted", "compartments"),
+    ):
         if getattr(stays, name) != getattr(other, name):
             raise Invalid(f"{other.number} and {into} are of different {word}")
     moved = other.detections
@@ -118,6 +123,7 @@ def _child(parent: Incident, rows: Sequence[IncidentEvidence], matrix: Matrix, t
     return Incident(
         agency=parent.agency,
         exercise=parent.exercise,
+        drill=parent.drill,
         restricted=parent.restricted,
         personal_data=parent.personal_data,
         title=title.strip() or rows[0].rule_title,

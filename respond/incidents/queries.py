@@ -66,6 +66,7 @@ class Summary:
     rule_ids: tuple[str, ...]
     tags: tuple[str, ...]
     exercise: bool
+    drill: str
     restricted: bool
     personal_data: bool
     assignee: str

@@ -60,12 +60,13 @@ def place(moment: Moment) -> str:
 def related(session: Session, sight: Sight, incident: Incident) -> Related:
     """Incidents that name the main entity of this one or one of its attackers (a source address, a user) in the same role.
 
-    Of those outside the caller's sight only the number is told; restricted ones and those absorbed by others do not count.
+    Of those outside the caller's sight only the number is told; restricted ones, those absorbed by others and those of another drill, or
+    of a drill at all where this one is real, do not count.
     """
     roles = sa.or_(*(sa.and_(IncidentEntity.kind == kind, IncidentEntity.role == role) for kind, role in _ATTACKERS))
     attackers = sa.select(IncidentEntity.value_hash).where(IncidentEntity.incident_id == incident.id, roles)
     same = sa.select(IncidentEntity.incident_id).where(roles, IncidentEntity.value_hash.in_(attackers))
-    others = (Incident.id.in_(same), Incident.id != incident.id, Incident.merged_into_id.is_(None))
+    others = (Incident.id.in_(same), Incident.id != incident.id, Incident.merged_into_id.is_(None), Incident.drill == incident.drill)
     count = sa.select(sa.func.count()).select_from(Incident).where(*others)
     every = session.scalar(count.where(visible(WHOLE_CITY))) or 0
     shown = session.scalar(count.where(visible(Sight(sight.agencies, only_personal=sight.only_personal)))) or 0

@@ -134,7 +134,8 @@ def _call(session: Session, settings: NotifySettings, one: Page, people: Sequenc
     called = [person for person in people if person.tier == one.tier]
     one.called = [*one.called, *({"person": person.person, "tier": person.tier, "at": at.isoformat()} for person in called)]
     news = session.get_one(Outgoing, one.outbox_id)
-    if settings.page_channel:
+    inside = {channel.name for channel in settings.channels if channel.drills or not news.exercise}
+    if settings.page_channel in inside:
         for person in called:
             _deliver(session, settings.page_channel, person.address, news, at)
 

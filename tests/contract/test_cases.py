@@ -18,6 +18,8 @@ from core.errors import Conflict, NotFound
 from respond import audit
 from respond.cases import records
 from respond.cases.models import CaseEvent, Outgoing
+from respond.drills import sending
+from respond.drills import service as drills
 from respond.feed import entries
 from respond.feed.models import FeedEntry
 from respond.incidents.compartment import veiled
@@ -30,6 +32,7 @@ from respond.reports.models import Report, ReportVersion
 from respond.requests import service as requests
 from respond.requests.machine import MACHINE, Article
 from respond.requests.models import Request
+from tests.drills import small_scenario
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, 891234, UTC)
 DUE = NOW + timedelta(days=3)
@@ -162,6 +165,32 @@ def test_numbers_have_no_gap_and_none_is_given_twice(opened: Database) -> None:
             numbers = session.scalars(sa.select(model.number)).all()
             assert sorted(numbers) == [f"{prefix}-2026-{n:06d}" for n in range(1, 19)]
         assert audit.verify(session).problem == ""
+
+
+def test_a_drill_is_sent_by_one_and_its_notice_acknowledged_once(opened: Database) -> None:
+    for _ in range(4):
+        with opened.session() as session:
+            wanted = drills.Plan(small_scenario(2), ("seogu", "parks"), "")
+            number = drills.plan(session, None, "user:kim", ("seogu", "parks"), wanted).number
+            drills.give_notice(session, "user:mayor", number, 1, "on Tuesday")
+
+        def acknowledge(agency: str, number: str = number) -> str:
+            with opened.session() as session:
+                drills.acknowledge(session, frozenset({agency}), f"user:{agency}", number, 2, "")
+            return agency
+
+        def claim(holder: str) -> str:
+            with opened.session() as session:
+                job = sending.claim(session, holder, DAY)
+            return job.number if job else ""
+
+        outcome = at_once([lambda: acknowledge("seogu"), lambda: acknowledge("parks")])
+        assert sorted(outcome)[0] == "Conflict"
+        with opened.session() as session:
+            told = {one.agency: one.acknowledged_by for one in drills.parties_of(session, number)}
+            drills.start(session, None, "user:kim", number, 3)
+        assert {agency for agency, by in told.items() if by} == set(outcome) - {"Conflict"}
+        assert sorted(at_once([lambda holder=holder: claim(holder) for holder in "abc"])) == ["", "", number]  # type: ignore[misc]
 
 
 def test_of_two_who_submit_one_writes_the_version(opened: Database) -> None:

@@ -37,6 +37,7 @@ STEPS = [
     "0006_indicators",
     "0007_baselines",
     "0008_times_of_matches",
+    "0009_exercise",
 ]
 
 

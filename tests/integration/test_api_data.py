@@ -205,6 +205,11 @@ async def test_an_agency_sees_its_own_and_nothing_else(centre: TestCentre) -> No
 
 
 ACTS = {
+    "GET /v1/drills": "drills:read",
+    "POST /v1/drills": "drills:write",
+    "GET /v1/drills/scenarios": "drills:read",
+    "GET /v1/drills/{number}": "drills:read",
+    "GET /v1/drills/{number}/report": "drills:read",
     "POST /v1/logs": "logs:write",
     "GET /v1/events": "logs:read",
     "GET /v1/events/{event_id}": "logs:read",

@@ -324,6 +324,18 @@ def test_nobody_answers_so_the_next_is_called(database: Database, clock: FixedCl
     assert called() == []
 
 
+@pytest.mark.parametrize("drills", [True, False])
+def test_nobody_is_called_outside_about_an_exercise(database: Database, mailbox: tuple[Mailbox, int], drills: bool) -> None:
+    box, port = mailbox
+    settings = notify(mail(port, to=[], drills=drills), routes=({"channels": ["mail"], "page": True},), page_channel="mail")
+    rota(database, ("kim", 0))
+    tell(database, exercise=True)
+    dispatch.work(database, settings)
+    assert [recipients for recipients, _ in box.mails] == ([["kim@soc.example"]] if drills else [])
+    with database.session(readonly=True) as session:
+        assert len(oncall.open_pages(session)) == 1, "on screen it stands all the same"
+
+
 def test_somebody_put_on_call_later_is_called(database: Database, clock: FixedClock, mailbox: tuple[Mailbox, int]) -> None:
     box, port = mailbox
     route = {"channels": ["mail"], "page": True}

@@ -245,6 +245,15 @@ def test_what_is_alike_joins_the_incident_of_the_first_whatever_its_own_entity(d
     assert (other.incident.entity_value, other.incident.detections) == ("192.0.2.4", 1)
 
 
+def test_an_exercise_holds_back_nothing_that_is_real(database: Database) -> None:
+    ask(database, by=["src_ip"], **{"for": "1h"})
+    drill = (("exercise", "DRL-2026-000001"),)
+    handle(database, [Finding(1, more=drill)], [Finding(2, minute=1)], [Finding(3, minute=2, more=drill), Finding(4, minute=3)])
+    found = everything(database)
+    assert [(one.incident.exercise, one.incident.drill) for one in found] == [(True, "DRL-2026-000001"), (False, "")]
+    assert [(one.incident.detections, len(one.evidence)) for one in found] == [(2, 1), (2, 1)]
+
+
 def test_far_apart_in_time_they_are_still_one_incident(database: Database) -> None:
     ask(database, by=["src_ip"], **{"for": "1d"})
     handle(database, [Finding(1)], [Finding(2, minute=300)])

@@ -13,11 +13,12 @@ HOUR = timedelta(hours=1)
 
 
 async def fill(store: Store) -> None:
-    """Two sources of Gangnam (one of two products, one all in quarantine), one of Mapo, and one line too old."""
+    """Two sources of Gangnam (one of two products, one all in quarantine), one of Mapo, one line too old and one of an exercise."""
     await store.insert("events", rows(3, EVENTS, src_ip=[ipv4(10, 0, 0, 1), None, ipv4(10, 0, 0, 2)], user=["kim", "", ""]), "a")
     await store.insert("events", rows(1, EVENTS, raw_offset=1, parser="generic_kv", dst_port=0, intake_flags=72), "b")
     await store.insert("events", rows(1, EVENTS, raw_offset=2, agency="mapo", source="ips"), "c")
     await store.insert("events", rows(1, EVENTS, raw_offset=3, received_at=NOON - 2 * HOUR), "d")
+    await store.insert("events", rows(1, EVENTS, raw_offset=5, source="exercise/fw1", exercise="DRL-2026-000001"), "f")
     await store.insert(
         "quarantine", rows(2, QUARANTINE, raw_offset=4, source="old", reason=["no_parser", "malformed"], intake_flags=[0, 64]), "e"
     )

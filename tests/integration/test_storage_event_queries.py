@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from core.errors import Invalid, NotFound
-from core.events import DETECTIONS, QUARANTINE, IntakeFlag
+from core.events import DETECTIONS, EVENTS, QUARANTINE, IntakeFlag
 from core.storage.contract import Store
 from core.storage.event_queries import EventQuery, Filter, Heard, Scope, counts, get_event, last_seen, search
 from tests.rows import NOON, ipv4, rows
@@ -193,6 +193,10 @@ async def test_counts_by_minute_of_what_reached_us(any_store: Store) -> None:
     await put(any_store, 4, received_at=at, event_time=NOON - 400 * HOUR, agency=["gangnam", "mapo", "mapo", "mapo"])
     await any_store.insert("quarantine", rows(1, QUARANTINE, received_at=NOON + minute, agency="mapo"), "t")
     await any_store.insert("detections", rows(2, DETECTIONS, received_at=NOON - 400 * HOUR, detected_at=NOON + minute), "t")
+    drill = {"exercise": "DRL-2026-000001", "received_at": NOON + minute, "detected_at": NOON + minute, "raw_offset": 99}
+    for table in (EVENTS, QUARANTINE, DETECTIONS):
+        known = {name: value for name, value in drill.items() if name in table.names}
+        await any_store.insert(table.name, rows(1, table, **known), "drill")
     all_of = await counts(any_store, NOON + 30 * SECOND, NOON + 3 * minute + 30 * SECOND, None)
     assert (all_of.events, all_of.quarantined, all_of.detections) == (3, 1, 2)
     assert [(m.at, m.events, m.quarantined, m.detections) for m in all_of.minutes] == [
@@ -209,6 +213,7 @@ async def test_when_each_source_was_last_heard(any_store: Store) -> None:
     await put(any_store, 3, received_at=times, agency=["gangnam", "gangnam", "mapo"], source=["fw1", "fw1", "ips"])
     await any_store.insert("quarantine", rows(1, QUARANTINE, received_at=NOON, agency="mapo", source="ips"), "t")
     await any_store.insert("quarantine", rows(1, QUARANTINE, received_at=NOON, agency="mapo", source="broken"), "u")
+    await put(any_store, 1, raw_offset=99, received_at=NOON + SECOND, source="exercise/fw1", exercise="DRL-2026-000001")
     assert await last_seen(any_store, None) == [
         Heard("gangnam", "fw1", NOON + SECOND, 2),
         Heard("mapo", "broken", NOON, 1),

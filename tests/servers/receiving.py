@@ -17,6 +17,7 @@ from core.clock import SystemClock
 from core.config import Listener, Settings, validate
 from ingest import rawbatch
 from ingest.attribution import Attribution
+from ingest.exercises import Exercises
 from ingest.rawbatch import Origin, RawBatch
 from ingest.sources.intake import Intake
 from ingest.sources.stream import StreamLimits
@@ -36,9 +37,9 @@ class Receiving:
         self.servers: list[SyslogServer] = []
         self._consumer = consumer
 
-    async def listen(self, listener: Listener, limits: StreamLimits | None = None) -> SyslogServer:
+    async def listen(self, listener: Listener, limits: StreamLimits | None = None, exercises: Exercises | None = None) -> SyslogServer:
         """A started listener; it is stopped in the end."""
-        server = SyslogServer(listener, self.intake, Attribution(self.settings), limits)
+        server = SyslogServer(listener, self.intake, Attribution(self.settings), limits, exercises)
         await server.start()
         self.servers.append(server)
         return server

@@ -50,11 +50,13 @@ def test_what_parts_groups() -> None:
         Finding(4, src=None, more=(("user", "192.0.2.7"),)),
         Finding(5, src=None, more=(("device", "192.0.2.7"),)),
         Finding(6),
+        Finding(7, more=(("exercise", "DRL-2026-000001"),)),
+        Finding(8, more=(("exercise", "DRL-2026-000002"),)),
     ]
     clusters, of_row = clustered(findings)
-    assert len({cluster.key.digest for cluster in clusters}) == 6
+    assert len({cluster.key.digest for cluster in clusters}) == 8
     assert of_row[0] == of_row[6]
-    assert len(set(of_row)) == 6
+    assert len(set(of_row)) == 8
 
 
 def test_a_cluster_tells_of_all_its_findings() -> None:
