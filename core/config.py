@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, IPvAnyNetwork
 
 from core.baseline_settings import BaselineSettings
 from core.errors import ConfigError, FileError
+from core.sharing_settings import SharingSettings
 
 ENV_PREFIX = "BONGSU_"
 _OF_COMMANDS = frozenset({"BONGSU_CONFIG", "BONGSU_PASSWORD", "BONGSU_KEY"})  # options of the command line, not settings
@@ -312,6 +313,7 @@ class RespondSettings(_Section):
     readiness: ReadinessSettings = ReadinessSettings()
     teams: TeamSettings = TeamSettings()
     personal: PersonalSettings = PersonalSettings()
+    sharing: SharingSettings = SharingSettings()
 
 
 class Channel(_Section):
