@@ -26,23 +26,28 @@ from respond.sharing.stix import GLOBAL, UNVERSIONED, Object, stamp
 _OF_VERSIONS: Final = frozenset({"created", "modified", "revoked"})
 _TICK: Final = timedelta(microseconds=1)
 _STEP: Final = timedelta(milliseconds=1)
+_AT_A_TIME: Final = 500
 
 
 def publish(session: Session, share: Share, recipient: str, objects: Sequence[Object], at: datetime, signer: Signer) -> None:
     """Let `recipient` have `objects` as what `share` says from now on; what it said before and says no more is revoked."""
     before = _newest(session, recipient, share.tlp, [one["id"] for one in objects])
+    batch = _Batch(share, recipient, at, signer)
     for one in objects:
-        _add(session, share, recipient, one, before.get(one["id"]), at, signer)
+        batch.add(one, before.get(one["id"]))
     wanted = {one["id"] for one in objects}
     for row in _of_root(session, share.root, recipient):
         if row.object_id not in wanted:
-            _revoke(session, share.number, row, at, signer)
+            batch.revoke(row)
+    batch.write(session)
 
 
 def revoke(session: Session, share: Share, recipient: str, at: datetime, signer: Signer) -> None:
     """Publish every object `recipient` has of the share as revoked."""
+    batch = _Batch(share, recipient, at, signer)
     for row in _of_root(session, share.root, recipient):
-        _revoke(session, share.number, row, at, signer)
+        batch.revoke(row)
+    batch.write(session)
 
 
 def signed_now(objects: Sequence[Object], at: datetime, signer: Signer) -> list[Object]:
@@ -66,18 +71,57 @@ def bundle(objects: Sequence[Object], share: Share) -> bytes:
     return canonical(told).encode()
 
 
-def _add(session: Session, share: Share, recipient: str, one: Object, before: Published | None, at: datetime, signer: Signer) -> None:
-    if before is not None:
-        told = json.loads(before.content)
-        if one["type"] in UNVERSIONED or (not before.revoked and _said(told) == _said(one)):
+class _Batch:
+    """Versions for one recipient, written together."""
+
+    def __init__(self, share: Share, recipient: str, at: datetime, signer: Signer) -> None:
+        self._share = share
+        self._recipient = recipient
+        self._at = at
+        self._signer = signer
+        self._rows: list[dict[str, Any]] = []
+        self._former: list[int] = []
+
+    def add(self, one: Object, before: Published | None) -> None:
+        """A version of the object, unless it says what `before` said."""
+        if before is not None and (one["type"] in UNVERSIONED or (not before.revoked and _said(json.loads(before.content)) == _said(one))):
             return
-    content = _complete(one, before, at, signer)
-    _put(session, share.number, "" if one["type"] in GLOBAL else share.root, recipient, share.tlp, content, before, at)
+        self._put(_complete(one, before, self._at, self._signer), before, "" if one["type"] in GLOBAL else self._share.root)
+
+    def revoke(self, before: Published) -> None:
+        """A version that revokes the object, unless it is revoked."""
+        if not before.revoked:
+            told = {**json.loads(before.content), "revoked": True, "modified": stamp(max(self._at, before.version + _STEP))}
+            self._put(signed.sign(told, self._signer), before, before.root)
+
+    def _put(self, content: Object, before: Published | None, root: str) -> None:
+        if before is not None:
+            self._former.append(before.id)
+        version = content.get("modified") or content.get("created")
+        self._rows.append(
+            {
+                **{"recipient": self._recipient, "tlp": self._share.tlp, "share": self._share.number, "root": root},
+                **{"object_id": content["id"], "object_type": content["type"], "content": canonical(content)},
+                "version": datetime.fromisoformat(version).astimezone(UTC) if version else self._at,
+                **{"newest": True, "oldest": before is None, "revoked": content.get("revoked") is True},
+            }
+        )
+
+    def write(self, session: Session) -> None:
+        """Put it all down, a microsecond apart, after everything that is there."""
+        if not self._rows:
+            return
+        last = session.scalar(sa.select(sa.func.max(Published.added_at, type_=Published.added_at.type)))
+        first = max(now(session), last + _TICK) if last is not None else now(session)
+        for start in range(0, len(self._former), _AT_A_TIME):
+            some = Published.id.in_(self._former[start : start + _AT_A_TIME])
+            session.execute(sa.update(Published).where(some).values(newest=False))
+        session.execute(sa.insert(Published), [{**row, "added_at": first + place * _TICK} for place, row in enumerate(self._rows)])
 
 
 def _complete(one: Object, before: Published | None, at: datetime, signer: Signer) -> Object:
     """The object with its times and signature."""
-    if one["type"] == "marking-definition":
+    if one["type"] in ("marking-definition", "extension-definition"):
         return one
     if one["type"] in UNVERSIONED:
         return signed.sign(one, signer)
@@ -88,45 +132,11 @@ def _complete(one: Object, before: Published | None, at: datetime, signer: Signe
     return signed.sign({**one, "created": created, "modified": stamp(max(at, before.version + _STEP))}, signer)
 
 
-def _revoke(session: Session, share: str, row: Published, at: datetime, signer: Signer) -> None:
-    if row.revoked:
-        return
-    told = {**json.loads(row.content), "revoked": True, "modified": stamp(max(at, row.version + _STEP))}
-    _put(session, share, row.root, row.recipient, row.tlp, signed.sign(told, signer), row, at)
-
-
-def _put(
-    session: Session, share: str, root: str, recipient: str, tlp: str, content: Object, before: Published | None, at: datetime
-) -> None:
-    last = session.scalar(sa.select(sa.func.max(Published.added_at, type_=Published.added_at.type)))
-    added_at = max(now(session), last + _TICK) if last is not None else now(session)
-    version = content.get("modified") or content.get("created")
-    if before is not None:
-        before.newest = False
-    session.add(
-        Published(
-            recipient=recipient,
-            tlp=tlp,
-            share=share,
-            root=root,
-            object_id=content["id"],
-            object_type=content["type"],
-            version=datetime.fromisoformat(version).astimezone(UTC) if version else at,
-            added_at=added_at,
-            newest=True,
-            oldest=before is None,
-            revoked=content.get("revoked") is True,
-            content=canonical(content),
-        )
-    )
-    session.flush()
-
-
 def _newest(session: Session, recipient: str, tlp: str, ids: Sequence[str]) -> dict[str, Published]:
     """The newest version of each of `ids` that the recipient has."""
     found: dict[str, Published] = {}
-    for start in range(0, len(ids), 500):
-        some = Published.object_id.in_(ids[start : start + 500])
+    for start in range(0, len(ids), _AT_A_TIME):
+        some = Published.object_id.in_(ids[start : start + _AT_A_TIME])
         query = sa.select(Published).where(Published.recipient == recipient, Published.tlp == tlp, Published.newest.is_(True), some)
         found |= {row.object_id: row for row in session.scalars(query)}
     return found

@@ -19,6 +19,14 @@ from respond.sharing.tlp import MARKINGS
 KIND: Final = "shared object"
 EXTENSION: Final = "extension-definition--6f1c4a39-2b0d-5f7e-9c58-7d2f0e8b41a6"
 Object = dict[str, Any]
+DEFINITION: Final[Object] = {
+    **{"type": "extension-definition", "spec_version": "2.1", "id": EXTENSION},
+    **{"created": "2026-01-01T00:00:00.000Z", "modified": "2026-01-01T00:00:00.000Z"},
+    "name": "Ed25519 signature of a shared object",
+    "description": "key and signature (base64); the signature covers the object without this extension, see docs/sharing.md",
+    **{"schema": "urn:bongsu:shared-object-signature:1", "version": "1.0.0", "extension_types": ["property-extension"]},
+}
+"""The extension's own definition, but for who created it. STIX gives it no extensions, so it stands unsigned."""
 
 
 def sign(one: Mapping[str, Any], signer: Signer) -> Object:
@@ -88,6 +96,10 @@ def _check(objects: list[Object], key: Verifier, found: Verified) -> None:
         if name in MARKINGS:
             if one != MARKINGS[name]:
                 found.problems.append(f"{name} is not the marking OASIS defines")
+            continue
+        if name == EXTENSION:
+            if {field_name: value for field_name, value in one.items() if field_name != "created_by_ref"} != DEFINITION:
+                found.problems.append(f"{name} is not the definition of our signatures")
             continue
         if not _signed(one, key):
             found.problems.append(f"{name} is not signed with the key {key.key_id}, or was changed")

@@ -17,12 +17,12 @@ from typing import Any, Final
 from respond.cases.canonical import canonical
 from respond.sharing.content import Content, Indicator, Observed
 from respond.sharing.redaction import Redacted
-from respond.sharing.signed import EXTENSION
+from respond.sharing.signed import DEFINITION
 from respond.sharing.tlp import marking
 
 GLOBAL: Final = frozenset({"identity", "marking-definition", "extension-definition", "ipv4-addr", "ipv6-addr", "domain-name", "url"})
-UNVERSIONED: Final = frozenset({"marking-definition", "ipv4-addr", "ipv6-addr", "domain-name", "url"})
-"""Types without `modified`."""
+UNVERSIONED: Final = frozenset({"marking-definition", "extension-definition", "ipv4-addr", "ipv6-addr", "domain-name", "url"})
+"""Types of which there is one version alone."""
 _SCO: Final = uuid.UUID("00abedb4-aa42-466c-9c01-fed23315a9b7")  # STIX 2.1, 2.9
 _OURS: Final = uuid.UUID("5a0c58a5-6d0f-5b6e-8a43-2f4ab1b8c0de")
 _SINCE: Final = "2026-01-01T00:00:00.000Z"
@@ -62,16 +62,6 @@ def identity(key: str, name: str, *, agency: str = "") -> Object:
     }
 
 
-def extension(creator: Object) -> Object:
-    """The definition of the extension that carries signatures."""
-    return {
-        **{"type": "extension-definition", "spec_version": "2.1", "id": EXTENSION, "created_by_ref": creator["id"], "created": _SINCE},
-        "name": "Ed25519 signature of a shared object",
-        "description": "key and signature (base64); the signature covers the object without this extension, see docs/sharing.md",
-        **{"schema": "urn:bongsu:shared-object-signature:1", "version": "1.0.0", "extension_types": ["property-extension"]},
-    }
-
-
 def stamp(at: datetime) -> str:
     """An instant as STIX writes it, to the millisecond."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"
@@ -97,7 +87,7 @@ class _Composer:
         named = [*beside, *parts, *links, *seen]
         report = self._made("report", "report", altered=not view.redacted.whole) | self._about()
         report["object_refs"] = [one["id"] for one in named] or [view.creator["id"]]
-        return [view.creator, extension(view.creator), marking(view.tlp), *named, report]
+        return [view.creator, {**DEFINITION, "created_by_ref": view.creator["id"]}, marking(view.tlp), *named, report]
 
     def _about(self) -> Object:
         content = self._content
