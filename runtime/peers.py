@@ -34,6 +34,7 @@ class PeerReader:
         self._database = database
         self._importer = importer
         self._clock = clock
+        self._problems: dict[str, str] = {}
 
     async def run(self) -> None:
         """Ask every collection, wait, and begin anew; a peer that keeps back more is asked again at once."""
@@ -43,15 +44,18 @@ class PeerReader:
                 await asyncio.sleep(timedelta(minutes=self._peer.minutes).total_seconds())
 
     async def look(self, collection: str) -> bool:
-        """One turn of one collection; whether the peer has more. What went wrong is kept for people, and tried again the next time."""
+        """One turn of one collection; whether the peer has more. What went wrong is kept for people, logged when it is new, and tried again."""
         turn = Turn()
         try:
             turn = await asyncio.to_thread(self._ask, collection)
             taken = await self._take_in(turn)
         except BongsuError as error:
-            _log.warning("peer.failed", peer=self._peer.name, collection=collection, error=str(error))
+            if str(error) != self._problems.get(collection):
+                _log.warning("peer.failed", peer=self._peer.name, collection=collection, error=str(error))
+            self._problems[collection] = str(error)
             await asyncio.to_thread(self._keep, collection, Turn(), 0, str(error))
             return False
+        self._problems.pop(collection, None)
         await asyncio.to_thread(self._keep, collection, turn, taken, "")
         return turn.more
 

@@ -45,7 +45,7 @@ class Receipt(CaseColumns, Base):
     """
 
     __tablename__ = "share_receipts"
-    __table_args__ = (sa.UniqueConstraint("share", "agency"),)
+    __table_args__ = (sa.Index(None, "share", "agency"),)
 
     share: Mapped[str] = mapped_column(AnyText)
     title: Mapped[str] = mapped_column(AnyText)

@@ -142,8 +142,8 @@ def recall(session: Session, actor: str, number: str, if_version: int, terms: Te
     """Revoke a share at one recipient alone."""
     exclusive(session, LOCK)
     receipt = receipts.end(session, actor, number, if_version, reason)
-    share = records.find(session, SHARE, Share, None, receipt.share)
-    if share.state == "released":
+    share = session.scalar(sa.select(Share).where(Share.number == receipt.share, Share.state == "released"))
+    if share is not None:
         publishing.revoke(session, share, receipt.agency, now(session), terms.signer)
     return receipt
 

@@ -131,11 +131,13 @@ async def test_turns_go_on_where_the_last_one_ended(sharer: tuple[TestCentre, st
     assert (state(database).objects, state(database).added_after) == (first.objects, first.added_after)
     centre.clock.advance(timedelta(minutes=1))
     async with centre.as_person("lead") as lead:
+        before = (await lead.get("/v1/indicators", params={"value": "from-peer.example"})).json()["items"]
         done = await lead.post(f"/v1/shares/{number}/revoke", json={"reason": "wrong"}, headers={"If-Match": '"2"'})
         assert done.status_code == 200
         await reader.look(AMBER)
         told = (await lead.get("/v1/indicators", params={"value": "from-peer.example"})).json()["items"]
-    assert [one["in_force"] for one in told] == [False]
+    assert [(one["feed"], one["in_force"]) for one in before] == [("peer-upstream", True)]
+    assert not any(one["in_force"] for one in told)
     wrong = PeerReader(PeerSettings.model_validate(peer(centre, root, secret="bongsu_no")), database, centre.centre.importer, centre.clock)
     after = state(database).added_after
     assert await wrong.look(AMBER) is False

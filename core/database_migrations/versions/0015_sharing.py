@@ -26,8 +26,8 @@ def upgrade() -> None:
         *_texts("share", "title", "tlp"),
         sa.Column("reply", JSON, nullable=False),
         *_instants("collected_at", "received_at", "replied_at", "chased_at"),
-        sa.UniqueConstraint("share", "agency", name="uq_share_receipts_share_agency"),
     )
+    op.create_index("ix_share_receipts_share_agency", "share_receipts", ["share", "agency"])
     _objects()
     op.create_table(
         "share_submissions",
