@@ -104,7 +104,8 @@ def end(session: Session, actor: str, number: str, if_version: int, reason: str)
 
 def end_all(session: Session, actor: str, share: str, reason: str) -> list[str]:
     """Recall a share from every recipient that still has it; the agencies."""
-    rows = session.scalars(sa.select(Receipt).where(Receipt.share == share, Receipt.state != "recalled").order_by(Receipt.id)).all()
+    query = sa.select(Receipt).where(Receipt.share == share, Receipt.state != "recalled").order_by(Receipt.id)
+    rows = session.scalars(query.with_for_update()).all()  # every row before the trail is locked by the first of them
     return [end(session, actor, one.number, one.version, reason).agency for one in rows]
 
 
@@ -121,7 +122,7 @@ def uncollected(session: Session, agency: str, shares: Collection[str]) -> bool:
 
 def collected(session: Session, agency: str, actor: str, shares: Collection[str]) -> None:
     """Note that the agency's machine has fetched what belongs to `shares`."""
-    for row in session.scalars(_sent(agency, shares).order_by(Receipt.id)).all():
+    for row in session.scalars(_sent(agency, shares).order_by(Receipt.id).with_for_update()).all():
         take(session, frozenset({agency}), actor, row.number, "collect", row.version)
 
 

@@ -126,7 +126,6 @@ def take(
             raise Invalid(f"{number} is a new version: supersede {case.supersedes} by it")
         told = _release(session, case, actor, step.at, terms)
     elif action == "supersede":
-        receipts.end_all(session, actor, number, f"superseded by {by}")
         told = {"by": _release_next(session, case, actor, by, terms)}
     elif action == "revoke":
         agencies = ["", *receipts.end_all(session, actor, number, step.reason)]
@@ -163,6 +162,8 @@ def look(session: Session, share: Share, recipient: str, terms: Terms) -> bytes:
         objects = publishing.signed_now(objects_for(share, recipient, share.first_released_at or at, terms)[0], at, terms.signer)
     else:
         objects = publishing.of_share(session, share, recipient)
+    if not objects:
+        raise NotFound(f"{share.number} did not go to {recipient}")
     return publishing.bundle(objects, share)
 
 
@@ -197,6 +198,7 @@ def _release_next(session: Session, case: Share, actor: str, by: str, terms: Ter
     following = session.scalar(sa.select(Share).where(Share.number == by).with_for_update())
     if following is None or following.supersedes != case.number:
         raise Invalid(f"{by or 'nothing'} is no draft that follows {case.number}")
+    receipts.end_all(session, actor, case.number, f"superseded by {by}")
     step = records.begin(session, SHARE, Share, None, by, "release", actor=actor, if_version=following.version)
     told = _release(session, step.case, actor, step.at, terms)
     left_out = {one.agency for one in receipts.of_share(session, None, case.number)} - set(told["to"])
