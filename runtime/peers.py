@@ -44,7 +44,10 @@ class PeerReader:
                 await asyncio.sleep(timedelta(minutes=self._peer.minutes).total_seconds())
 
     async def look(self, collection: str) -> bool:
-        """One turn of one collection; whether the peer has more. What went wrong is kept for people, logged when it is new, and tried again."""
+        """One turn of one collection; whether the peer has more.
+
+        What went wrong is kept for people, logged when it is new, and tried again the next time.
+        """
         turn = Turn()
         try:
             turn = await asyncio.to_thread(self._ask, collection)

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -25,9 +26,10 @@ _V4: Final = re.compile(rf"(?<!\d)(\d{{1,3}}(?:{_DOT}\d{{1,3}}){{3}})(?!\d)", re
 _V6: Final = re.compile(r"(?<![0-9A-Fa-f:])[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?![0-9A-Fa-f:])")
 _DOTS: Final = re.compile(_DOT, re.IGNORECASE)
 _ACCOUNT: Final = re.compile(r"[\w.+-]+(?:@|\[at\]|\(at\))[\w-]+(?:\.[\w-]+)*", re.IGNORECASE)
-_SHORTEST_NAME: Final = 2
+_WORD_ALONE: Final = 3
+"""A name of so few letters or less, in ASCII, is one only where it stands as a word."""
 _FOR_MACHINES: Final = re.compile(
-    r"id|type|spec_version|created|modified|.*_refs?|pattern_type|.*_(?:from|until|seen|observed)|published|version"
+    r"id|type|spec_version|created|modified|.*_refs?|.*_type|report_types|indicator_types|.*_(?:from|until|seen|observed)|published|source_name"
 )
 Network = IPv4Network | IPv6Network
 
@@ -58,11 +60,16 @@ class Redactor:
 
     def __init__(self, hidden: Hidden) -> None:
         self._hidden = hidden
-        names = sorted({name.strip() for name in hidden.names if len(name.strip()) >= _SHORTEST_NAME}, key=lambda name: (-len(name), name))
-        self._names = re.compile("|".join(re.escape(name) for name in names), re.IGNORECASE) if names else None
+        names = sorted({_plain(name).strip() for name in hidden.names} - {""}, key=lambda name: (-len(name), name))
+        self._names = re.compile("|".join(_pattern(name) for name in names), re.IGNORECASE) if names else None
 
     def text(self, text: str) -> str:
-        """`text` with REMOVED where it named what is hidden."""
+        """`text` with REMOVED where it named what is hidden; as it is where it named nothing."""
+        plain = _plain(text)
+        left = self._without(plain)
+        return text if left == plain else left
+
+    def _without(self, text: str) -> str:
         if self._hidden.accounts:
             text = _ACCOUNT.sub(REMOVED, text)
         if self._hidden.networks:
@@ -128,6 +135,16 @@ def hidden(rule: Rule, recipient: str, names: Mapping[str, Sequence[str]], netwo
         "accounts" in rule.remove,
         "sightings" in rule.remove,
     )
+
+
+def _plain(text: str) -> str:
+    """Text as it is compared: composed, in plain widths, without what is not seen (Unicode NFKC, category Cf)."""
+    return "".join(sign for sign in unicodedata.normalize("NFKC", text) if unicodedata.category(sign) != "Cf")
+
+
+def _pattern(name: str) -> str:
+    found = re.escape(name)
+    return rf"(?<![A-Za-z0-9]){found}(?![A-Za-z0-9])" if name.isascii() and len(name) <= _WORD_ALONE else found
 
 
 def _texts(value: Any, path: str) -> Iterable[tuple[str, str]]:

@@ -55,9 +55,9 @@ def collection_id(recipient: str, level: str) -> str:
 
 
 def level_of(recipient: str, collection: str) -> str:
-    """The TLP level of a reader's collection, or INBOX; NotFound when it is none of the reader's."""
+    """The TLP level of a reader's collection, by id or alias, or INBOX; NotFound when it is none of the reader's."""
     for level in (*LEVELS, INBOX):
-        if collection_id(recipient, level) == collection:
+        if collection in (level, collection_id(recipient, level)):
             return level
     raise NotFound(f"there is no collection {collection}")
 

@@ -176,6 +176,7 @@ async def test_nobody_reads_what_is_anothers(served: Served) -> None:
         own = (await raw.get("root/collections/")).json()["collections"][2]["id"]
         assert (await raw.get(f"root/collections/{theirs.id}/objects/")).status_code == 404
         assert (await raw.get(f"root/collections/{own}/objects/{name}/")).status_code == 404
+        assert (await raw.get(f"root/collections/amber/objects/{name}/")).status_code == 404
         assert (await raw.get(f"root/collections/{own}/objects/")).json() == {}
     whole = await blocking(lambda: collection(served.root(city), "amber").get_objects()["objects"])
     assert "서구청" in json.dumps(whole, ensure_ascii=False)

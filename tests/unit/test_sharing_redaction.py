@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from datetime import UTC, datetime
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -111,11 +112,15 @@ def test_the_same_content_gives_the_same_objects_and_distinct_ids(told: dict[str
         ("fd00::1, 2001:db8::1", f"{REMOVED}, 2001:db8::1"),
         ("999.10.1.2", "999.10.1.2"),
         ("SEOGU and Parks Office", f"{REMOVED} and Parks Office"),
+        (unicodedata.normalize("NFD", "서구청에서"), f"{REMOVED}에서"),
+        ("서\u200b구청", REMOVED),
+        ("１０.１.２.３", REMOVED),
+        ("It is the title of IT.", f"{REMOVED} is the title of {REMOVED}."),
     ],
 )
 def test_texts_keep_what_may_be_seen(text: str, left: str) -> None:
     rule = POLICY.rule("amber", victim=False)
-    assert Redactor(hidden(rule, "parks", NAMES, NETWORKS)).text(text) == left
+    assert Redactor(hidden(rule, "parks", NAMES | {"it": ()}, NETWORKS)).text(text) == left
 
 
 def test_the_victim_reads_of_itself() -> None:
