@@ -38,7 +38,10 @@ from api.routes import (
     reports,
     requests,
     rules,
+    share_receipts,
+    sharing,
     silences,
+    taxii,
     team_members,
     teams,
     warning_notices,
@@ -48,7 +51,7 @@ from api.routes import (
 _ROUTES: Final = (
     *(health, login, logs, events, incidents, incident_work, keys, counters, coverage, rules, silences, hunts, indicators, baselines),
     *(requests, reports, feed, investigations, personal, audit, evidence, notifications, blocks),
-    *(warnings, warning_notices, readiness, teams, team_members, drills),
+    *(warnings, warning_notices, readiness, teams, team_members, drills, sharing, share_receipts, taxii),
 )
 _ABOUT: Final = """Logs in, events and incidents out. People log in and carry a session cookie; machines carry a key.
 

@@ -20,6 +20,8 @@ from starlette.exceptions import HTTPException
 from core.errors import BongsuError, BusFull, BusUnavailable, DomainError, QueryTooCostly, StoreUnavailable, TooMany
 
 MEDIA_TYPE: Final = "application/problem+json"
+TAXII: Final = "/taxii2/"
+"""Below this path errors are those of TAXII 2.1 (3.6.1)."""
 _UNAVAILABLE_RETRY: Final = 5.0
 _CODES: Final = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 428: "precondition_required"}
 """Of errors the framework raises; those of our tree carry their own."""
@@ -73,6 +75,11 @@ def answer(
     headers: dict[str, str] | None = None,
 ) -> JSONResponse:
     """The problem document as a response. `retry_after` is in seconds, rounded up."""
+    sent = dict(headers or {})
+    if retry_after is not None:
+        sent["Retry-After"] = str(max(1, math.ceil(retry_after)))
+    if request.url.path.startswith(TAXII):
+        return _taxii(request, status, code, detail, sent)
     problem = Problem(
         type=f"urn:bongsu:problem:{code}",
         title=HTTPStatus(status).phrase,
@@ -83,12 +90,20 @@ def answer(
         request_id=request.scope.get("state", {}).get("request_id", ""),
         errors=errors,
     )
-    sent = dict(headers or {})
-    if retry_after is not None:
-        sent["Retry-After"] = str(max(1, math.ceil(retry_after)))
     if status == HTTPStatus.UNAUTHORIZED:
         sent.setdefault("WWW-Authenticate", 'Bearer realm="bongsu"')
     return JSONResponse(problem.model_dump(exclude_none=True), status, headers=sent, media_type=MEDIA_TYPE)
+
+
+def _taxii(request: Request, status: int, code: str, detail: str, headers: dict[str, str]) -> JSONResponse:
+    """The error as a TAXII error resource; a filter that is wrong is 400 there."""
+    if status == HTTPStatus.UNPROCESSABLE_ENTITY and request.method == "GET":
+        status = 400
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers.setdefault("WWW-Authenticate", 'Basic realm="bongsu", Bearer realm="bongsu"')
+    told = {"title": HTTPStatus(status).phrase, "description": detail, "error_code": code, "http_status": str(status)}
+    named = {"error_id": request.scope.get("state", {}).get("request_id", "")}
+    return JSONResponse(told | named, status, headers=headers, media_type="application/taxii+json;version=2.1")
 
 
 def install(app: FastAPI) -> None:

@@ -19,6 +19,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, IPvAnyNetwork
 from core.baseline_settings import BaselineSettings
 from core.drill_settings import DrillSettings
 from core.errors import ConfigError, FileError
+from core.sharing_settings import SharingSettings
 
 ENV_PREFIX = "BONGSU_"
 _OF_COMMANDS = frozenset({"BONGSU_CONFIG", "BONGSU_PASSWORD", "BONGSU_KEY"})  # options of the command line, not settings
@@ -318,6 +319,7 @@ class RespondSettings(_Section):
     teams: TeamSettings = TeamSettings()
     personal: PersonalSettings = PersonalSettings()
     drills: DrillSettings = DrillSettings()
+    sharing: SharingSettings = SharingSettings()
 
 
 class Channel(_Section):

@@ -113,7 +113,7 @@ _ANALYSIS: Final = _granted(
 GRANTS: Final[Mapping[Role, Mapping[Action, Reach]]] = {
     Role.MAYORS_OFFICE: _granted(
         "incidents:read indicators:read counters:read reports:read personal:status warnings:read readiness:read teams:read "
-        "teams:approve requests:read requests:draft requests:issue drills:read drills:approve duties:read",
+        "teams:approve requests:read requests:draft requests:issue drills:read drills:approve duties:read sharing:read",
         _ALL,
     ),
     Role.ANALYST: _ANALYSIS,
@@ -152,6 +152,8 @@ KEY_ACTIONS: Final = frozenset(
         Action.INDICATORS_READ,
         Action.INDICATORS_WRITE,
         Action.BLOCKS_READ,
+        Action.SHARING_READ,
+        Action.SHARING_WRITE,
         Action.COUNTERS_READ,
         Action.METRICS_READ,
     },

@@ -44,6 +44,7 @@ COMMANDS = {
     "audit": _Command("audit", "The audit trail: verify it, export it, show the key that signs it."),
     "evidence": _Command("evidence", "Evidence of incidents: take it out, verify it offline."),
     "drill": _Command("drills", "Scenarios of drills: check them before they are used."),
+    "share": _Command("share", "Shared threat information: verify it offline."),
     "db": _Command("database", "The schema of the store and the database."),
     "doctor": _Command("checks", "Find out whether this installation can run, and what to mend."),
     "bench": _Command("bench", "Measure what this machine does a second."),

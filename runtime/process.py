@@ -55,6 +55,8 @@ from respond.notify import dispatch
 from respond.personal.packs import load as load_packs
 from respond.readiness import policy as readiness
 from respond.readiness.judge import EVERY_SECONDS, judge
+from respond.sharing import policy as sharing
+from respond.sharing.receipts import chase
 from respond.stage import RespondStage
 from respond.teams import composition
 from respond.trail_copy import TrailCopy, keep
@@ -62,6 +64,7 @@ from respond.warnings import levels
 from respond.warnings.service import look
 from runtime.bootstrap import Need, Parts, exercise_verifier, make_store, open_parts, rule_files
 from runtime.drills import drill_service
+from runtime.peers import PeerReader
 from runtime.privacy import announce
 from runtime.services import LagMonitor, PairService, Service, StageService, TaskService, run_until
 from runtime.web import MetricsService, WebService
@@ -187,6 +190,7 @@ def _check_policies(settings: Settings) -> None:
     levels.load(settings.respond.warnings)
     readiness.load(settings.respond.readiness)
     composition.load(settings.respond.teams)
+    sharing.load(settings.respond.sharing)
 
 
 class _Assembly:
@@ -271,9 +275,11 @@ class _Assembly:
     def _add_respond_tasks(self) -> None:
         """What the respond stage does by the clock."""
         parts, settings = self._parts, self._parts.settings.respond.readiness
+        policy = sharing.load(parts.settings.respond.sharing)
         work = {
             "readiness": judge(readiness.load(settings), settings.on_call),
             "warnings": look(levels.load(parts.settings.respond.warnings)),
+            "sharing": lambda session: chase(session, policy),
         }
         for name, turn in work.items():
             self.services.append(TaskService(name, partial(every, EVERY_SECONDS, name, in_session(parts.database, turn))))
@@ -343,6 +349,8 @@ class _Assembly:
                 rules=rules,
                 packs=load_packs(settings.respond.personal.packs_folder),
             )
+            for peer in settings.respond.sharing.peers:
+                self.services.append(TaskService(f"peer {peer.name}", PeerReader(peer, parts.database, centre.importer, parts.clock).run))
             self.services.append(TaskService("indicators-history", History(parts.store, parts.database, parts.bus, parts.clock).run))
             self._web = WebService(create_app(centre), settings.api)
             self.services.append(self._web)

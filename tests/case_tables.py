@@ -30,6 +30,8 @@ from respond.reports.machine import MACHINE as REPORT
 from respond.reports.models import Report
 from respond.requests.machine import MACHINE as REQUEST
 from respond.requests.models import Request
+from respond.sharing.machine import RECEIPT, SHARE
+from respond.sharing.models import Receipt, Share
 from respond.teams.machine import MACHINE as TEAM
 from respond.teams.machine import MEMBER
 from respond.teams.models import Member, Team
@@ -53,6 +55,7 @@ _LISTED: dict[str, object] = {
     "earlier": [],
 }
 _PROOF: dict[str, object] = {"measure": "patch", "proof": "ticket 7"}
+_SHARED: dict[str, object] = {"title": "t", "summary": "s"}
 _CHECKLIST: dict[str, object] = {"table_version": "1", "measures": [_LISTED]}
 
 
@@ -226,6 +229,21 @@ KINDS = {
             "review": {"findings": "f"},
         },
     ),
+    "shares": Kind(
+        SHARE,
+        Share,
+        {
+            **{"about": "", "victim": "", "kind": "means", "title": "t", "tlp": "green", "recipients": [], "content": _SHARED},
+            **{"supersedes": "", "root": "SHR-2026-000001", "seed": "5a0c58a5-6d0f-5b6e-8a43-2f4ab1b8c0de", "policy_version": ""},
+        },
+        {"edit": {"kind": "means", "tlp": "green", "content": _SHARED}, "supersede": {"by": "SHR-2026-999999"}},
+    ),
+    "share-receipts": Kind(
+        RECEIPT,
+        Receipt,
+        {"share": "SHR-2026-000001", "title": "t", "tlp": "green", "reply": {}},
+        {"reply": {"done": "taken"}},
+    ),
     "team-members": Kind(
         MEMBER,
         Member,
@@ -391,6 +409,21 @@ TABLES: dict[str, dict[str, tuple[str, str, str]]] = {
         "order": ("active", "", "lead"),
         "stand_down": ("active", "stood_down", "mayor"),
         "review": ("stood_down", "reviewed", "lead"),
+    },
+    "shares": {
+        "edit": ("drafted", "", _WORKERS),
+        "propose": ("drafted", "proposed", _WORKERS),
+        "send_back": ("proposed", "drafted", "lead"),
+        "discard": ("drafted proposed", "discarded", _WORKERS),
+        "release": ("drafted proposed", "released", "lead"),
+        "supersede": ("released", "superseded", "lead"),
+        "revoke": ("released", "revoked", "lead"),
+    },
+    "share-receipts": {
+        "collect": ("sent", "collected", _WORKERS),
+        "receive": ("sent collected", "received", _WORKERS),
+        "reply": ("sent collected received replied", "replied", _WORKERS),
+        "recall": ("sent collected received replied", "recalled", "lead"),
     },
     "team-members": {
         "call": ("nominated unavailable", "called", "lead"),

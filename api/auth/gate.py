@@ -1,12 +1,15 @@
 """The gate before every route: it finds out who calls, and lets nobody pass without identity but to the few open doors.
 
-A machine shows its key (`Authorization: Bearer bongsu_...`), a browser its session cookie. What a browser is made to send by another
-site is refused (CSRF): with a cookie, a changing request or a socket needs our own `Origin`, or the session's `X-CSRF-Token`. The caller
-is then `request.state.principal`; whether they may do what they ask is decided by the route (`api.auth.dependencies`).
+A machine shows its key (`Authorization: Bearer bongsu_...`; to TAXII also as the password of HTTP Basic), a browser its session cookie.
+What a browser is made to send by another site is refused (CSRF): with a cookie, a changing request or a socket needs our own `Origin`, or
+the session's `X-CSRF-Token`. The caller is then `request.state.principal`; whether they may do what they ask is decided by the route
+(`api.auth.dependencies`).
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 from typing import Final
 from urllib.parse import quote, urlsplit
 
@@ -55,8 +58,9 @@ class Gate:
 
     async def _identify(self, connection: HTTPConnection) -> Principal | None:
         scheme, _, credentials = connection.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() == "bearer":
-            principal = await run_sync(keys.by_text, self._database, credentials.strip())
+        key = credentials.strip() if scheme.lower() == "bearer" else _basic(connection, scheme, credentials)
+        if key is not None:
+            principal = await run_sync(keys.by_text, self._database, key)
             if principal is None:
                 raise Unauthenticated("this key is not valid: unknown, expired or revoked")
             return principal
@@ -87,6 +91,16 @@ def _is_own_doing(connection: HTTPConnection, cookie: str) -> bool:
     return is_same_origin(connection.headers)
 
 
+def _basic(connection: HTTPConnection, scheme: str, credentials: str) -> str | None:
+    """The password of HTTP Basic (RFC 7617), which for TAXII clients is a key; None where it is not used."""
+    if scheme.lower() != "basic" or not connection.scope["path"].startswith(problems.TAXII):
+        return None
+    try:
+        return base64.b64decode(credentials.strip(), validate=True).decode().partition(":")[2]
+    except (ValueError, binascii.Error):
+        return ""
+
+
 def _is_open(path: str) -> bool:
     return path in OPEN_PATHS or path.startswith(OPEN_FOLDER)
 
@@ -105,4 +119,8 @@ async def _refuse(scope: Scope, receive: Receive, send: Send, error: DomainError
 
 
 def _is_page(request: Request) -> bool:
-    return request.method == "GET" and not request.url.path.startswith("/v1/") and "text/html" in request.headers.get("Accept", "")
+    return (
+        request.method == "GET"
+        and not request.url.path.startswith(("/v1/", problems.TAXII))
+        and "text/html" in request.headers.get("Accept", "")
+    )

@@ -18,6 +18,7 @@ from starlette.types import Scope
 
 from api.dashboard import incident_page, overview_page
 from api.dashboard.beacons import MARK
+from api.problems import TAXII
 
 
 def mount(app: FastAPI) -> None:
@@ -38,7 +39,7 @@ class _Rest(Mount):
     """Everything but the API's own paths: what is missing there is a problem document, not a page."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        if scope["path"].startswith("/v1/"):
+        if scope["path"].startswith(("/v1/", TAXII)):
             return Match.NONE, {}
         return super().matches(scope)
 

@@ -40,6 +40,8 @@ READ_BY: Final = {
         (f"personal_{part}" for part in ("case", "containment", "notice", "posting", "report", "possible_notice")), Action.PERSONAL_READ
     ),
     "block": Action.BLOCKS_READ,
+    "share": Action.SHARING_READ,
+    "share_receipt": Action.SHARING_READ,
     "drill": Action.DRILLS_READ,
 }
 """The permission that shows news of each kind of case."""

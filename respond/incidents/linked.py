@@ -25,6 +25,8 @@ from respond.reports.machine import MACHINE as REPORT
 from respond.reports.models import Report
 from respond.requests.machine import MACHINE as REQUEST
 from respond.requests.models import Request
+from respond.sharing.machine import SHARE
+from respond.sharing.models import Share
 from respond.teams.machine import MACHINE as TEAM
 from respond.teams.machine import MEMBER as TEAM_MEMBER
 from respond.teams.models import Member, Team
@@ -49,6 +51,7 @@ KINDS: Final = (
     Linked(INVESTIGATION, Investigation.about),
     Linked(TEAM, Team.incident),
     Linked(PERSONAL, PersonalCase.about),
+    Linked(SHARE, Share.about, frozenset({"released"})),
 )
 
 

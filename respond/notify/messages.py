@@ -29,6 +29,8 @@ CASES: Final[Mapping[str, tuple[str, str]]] = {
     "personal_report": ("개인정보 유출 신고", "Report of a divulgence"),
     "personal_possible_notice": ("유출 가능성 통지", "Notice of a possible divulgence"),
     "block": ("차단", "Block"),
+    "share": ("위협정보 공유", "Shared threat information"),
+    "share_receipt": ("위협정보 수신", "Receipt of threat information"),
     "drill": ("훈련", "Drill"),
 }
 _EXERCISE: Final = ("[훈련] ", "[EXERCISE] ")

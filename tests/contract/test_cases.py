@@ -11,10 +11,13 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from core.clock import FixedClock
 from core.database import Database
 from core.errors import Conflict, NotFound
+from core.sharing_settings import SharingSettings
+from core.signing import Signer
 from respond import audit
 from respond.cases import records
 from respond.cases.models import CaseEvent, Outgoing
@@ -32,6 +35,11 @@ from respond.reports.models import Report, ReportVersion
 from respond.requests import service as requests
 from respond.requests.machine import MACHINE, Article
 from respond.requests.models import Request
+from respond.sharing import receipts as receipts_of_shares
+from respond.sharing import service as sharing
+from respond.sharing.content import Content, Indicator
+from respond.sharing.models import Published, Receipt
+from respond.sharing.policy import load as load_policy
 from tests.drills import small_scenario
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, 891234, UTC)
@@ -206,6 +214,42 @@ def test_of_two_who_submit_one_writes_the_version(opened: Database) -> None:
     with opened.session(readonly=True) as session:
         (version,) = session.scalars(sa.select(ReportVersion)).all()
         assert (version.number, f'"summary":"{winner}"' in version.content) == (1, True)
+
+
+def test_what_is_released_at_once_is_published_once_and_in_order(opened: Database) -> None:
+    agencies = {"seogu": ("서구청", ""), "parks": ("공원", "")}
+    terms = sharing.Terms(load_policy(SharingSettings()), Signer(Ed25519PrivateKey.generate()), "Centre", agencies, [], lambda _: [])
+    content = Content(title="t", summary="s", indicators=(Indicator(type="domain", value="a.example"),))
+    with opened.session() as session:
+        wanted = sharing.Draft("indicator", "green", content)
+        numbers = [sharing.draft(session, None, "user:lee", wanted, terms).number for _ in range(4)]
+
+    def act(number: str, action: str, version: int) -> str:
+        with opened.session() as session:
+            sharing.take(session, None, "user:lead", number, action, version, terms, reason="r")
+        return number
+
+    outcome = at_once([lambda number=number: act(number, "release", 1) for number in numbers * 2])  # type: ignore[misc]
+    assert sorted(outcome) == ["Conflict"] * 4 + sorted(numbers)
+    with opened.session(readonly=True) as session:
+        rows = session.scalars(sa.select(Published).order_by(Published.id)).all()
+        assert [one.added_at for one in rows] == sorted({one.added_at for one in rows})
+        given = [(one.recipient, one.share) for one in rows if one.object_type == "report"]
+        assert sorted(given) == sorted((agency, number) for agency in ("", *agencies) for number in numbers)
+        receipts = [(one.number, one.share) for one in session.scalars(sa.select(Receipt))]
+
+    def reply(number: str) -> str:
+        with opened.session() as session:
+            receipts_of_shares.take(session, None, "user:kim", number, "reply", 1, done=receipts_of_shares.Done.TAKEN)
+        return number
+
+    replies = [lambda number=number: reply(number) for number, share in receipts if share == numbers[0]]  # type: ignore[misc]
+    told = at_once([lambda: act(numbers[0], "revoke", 2), lambda: act(numbers[1], "revoke", 2), *replies])
+    assert told[:2] == numbers[:2]
+    with opened.session(readonly=True) as session:
+        states = session.scalars(sa.select(Receipt.state).where(Receipt.share.in_(numbers[:2]))).all()
+        assert set(states) == {"recalled"}
+        assert audit.verify(session).problem == ""
 
 
 def test_the_feed_has_an_order_whoever_receives_at_once(opened: Database) -> None:
