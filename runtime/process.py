@@ -25,7 +25,7 @@ from core.config import Settings
 from core.crypto import token
 from core.errors import ConfigError
 from core.events import DETECTIONS, EVENTS, QUARANTINE
-from core.periodic import every, in_session
+from core.periodic import every, in_session, repeat
 from core.signing import load_signer
 from core.stage import Handler, Stage
 from core.storage.writer import TableWriter, check_positions
@@ -50,6 +50,7 @@ from ingest.sources.intake import Intake
 from ingest.sources.syslog import SyslogServer
 from ingest.stage import NormaliseStage
 from respond.audit import record
+from respond.centres import links, relay
 from respond.notify import dispatch
 from respond.personal.packs import load as load_packs
 from respond.readiness import policy as readiness
@@ -261,9 +262,12 @@ class _Assembly:
     def _add_respond_tasks(self) -> None:
         """What the respond stage does by the clock."""
         parts, settings = self._parts, self._parts.settings.respond.readiness
-        work = {"readiness": judge(readiness.load(settings), settings.on_call), "warnings": expire_due}
+        centres = links.judge(parts.settings.respond.centres)
+        work = {"readiness": judge(readiness.load(settings), settings.on_call), "warnings": expire_due, "centres": centres}
         for name, turn in work.items():
             self.services.append(TaskService(name, partial(every, EVERY_SECONDS, name, in_session(parts.database, turn))))
+        alerts = relay.Relay(parts.database, parts.bus).step
+        self.services.append(TaskService("alerts", partial(repeat, relay.EVERY_SECONDS, "alerts", alerts)))
 
     async def _add_detect(self) -> None:
         parts = self._parts

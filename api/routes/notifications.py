@@ -39,6 +39,7 @@ READ_BY: Final = {
     ),
     "block": Action.BLOCKS_READ,
     "drill": Action.DRILLS_READ,
+    "centre": Action.CENTRES_READ,
 }
 """The permission that shows news of each kind of case."""
 

@@ -30,6 +30,7 @@ CASES: Final[Mapping[str, tuple[str, str]]] = {
     "personal_possible_notice": ("유출 가능성 통지", "Notice of a possible divulgence"),
     "block": ("차단", "Block"),
     "drill": ("훈련", "Drill"),
+    "centre": ("연계 관제센터", "Linked centre"),
 }
 _EXERCISE: Final = ("[훈련] ", "[EXERCISE] ")
 _SEVERITY: Final[Mapping[str, int]] = {"informational": 1, "low": 3, "medium": 5, "high": 8, "critical": 10}
