@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from api.auth.dependencies import Allowed, TheCentre
 from api.cases import Instant
@@ -93,15 +93,6 @@ class Batch(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
 
     alerts: list[AlertIn] = Field(min_length=1, max_length=MOST_AT_ONCE)
-
-    @model_validator(mode="after")
-    def _of_text(self) -> Self:
-        for one in self.alerts:
-            try:
-                one.model_dump_json().encode()
-            except ValueError as error:
-                raise ValueError(f"the alert {one.id} holds what is no text") from error
-        return self
 
 
 class Receipt(BaseModel):
