@@ -110,9 +110,10 @@ async def test_only_the_handshake_is_believed(served: tuple[TestCentre, str], au
     headers = {"X-Client-Cert": pem, "X-SSL-Client-Cert": pem, "X-Forwarded-Client-Cert": pem, "client_certificate": "0" * 64}
     async with client(authority, url, headers=headers) as forger:
         assert (await forger.get("/v1/me")).status_code == 401
-    async with client(authority, url, stranger) as other:
-        with pytest.raises(httpx.TransportError):
-            await other.get("/healthz")
+    for refused in (stranger, authority.issue("ended.example", lives=timedelta(minutes=-10))):
+        async with client(authority, url, refused) as other:
+            with pytest.raises(httpx.TransportError):
+                await other.get("/healthz")
 
 
 async def test_people_log_in_beside_machines(served: tuple[TestCentre, str], authority: Authority) -> None:
