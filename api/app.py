@@ -14,11 +14,14 @@ from api.centre import Centre
 from api.dashboard.beacons import STATIC
 from api.envelope import Envelope
 from api.routes import (
+    alerts,
     audit,
     baselines,
     blocks,
+    centres,
     counters,
     coverage,
+    delegations,
     drills,
     events,
     evidence,
@@ -52,8 +55,10 @@ _ROUTES: Final = (
     *(health, login, logs, events, incidents, incident_work, keys, counters, coverage, rules, silences, hunts, indicators, baselines),
     *(requests, reports, feed, investigations, personal, audit, evidence, notifications, blocks),
     *(warnings, warning_notices, readiness, teams, team_members, drills, sharing, share_receipts, taxii),
+    *(centres, delegations, alerts),
 )
-_ABOUT: Final = """Logs in, events and incidents out. People log in and carry a session cookie; machines carry a key.
+_ABOUT: Final = """Logs in, events and incidents out. People log in and carry a session cookie; machines carry a key
+or show a registered certificate.
 
 Times are ISO 8601 in UTC. Errors are problem documents (RFC 9457). Lists give `next_cursor`, to be sent as `cursor` for the next page.
 Every answer has an `X-Request-ID`; yours is kept if you send one."""

@@ -18,6 +18,7 @@ from core.clock import KST
 from core.permissions import Action, Agencies, Principal
 from core.storage import event_queries
 from core.storage.event_queries import Counts, Minute
+from respond.centres import links
 from respond.incidents import queries as incidents
 from respond.incidents.sight import Sight
 
@@ -32,7 +33,7 @@ class Overview:
     """How things stood at `at`, within somebody's scope. Today began at midnight in Seoul.
 
     `events_per_second` is the mean of the last minute; `minutes` are the last sixty, the present one last. `lag` counts messages waiting
-    for any stage. Of incidents there are none for those who do not read them.
+    for any stage. Of incidents there are none for those who do not read them. `centres` counts the active linked centres by their link.
     """
 
     at: datetime
@@ -45,6 +46,7 @@ class Overview:
     open_incidents: int
     open_by_severity: Mapping[str, int]
     minutes: Sequence[Minute]
+    centres: Mapping[str, int]
 
 
 class Overviews:
@@ -77,7 +79,7 @@ class Overviews:
         earlier = await self._until(edge, midnight, scope)
         today = [one for one in recent.minutes if one.at >= midnight]
         stages = self._centre.stages()
-        incident_counts = await asyncio.to_thread(self._incident_counts, of_incidents)
+        incident_counts, centres = await asyncio.to_thread(self._records, of_incidents)
         quarantined = earlier.quarantined + sum(one.quarantined for one in today)
         return Overview(
             at=now,
@@ -90,6 +92,7 @@ class Overviews:
             open_incidents=sum(incident_counts.open_by_severity.values()),
             open_by_severity=incident_counts.open_by_severity,
             minutes=recent.minutes,
+            centres=centres,
         )
 
     async def _until(self, edge: datetime, midnight: datetime, scope: Agencies) -> Counts:
@@ -101,9 +104,9 @@ class Overviews:
             kept = self._earlier[scope] = (edge, await event_queries.counts(self._centre.store, midnight, edge, scope))
         return kept[1]
 
-    def _incident_counts(self, sight: Sight) -> incidents.Counts:
+    def _records(self, sight: Sight) -> tuple[incidents.Counts, Mapping[str, int]]:
         with self._centre.database.session(readonly=True) as session:
-            return incidents.counts(session, sight)
+            return incidents.counts(session, sight), links.counts(session)
 
 
 def _failed(task: asyncio.Task[Overview]) -> bool:

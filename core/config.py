@@ -17,6 +17,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, ValidationError, model_validator
 
 from core.baseline_settings import BaselineSettings
+from core.centre_settings import CentreSettings
 from core.drill_settings import DrillSettings
 from core.errors import ConfigError, FileError
 from core.sharing_settings import SharingSettings
@@ -107,7 +108,10 @@ class TlsSettings(_Section):
 
     certificate: Path = Field(description="Our certificate with its chain (PEM)")
     key: Path = Field(description="Its private key (PEM), readable by us alone")
-    client_ca: Path | None = Field(default=None, description="Who signs clients' certificates (PEM); their names then decide the source")
+    client_ca: Path | None = Field(
+        default=None,
+        description="Who signs clients' certificates (PEM). Syslog: their names decide the source. API: a registered one is an identity",
+    )
     require_client_certificate: bool = Field(default=False, description="Refuse a client without a certificate of `client_ca`")
 
     @model_validator(mode="after")
@@ -320,6 +324,7 @@ class RespondSettings(_Section):
     personal: PersonalSettings = PersonalSettings()
     drills: DrillSettings = DrillSettings()
     sharing: SharingSettings = SharingSettings()
+    centres: CentreSettings = CentreSettings()
 
 
 class Channel(_Section):

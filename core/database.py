@@ -256,7 +256,7 @@ def now(session: Session) -> datetime:
 def exclusive(session: Session, name: str) -> None:
     """Wait until no other transaction holds the lock `name`, and hold it until this one ends. Writers on SQLite exclude each other anyway.
 
-    Take locks in one order everywhere: `incidents`, `readiness`, `sharing`, rows, `audit`.
+    Take locks in one order everywhere: `incidents`, `readiness`, `sharing`, `delegations`, rows, `audit`.
     """
     if session.get_bind().dialect.name == "postgresql":
         session.execute(_advisory_lock(name))

@@ -397,7 +397,7 @@ DETECTIONS: Final = Table(
         Column("rule_level", Kind.WORD, "informational, low, medium, high, critical", ocsf="severity", set_by="detect"),
         Column("rule_hash", Kind.WORD, "SHA-256 of the rule's text, first 16 hex digits", set_by="detect"),
         Column("rule_tags", Kind.WORD, "The rule's tags, joined by a comma", set_by="detect"),
-        Column("kind", Kind.WORD, "What found it: rule, correlation, indicator, baseline", set_by="detect"),
+        Column("kind", Kind.WORD, "What found it: rule, correlation, indicator, baseline, centre", set_by="detect"),
         Column(
             "origin",
             Kind.WORD,

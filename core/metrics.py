@@ -50,6 +50,8 @@ HUNTED_ROWS = Counter("bongsu_hunted_rows_total", "Stored events searches throug
 INCIDENTS_OPENED = Counter("bongsu_incidents_opened_total", "Incidents opened", ["severity"])
 DETECTIONS_SILENCED = Counter("bongsu_silenced_detections_total", "Detections that a silence kept from incidents")
 DETECTIONS_SUPPRESSED = Counter("bongsu_suppressed_detections_total", "Detections counted in an incident without keeping their line")
+ALERTS_RECEIVED = Counter("bongsu_centre_alerts_total", "Alerts of linked centres taken", ["centre"])
+CENTRE_SILENT = Gauge("bongsu_centre_silent_seconds", "Since the last call of an active linked centre", ["centre"])
 
 # Every stage
 STAGE_BATCHES = Counter("bongsu_stage_batches_total", "Batches handled", ["stage"])

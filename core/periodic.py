@@ -6,7 +6,7 @@ The work must be such that doing it twice, or in two processes at once, changes 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import structlog
 from sqlalchemy.orm import Session
@@ -19,14 +19,19 @@ _log = structlog.get_logger()
 
 
 async def every(seconds: float, name: str, job: Callable[[], None]) -> None:
-    """Call `job` in a thread, for ever, `seconds` after it ended the last time; the first time at once.
+    """Call `job` in a thread, for ever; see `repeat`."""
+    await repeat(seconds, name, lambda: asyncio.to_thread(job))
+
+
+async def repeat(seconds: float, name: str, job: Callable[[], Awaitable[None]]) -> None:
+    """Await `job`, for ever, `seconds` after it ended the last time; the first time at once.
 
     What it raises is counted, logged when it is new, and tried again the next time.
     """
     problem = ""
     while True:
         try:
-            await asyncio.to_thread(job)
+            await job()
             problem = ""
             metrics.TURNS.labels(name, "done").inc()
         except Exception as error:  # noqa: BLE001 - the loop's boundary: the next time it may work

@@ -44,6 +44,7 @@ class Action(StrEnum):
     REPORTS_READ = "reports:read"
     REPORTS_WRITE = "reports:write"
     REPORTS_RECEIVE = "reports:receive"
+    REPORTS_DRAFT = "reports:draft"
     PERSONAL_READ = "personal:read"
     PERSONAL_STATUS = "personal:status"
     PERSONAL_REDACTED = "personal:redacted"
@@ -74,6 +75,7 @@ class Action(StrEnum):
     BLOCKS_APPROVE = "blocks:approve"
     CENTRES_READ = "centres:read"
     CENTRES_WRITE = "centres:write"
+    ALERTS_WRITE = "alerts:write"
     DUTIES_READ = "duties:read"
     DUTIES_WRITE = "duties:write"
     DUTIES_ANSWER = "duties:answer"
@@ -88,9 +90,13 @@ class Action(StrEnum):
 
 
 class Reach(StrEnum):
-    """How far a grant reaches, the farthest first. `OWN_PERSONAL`: of the own agency what is marked as concerning personal data."""
+    """How far a grant reaches, the farthest first.
+
+    `WATCHED`: the agencies a linked centre watches now; `OWN_PERSONAL`: of the own agency what is marked as concerning personal data.
+    """
 
     ALL = "all"
+    WATCHED = "watched"
     OWN = "own"
     OWN_PERSONAL = "own_personal"
 
@@ -142,22 +148,43 @@ GRANTS: Final[Mapping[Role, Mapping[Action, Reach]]] = {
     Role.ADMIN: _granted("counters:read keys:read keys:write metrics:read", _ALL),
 }
 
-KEY_ACTIONS: Final = frozenset(
-    {
-        Action.LOGS_WRITE,
-        Action.LOGS_READ,
-        Action.INCIDENTS_READ,
-        Action.RULES_READ,
-        Action.HUNTS_RUN,
-        Action.INDICATORS_READ,
-        Action.INDICATORS_WRITE,
-        Action.BLOCKS_READ,
-        Action.SHARING_READ,
-        Action.SHARING_WRITE,
-        Action.COUNTERS_READ,
-        Action.METRICS_READ,
-    },
-)
+
+class MachineRole(StrEnum):
+    """What a machine is to the centre: a bundle of actions for its key or certificate."""
+
+    LINKED_CENTRE = "linked_centre"
+    LOG_SOURCE = "log_source"
+
+
+MACHINE_ACTIONS: Final[Mapping[MachineRole, frozenset[Action]]] = {
+    MachineRole.LINKED_CENTRE: frozenset(
+        {
+            Action.LOGS_WRITE,
+            Action.RULES_READ,
+            Action.ALERTS_WRITE,
+            Action.REPORTS_DRAFT,
+            Action.WARNINGS_READ,
+            Action.WARNINGS_ACKNOWLEDGE,
+            Action.SHARING_READ,
+            Action.SHARING_WRITE,
+        }
+    ),
+    MachineRole.LOG_SOURCE: frozenset({Action.LOGS_WRITE}),
+}
+OF_CENTRES: Final = frozenset({Action.ALERTS_WRITE, Action.REPORTS_DRAFT, Action.WARNINGS_ACKNOWLEDGE})
+"""What only a linked centre may do, for the agencies it watches."""
+
+KEY_ACTIONS: Final = MACHINE_ACTIONS[MachineRole.LINKED_CENTRE] | {
+    Action.LOGS_READ,
+    Action.INCIDENTS_READ,
+    Action.HUNTS_RUN,
+    Action.INDICATORS_READ,
+    Action.INDICATORS_WRITE,
+    Action.REPORTS_READ,
+    Action.BLOCKS_READ,
+    Action.COUNTERS_READ,
+    Action.METRICS_READ,
+}
 """What a machine's key may be given: a machine neither decides on incidents nor makes keys."""
 
 Agencies = frozenset[str] | None
@@ -169,7 +196,7 @@ class Principal:
     """An authenticated caller: a person with a session, or a machine with a key.
 
     `id` is the user's or the key's; `session` is the id of the person's session ('' for a machine); `source` is the log source a key
-    writes as.
+    writes as. `centre` is the number of the linked centre a machine belongs to, or '', and `watched` the agencies that one watches now.
     """
 
     kind: str
@@ -180,6 +207,8 @@ class Principal:
     roles: tuple[Role, ...] = ()
     session: str = ""
     source: str = ""
+    centre: str = ""
+    watched: frozenset[str] = frozenset()
 
     @property
     def actor(self) -> str:
@@ -195,6 +224,8 @@ class Principal:
         reach = self.grants.get(action)
         if reach is None:
             raise Forbidden(f"this identity may not do {action}")
+        if reach is Reach.WATCHED:
+            return self.watched
         return None if reach is Reach.ALL else frozenset({self.agency})
 
 
@@ -220,14 +251,19 @@ def parse_roles(words: Iterable[str], agency: str) -> tuple[Role, ...]:
     return roles
 
 
-def parse_actions(words: Iterable[str]) -> frozenset[Action]:
-    """The actions called `words`, as a key may have them; Invalid when one is unknown or not for machines."""
+def parse_actions(words: Iterable[str], role: str = "") -> frozenset[Action]:
+    """The actions called `words` or, without any, those of the machine's `role`; Invalid when one is unknown or not for machines."""
+    words = tuple(words)
+    if role:
+        if words or role not in frozenset(MachineRole):
+            raise Invalid(f"a machine has actions or one of the roles {', '.join(MachineRole)}")
+        return MACHINE_ACTIONS[MachineRole(role)]
     try:
         actions = frozenset(Action(word) for word in words)
     except ValueError as error:
         raise Invalid(f"{error}; a key may have {', '.join(sorted(KEY_ACTIONS))}") from error
     if not actions:
-        raise Invalid("a key needs at least one action")
+        raise Invalid(f"a key needs at least one action, or one of the roles {', '.join(MachineRole)}")
     if wrong := actions - KEY_ACTIONS:
         raise Invalid(f"a key may not have {', '.join(sorted(wrong))}; it may have {', '.join(sorted(KEY_ACTIONS))}")
     return actions

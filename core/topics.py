@@ -6,7 +6,7 @@
 | events | one Arrow IPC stream of rows of `core.events.EVENTS` | normalise | store, detect |
 | quarantine | one Arrow IPC stream of rows of `core.events.QUARANTINE` | normalise | store |
 | matches | one Arrow IPC stream of rows of `core.events.MATCHES`, all of one shard | detect, correlate | correlate |
-| detections | one Arrow IPC stream of rows of `core.events.DETECTIONS` | detect, correlate | store, respond |
+| detections | one Arrow IPC stream of rows of `core.events.DETECTIONS` | detect, correlate, respond.centres | store, respond |
 | evaluated | which messages of `events` were run through which rules (`detect.evaluations`) | detect | the ledger of hunts |
 
 What a stage writes for partition p of its input goes to partition p of its output, in order. So on every partition of `events`,
@@ -16,8 +16,9 @@ offset it has handled per (epoch, partition) drops exactly the repeated rows. A 
 The topic `matches` is divided by what belongs together instead: a partition, there called a shard, has all matches of its pairs of
 correlation and key. Within a shard the raw offsets of one (epoch, partition) never go back either.
 
-A detection that is not made of one line as it comes (of a correlation, a hunt, a baseline) has a place in its maker's own order instead: an
-epoch no topic has, and offsets that likewise never go back but in a repetition. The lines it is made of are named in its `details`.
+A detection that is not made of one line as it comes (of a correlation, a hunt, a baseline, a linked centre) has a place in its maker's own
+order instead: an epoch no topic has, and offsets that likewise never go back but in a repetition. The lines it is made of are named in its
+`details`.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from core.config import Settings
 from core.crypto import token
 from core.errors import ConfigError
 from core.events import DETECTIONS, EVENTS, QUARANTINE
-from core.periodic import every, in_session
+from core.periodic import every, in_session, repeat
 from core.signing import Verifier, load_signer
 from core.stage import Handler, Stage
 from core.storage.writer import TableWriter, check_positions
@@ -51,6 +51,7 @@ from ingest.sources.intake import Intake
 from ingest.sources.syslog import SyslogServer
 from ingest.stage import NormaliseStage
 from respond.audit import record
+from respond.centres import links, relay
 from respond.notify import dispatch
 from respond.personal.packs import load as load_packs
 from respond.readiness import policy as readiness
@@ -280,9 +281,12 @@ class _Assembly:
             "readiness": judge(readiness.load(settings), settings.on_call),
             "warnings": look(levels.load(parts.settings.respond.warnings)),
             "sharing": lambda session: chase(session, policy),
+            "centres": links.judge(parts.settings.respond.centres),
         }
         for name, turn in work.items():
             self.services.append(TaskService(name, partial(every, EVERY_SECONDS, name, in_session(parts.database, turn))))
+        alerts = relay.Relay(parts.database, parts.bus).step
+        self.services.append(TaskService("alerts", partial(repeat, relay.EVERY_SECONDS, "alerts", alerts)))
 
     async def _add_detect(self) -> None:
         parts = self._parts

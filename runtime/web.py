@@ -1,9 +1,14 @@
-"""What a process serves over HTTP: the API and the dashboard on its own event loop, or a stage's metrics."""
+"""What a process serves over HTTP: the API and the dashboard on its own event loop, or a stage's metrics.
+
+With `api.tls.client_ca` a client may show a certificate (or must: `require_client_certificate`). The handshake verifies it against that
+authority or fails; the SHA-256 of a verified one goes into the state of every ASGI scope of the connection, where no request can write.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from wsgiref.simple_server import WSGIServer
@@ -11,7 +16,10 @@ from wsgiref.simple_server import WSGIServer
 import uvicorn
 from fastapi import FastAPI
 from prometheus_client import start_http_server
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from api.auth.certificates import fingerprint
+from api.auth.gate import CERTIFICATE
 from core.config import ApiSettings, StageMetricsSettings
 from core.errors import ConfigError
 from runtime.services import failure_of, finish
@@ -23,6 +31,17 @@ class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+class _CertificateProtocol(HttpToolsProtocol):
+    """A connection whose scopes tell which certificate its client proved to have."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        connection: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
+        der = connection.getpeercert(binary_form=True) if connection is not None else None
+        if der:
+            self.app_state = {**self.app_state, CERTIFICATE: fingerprint(der)}
 
 
 class MetricsService:
@@ -58,9 +77,14 @@ class WebService:
     def __init__(self, app: FastAPI, settings: ApiSettings) -> None:
         self._settings = settings
         tls = settings.tls
+        authority = tls.client_ca if tls else None
+        needed = ssl.CERT_REQUIRED if tls and tls.require_client_certificate else ssl.CERT_OPTIONAL
         self._server = _Server(
             uvicorn.Config(
                 app,
+                http=_CertificateProtocol if authority else "auto",
+                ssl_ca_certs=str(authority) if authority else None,
+                ssl_cert_reqs=needed if authority else ssl.CERT_NONE,
                 log_config=None,
                 access_log=False,
                 server_header=False,

@@ -13,6 +13,8 @@ from respond.blocks.machine import MACHINE as BLOCK
 from respond.blocks.models import Block
 from respond.cases.machine import Machine
 from respond.cases.models import CaseColumns
+from respond.centres.machine import MACHINE as CENTRE
+from respond.centres.models import LinkedCentre
 from respond.drills.machine import MACHINE as DRILL
 from respond.drills.models import Drill
 from respond.incidents.machine import MACHINE as INCIDENT
@@ -64,6 +66,7 @@ class Kind:
     """One kind of case: its machine, its table, an example of a row's own columns, and what actions need beside a reason.
 
     `beside` are routes that add something to a case without changing it, so that they are no steps.
+    `distinct` is a column that no two rows have the same of.
     A case that is part of another is named after it (`part`), stands beside a row of `whole` and has its steps below its path.
     """
 
@@ -74,6 +77,7 @@ class Kind:
     beside: frozenset[str] = frozenset()
     part: str = ""
     whole: tuple[type[CaseColumns], dict[str, object]] | None = None
+    distinct: str = ""
 
     def path(self, path: str) -> str:
         """The path below which the steps are, with `{number}`."""
@@ -105,6 +109,13 @@ KINDS = {
             "expires_at": datetime(2026, 6, 1, tzinfo=UTC),
         },
         {"extend": {"expires_at": "2026-07-01T00:00:00Z"}},
+    ),
+    "centres": Kind(
+        CENTRE,
+        LinkedCentre,
+        {"name_ko": "센터", "name_en": "", "contact": "", "link": ""},
+        {"edit": {"name_ko": "센터"}},
+        distinct="name",
     ),
     "incidents": Kind(
         INCIDENT,
@@ -295,6 +306,13 @@ TABLES: dict[str, dict[str, tuple[str, str, str]]] = {
         "unrestrict": (_ANY, "", "lead"),
         "merge": (_WORKED, "", _WORKERS),
         "split": (_WORKED, "", _WORKERS),
+    },
+    "centres": {
+        "edit": ("registered active suspended", "", "lead"),
+        "activate": ("registered", "active", "lead"),
+        "suspend": ("active", "suspended", "lead"),
+        "resume": ("suspended", "active", "lead"),
+        "end": ("registered active suspended", "ended", "lead"),
     },
     "personal-cases": {
         "describe": (_OPEN, "", "officer"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.permissions import Action, Reach, Role
+from core.permissions import Action, MachineRole, Reach, Role
 
 ALL, OWN, NONE = Reach.ALL, Reach.OWN, None
 
@@ -22,6 +22,7 @@ MATRIX = {
     Action.REPORTS_READ: (ALL, ALL, ALL, OWN, ALL, Reach.OWN_PERSONAL, NONE),
     Action.REPORTS_WRITE: (NONE, NONE, NONE, OWN, NONE, NONE, NONE),
     Action.REPORTS_RECEIVE: (NONE, NONE, ALL, NONE, NONE, NONE, NONE),
+    Action.REPORTS_DRAFT: (NONE, NONE, NONE, NONE, NONE, NONE, NONE),
     Action.PERSONAL_READ: (NONE, ALL, ALL, OWN, NONE, OWN, NONE),
     Action.PERSONAL_STATUS: (ALL, NONE, NONE, NONE, NONE, NONE, NONE),
     Action.PERSONAL_REDACTED: (NONE, NONE, NONE, NONE, ALL, NONE, NONE),
@@ -52,6 +53,7 @@ MATRIX = {
     Action.BLOCKS_APPROVE: (NONE, NONE, ALL, NONE, NONE, NONE, NONE),
     Action.CENTRES_READ: (NONE, ALL, ALL, NONE, ALL, NONE, NONE),
     Action.CENTRES_WRITE: (NONE, NONE, ALL, NONE, NONE, NONE, NONE),
+    Action.ALERTS_WRITE: (NONE, NONE, NONE, NONE, NONE, NONE, NONE),
     Action.DUTIES_READ: (ALL, ALL, ALL, OWN, ALL, NONE, NONE),
     Action.DUTIES_WRITE: (NONE, NONE, ALL, NONE, NONE, NONE, NONE),
     Action.DUTIES_ANSWER: (NONE, NONE, NONE, OWN, NONE, NONE, NONE),
@@ -65,3 +67,19 @@ MATRIX = {
     Action.METRICS_READ: (NONE, NONE, NONE, NONE, NONE, NONE, ALL),
 }
 ROLES = (Role.MAYORS_OFFICE, Role.ANALYST, Role.SOC_LEAD, Role.AGENCY_OFFICER, Role.AUDITOR, Role.PRIVACY_OFFICER, Role.ADMIN)
+
+WATCHED = Reach.WATCHED
+# The columns of machines: raw logs W own; rules R; alerts W own; 19(3) reports W draft; warnings R, acknowledge; threat information R/W.
+MACHINES = {
+    MachineRole.LINKED_CENTRE: {
+        Action.LOGS_WRITE: OWN,
+        Action.RULES_READ: WATCHED,
+        Action.ALERTS_WRITE: WATCHED,
+        Action.REPORTS_DRAFT: WATCHED,
+        Action.WARNINGS_READ: WATCHED,
+        Action.WARNINGS_ACKNOWLEDGE: WATCHED,
+        Action.SHARING_READ: WATCHED,
+        Action.SHARING_WRITE: WATCHED,
+    },
+    MachineRole.LOG_SOURCE: {Action.LOGS_WRITE: OWN},
+}

@@ -1,8 +1,10 @@
 """The gate before every route: it finds out who calls, and lets nobody pass without identity but to the few open doors.
 
-A machine shows its key (`Authorization: Bearer bongsu_...`; to TAXII also as the password of HTTP Basic), a browser its session cookie.
-What a browser is made to send by another site is refused (CSRF): with a cookie, a changing request or a socket needs our own `Origin`, or
-the session's `X-CSRF-Token`. The caller is then `request.state.principal`; whether they may do what they ask is decided by the route
+A machine shows its key (`Authorization: Bearer bongsu_...`; to TAXII also as the password of HTTP Basic) or a client certificate that the
+TLS handshake verified and that is registered; a browser its session cookie. What a browser is made to send by another site is refused
+(CSRF): with a cookie, a changing request or a socket needs our own `Origin`, or the session's `X-CSRF-Token`; with a certificate, which a
+browser would show by itself, it must not come from a page at all. The caller is then `request.state.principal`; whether they may do what
+they ask is decided by the route
 (`api.auth.dependencies`).
 """
 
@@ -28,6 +30,8 @@ from core.permissions import Principal
 
 COOKIE: Final = "bongsu_session"
 OPEN_PATHS: Final = frozenset({"/healthz", "/readyz", "/login", "/v1/login", "/preferences", "/favicon.ico"})
+CERTIFICATE: Final = "client_certificate"
+"""Where the server puts the SHA-256 (hex) of the certificate a client proved to have: in the state of the ASGI scope."""
 OPEN_FOLDER: Final = "/static/"
 OPTIONAL_PATHS: Final = frozenset({"/metrics"})
 """Here identity is looked for, and the route decides what to do without."""
@@ -49,7 +53,7 @@ class Gate:
         try:
             principal = await self._identify(connection)
             if principal is None and scope["path"] not in OPTIONAL_PATHS:
-                raise Unauthenticated("log in, or send a key as `Authorization: Bearer bongsu_...`")
+                raise Unauthenticated("log in, send a key as `Authorization: Bearer bongsu_...`, or show a certificate that is registered")
         except (DomainError, StoreUnavailable) as error:
             await _refuse(scope, receive, send, error)
             return
@@ -65,9 +69,19 @@ class Gate:
                 raise Unauthenticated("this key is not valid: unknown, expired or revoked")
             return principal
         cookie = connection.cookies.get(COOKIE, "")
-        principal = await run_sync(sessions.by_token, self._database, cookie) if cookie else None
+        if not cookie:
+            return await self._by_certificate(connection)
+        principal = await run_sync(sessions.by_token, self._database, cookie)
         if principal is not None and not _is_own_doing(connection, cookie):
             raise Forbidden("this request does not come from our own pages: send the session's X-CSRF-Token (GET /v1/me gives it)")
+        return principal
+
+    async def _by_certificate(self, connection: HTTPConnection) -> Principal | None:
+        """Whose certificate was shown; None for one that is not registered, as a person's browser may show."""
+        shown: str = connection.scope["state"].get(CERTIFICATE, "")
+        principal = await run_sync(keys.by_certificate, self._database, shown) if shown else None
+        if principal is not None and "Origin" in connection.headers and not _is_reading(connection):
+            raise Forbidden("a machine's certificate is not used from a page")
         return principal
 
 
@@ -83,7 +97,7 @@ def is_same_origin(headers: Headers) -> bool:
 
 
 def _is_own_doing(connection: HTTPConnection, cookie: str) -> bool:
-    if connection.scope["type"] == "http" and connection.scope["method"] in _READING:
+    if _is_reading(connection):
         return True
     token = connection.headers.get("X-CSRF-Token")
     if token is not None:
@@ -99,6 +113,10 @@ def _basic(connection: HTTPConnection, scheme: str, credentials: str) -> str | N
         return base64.b64decode(credentials.strip(), validate=True).decode().partition(":")[2]
     except (ValueError, binascii.Error):
         return ""
+
+
+def _is_reading(connection: HTTPConnection) -> bool:
+    return connection.scope["type"] == "http" and connection.scope["method"] in _READING
 
 
 def _is_open(path: str) -> bool:

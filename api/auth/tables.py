@@ -45,7 +45,11 @@ class LoginSession(Base):
 
 
 class ApiKey(Base):
-    """A machine's key. `actions` are words of `Action` joined by commas; `agency` '' reaches every agency."""
+    """A machine's identity, shown by a key or by a certificate. `actions` are words of `Action` joined by commas; `agency` '' reaches all.
+
+    Of a key there is `secret_hash` ('' of a certificate); of a certificate its SHA-256 (`certificate`, hex of the DER) and `subject`.
+    `centre` is the number of the linked centre it belongs to, or ''.
+    """
 
     __tablename__ = "api_keys"
 
@@ -60,6 +64,9 @@ class ApiKey(Base):
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    centre: Mapped[str] = mapped_column(sa.Text, default="", server_default=sa.text("''"), index=True)
+    subject: Mapped[str] = mapped_column(AnyText, default="", server_default=sa.text("''"))
+    certificate: Mapped[str | None] = mapped_column(sa.Text, unique=True, index=True)
 
 
 class FailedAttempts(Base):

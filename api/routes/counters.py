@@ -46,6 +46,7 @@ class Counters(BaseModel):
     stages: list[StageFigures]
     open_incidents: int | None = Field(description="null for callers who do not read incidents")
     open_by_severity: dict[str, int] | None
+    centres: dict[str, int] | None = Field(description="Active linked centres by their link; null for callers who do not read centres")
     minutes: list[MinuteFigures] = Field(description="The last sixty, the present one last")
 
 
@@ -65,5 +66,6 @@ async def counters(request: Request, caller: Annotated[Principal, Depends(Allowe
         stages=[StageFigures(name=stage.name, working=not stage.problem, lag=stage.lag) for stage in found.stages],
         open_incidents=found.open_incidents if counted else None,
         open_by_severity=dict(found.open_by_severity) if counted else None,
+        centres=dict(found.centres) if caller.may(Action.CENTRES_READ) else None,
         minutes=[MinuteFigures.model_validate(one) for one in found.minutes],
     )

@@ -1,4 +1,4 @@
-"""Keys of machines, for those who administer them."""
+"""Keys and certificates of machines, for those who administer them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from api.auth.dependencies import Allowed, TheCentre
 from api.auth.keys import KeyWish
 from api.auth.tables import ApiKey
 from core.errors import Invalid
-from core.permissions import Action, Principal
+from core.permissions import Action, MachineRole, Principal
 
 router = APIRouter(prefix="/v1/keys", tags=["keys"])
 
@@ -33,10 +33,24 @@ class NewKey(BaseModel):
     )
 
     name: str = Field(min_length=1, max_length=128, description="Whose it is, for people")
-    actions: list[str] = Field(min_length=1, max_length=16)
-    agency: str = Field(default="", max_length=63, description="Empty: every agency (not for logs:write)")
+    actions: list[str] = Field(default=[], max_length=16, description="What it may do; or give a role")
+    role: MachineRole | None = Field(default=None, description="Stands for its actions")
+    agency: str = Field(default="", max_length=63, description="Empty: every agency (not for logs:write), or that of the centre")
     source: str = Field(default="", max_length=63, pattern=r"^([a-z0-9][a-z0-9_.-]*)?$", description="The log source it writes as")
+    centre: str = Field(
+        default="", max_length=24, description="Number of the linked centre it is of; it reaches the agencies that one watches"
+    )
+    certificate: str = Field(default="", max_length=20_000, description="A certificate (PEM) that is shown instead of a secret")
     days: int = Field(default=365, ge=1, le=keys.LONGEST_LIFE.days)
+
+
+class Rotation(BaseModel):
+    """How a key is replaced."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"overlap_hours": 24}]})
+
+    overlap_hours: int = Field(default=24, ge=0, le=24 * 90, description="The old one works so long beside the new one")
+    certificate: str = Field(default="", max_length=20_000, description="The next certificate (PEM), where a certificate is replaced")
 
 
 class Key(BaseModel):
@@ -47,6 +61,9 @@ class Key(BaseModel):
     actions: list[str]
     agency: str
     source: str
+    centre: str
+    certificate: str | None = Field(description="SHA-256 of the certificate that shows it, null for a key")
+    subject: str
     created_at: datetime
     created_by: str
     expires_at: datetime
@@ -55,7 +72,7 @@ class Key(BaseModel):
 
 
 class MadeKey(Key):
-    """A new key. `key` is shown this once."""
+    """A new key. `key` is shown this once; it is empty for a certificate."""
 
     key: str
 
@@ -85,8 +102,19 @@ def make_key(wish: NewKey, caller: Writer, centre: TheCentre) -> MadeKey:
     if wish.agency and wish.agency not in known:
         raise Invalid(f"there is no agency {wish.agency!r}")
     with centre.database.session() as session:
-        wanted = KeyWish(wish.name, wish.actions, wish.agency, wish.source, timedelta(days=wish.days))
+        wanted = KeyWish(
+            **wish.model_dump(exclude={"days", "role"}), lifetime=timedelta(days=wish.days), role=wish.role.value if wish.role else ""
+        )
         row, text = keys.create_key(session, wanted, actor=caller.actor)
+    return MadeKey(**_key(row).model_dump(), key=text)
+
+
+@router.post("/{key_id}/rotate", status_code=201, summary="Replace a key", responses={409: {"description": "It has ended"}})
+def rotate_key(key_id: Annotated[str, Path(max_length=64)], wish: Rotation, caller: Writer, centre: TheCentre) -> MadeKey:
+    """Make a key that may do the same for as long again; the old one works on for `overlap_hours`."""
+    with centre.database.session() as session:
+        overlap = timedelta(hours=wish.overlap_hours)
+        row, text = keys.rotate_key(session, key_id, overlap, actor=caller.actor, certificate=wish.certificate)
     return MadeKey(**_key(row).model_dump(), key=text)
 
 
@@ -104,6 +132,9 @@ def _key(row: ApiKey) -> Key:
         actions=row.actions.split(","),
         agency=row.agency,
         source=row.source,
+        centre=row.centre,
+        certificate=row.certificate,
+        subject=row.subject,
         created_at=row.created_at,
         created_by=row.created_by,
         expires_at=row.expires_at,

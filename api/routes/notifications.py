@@ -43,6 +43,7 @@ READ_BY: Final = {
     "share": Action.SHARING_READ,
     "share_receipt": Action.SHARING_READ,
     "drill": Action.DRILLS_READ,
+    "centre": Action.CENTRES_READ,
 }
 """The permission that shows news of each kind of case."""
 

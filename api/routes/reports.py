@@ -14,7 +14,9 @@ from sqlalchemy.orm import Session
 from api.auth.dependencies import Allowed, TheCentre
 from api.cases import CaseOut, IncidentFilter, Instant, Kind, Progress, Wish, add_list, add_read, add_steps, set_etag
 from api.centre import Centre
+from core.errors import Forbidden
 from core.permissions import Action, Agencies, Principal, Reach
+from respond import outbox
 from respond.cases import records
 from respond.cases.machine import Step
 from respond.reports import service
@@ -28,7 +30,7 @@ from respond.warnings import in_force, levels
 router = APIRouter(prefix="/v1/reports", tags=["reports"])
 
 Reader = Annotated[Principal, Depends(Allowed(Action.REPORTS_READ))]
-Writer = Annotated[Principal, Depends(Allowed(Action.REPORTS_WRITE))]
+Drafter = Annotated[Principal, Depends(Allowed(Action.REPORTS_WRITE, Action.REPORTS_DRAFT))]
 Short = Annotated[str, Field(max_length=300)]
 Text = Annotated[str, Field(max_length=8000)]
 _EXAMPLE: Final[dict[str, Any]] = {
@@ -133,12 +135,20 @@ class Wanted(IncidentFilter):
 
 
 @router.post("", status_code=201, summary="Draft an accident report")
-def draft(drafted: Drafted, response: Response, caller: Writer, centre: TheCentre) -> Report:
-    """Write a report down, filled from its incident; nobody else sees it before it is submitted."""
+def draft(drafted: Drafted, response: Response, caller: Drafter, centre: TheCentre) -> Report:
+    """Write a report down, filled from its incident; nobody else sees it before it is submitted.
+
+    A linked centre writes drafts for agencies it watches, which an officer of the agency submits; it reads no incidents, so it names none.
+    """
+    writes = caller.may(Action.REPORTS_WRITE)
+    if drafted.incident and not writes:
+        raise Forbidden("a linked centre reads no incidents: draft without one")
     wanted = Draft(drafted.incident, drafted.agency, drafted.exercise, drafted.given())
-    scope = caller.scope(Action.REPORTS_WRITE)
+    scope = caller.scope(Action.REPORTS_WRITE if writes else Action.REPORTS_DRAFT)
     with centre.database.session() as session:
         made = _shown(service.draft(session, scope, caller.actor, wanted, _target(session, centre, scope)))
+        if not writes:
+            outbox.tell(session, "report.draft", records.named(MACHINE, made.number), agency=made.agency, exercise=made.exercise)
     set_etag(response, made.version)
     return made
 

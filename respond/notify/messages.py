@@ -32,6 +32,7 @@ CASES: Final[Mapping[str, tuple[str, str]]] = {
     "share": ("위협정보 공유", "Shared threat information"),
     "share_receipt": ("위협정보 수신", "Receipt of threat information"),
     "drill": ("훈련", "Drill"),
+    "centre": ("연계 관제센터", "Linked centre"),
 }
 _EXERCISE: Final = ("[훈련] ", "[EXERCISE] ")
 _SEVERITY: Final[Mapping[str, int]] = {"informational": 1, "low": 3, "medium": 5, "high": 8, "critical": 10}

@@ -37,6 +37,10 @@ class Share(CaseColumns, Base):
     first_released_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     released_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
+    @classmethod
+    def incident_name(cls) -> sa.ColumnElement[str]:
+        return sa.type_coerce(cls.about, AnyText())
+
 
 class Receipt(CaseColumns, Base):
     """A share at one recipient (`agency`): `title` is what it may see of the title, `reply` its last answer.

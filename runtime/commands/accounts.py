@@ -18,7 +18,7 @@ from api.auth.users import disable_user, ensure_user, list_users
 from core import config
 from core.clock import SystemClock
 from core.database import Database
-from core.errors import ConfigError
+from core.errors import ConfigError, FileError
 from runtime.commands.options import Config
 
 users = typer.Typer(add_completion=False, help="Accounts of people.", no_args_is_help=True)
@@ -78,18 +78,30 @@ def shut_out(name: str, config_file: Config = None) -> None:
 @keys.command("create")
 def make_key(
     name: str,
-    action: Annotated[list[str], typer.Option("--action", help="What it may do, such as logs:write. Repeat for several.")],
+    action: Annotated[list[str] | None, typer.Option("--action", help="What it may do, such as logs:write. Repeat for several.")] = None,
+    role: Annotated[str, typer.Option("--role", help="linked_centre or log_source: stands for its actions.")] = "",
+    centre: Annotated[str, typer.Option("--centre", help="Number of the linked centre it is of.")] = "",
+    certificate: Annotated[Path | None, typer.Option("--certificate", help="A certificate (PEM) that is shown instead of a key.")] = None,
     agency: Agency = "",
     source: Annotated[str, typer.Option("--source", help="The log source it writes as.")] = "",
     days: Annotated[int, typer.Option("--days", min=1, help="How long it lives.")] = 365,
     config_file: Config = None,
 ) -> None:
-    """Make an API key and print it, this once."""
+    """Make an API key and print it, this once; or let a certificate in, and print its SHA-256."""
     if agency and agency not in {known.id for known in config.load(config_file).agencies}:
         raise ConfigError("--agency", f"{agency!r} is not an agency of the settings")
+    pem = _read(certificate) if certificate else ""
     with _session(config_file) as session:
-        _, text = create_key(session, KeyWish(name, action, agency, source, timedelta(days=days)), actor=_actor())
-    typer.echo(text)
+        wish = KeyWish(name, action or (), agency, source, timedelta(days=days), role=role, centre=centre, certificate=pem)
+        row, text = create_key(session, wish, actor=_actor())
+    typer.echo(text or row.certificate)
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="ascii")
+    except (OSError, ValueError) as error:
+        raise FileError(file, f"cannot be read as PEM: {error}") from error
 
 
 @keys.command("list")
@@ -98,7 +110,8 @@ def show_keys(config_file: Config = None) -> None:
     with _session(config_file) as session:
         for key in _every_key(session):
             state = "revoked" if key.revoked_at else f"until {key.expires_at:%Y-%m-%d}"
-            typer.echo(f"{key.id}\t{key.name}\t{key.actions}\t{key.agency or 'all'}\t{state}")
+            shown = f"certificate {key.certificate}" if key.certificate else "key"
+            typer.echo(f"{key.id}\t{key.name}\t{key.actions}\t{key.centre or key.agency or 'all'}\t{state}\t{shown}")
 
 
 def _every_key(session: Session) -> Iterator[ApiKey]:

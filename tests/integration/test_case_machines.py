@@ -30,7 +30,7 @@ def put(centre: TestCentre, kind: Kind, state: str, place: int) -> str:
     common |= {"created_at": NOW, "created_by": "system:test", "updated_at": NOW}
     with centre.centre.database.session() as session:
         if kind.whole is None:
-            session.add(kind.model(**common, **kind.example))
+            session.add(kind.model(**common, **kind.example, **({kind.distinct: number} if kind.distinct else {})))
         else:
             whole, columns = kind.whole
             session.add(whole(**common | columns))

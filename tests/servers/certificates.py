@@ -12,6 +12,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+_DAY = timedelta(days=1)
+
 
 class Pair(NamedTuple):
     """Files of a certificate and its private key, both PEM."""
@@ -38,11 +40,11 @@ class Authority:
         self.file = folder / "ca.pem"
         self.file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
-    def issue(self, name: str, *, address: str = "127.0.0.1") -> Pair:
-        """A certificate for server and client use with this DNS name, also as its common name, and this address."""
+    def issue(self, name: str, *, address: str = "127.0.0.1", lives: timedelta = _DAY) -> Pair:
+        """A certificate for server and client use with this DNS name, also as its common name, and this address; it ends in `lives`."""
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = (
-            self._builder(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]), key)
+            self._builder(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]), key, lives)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(signs_certificates=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
@@ -55,7 +57,7 @@ class Authority:
         pair.key.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
         return pair
 
-    def _builder(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+    def _builder(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, lives: timedelta = _DAY) -> x509.CertificateBuilder:
         now = datetime.now(UTC)
         return (
             x509.CertificateBuilder()
@@ -64,7 +66,7 @@ class Authority:
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - timedelta(hours=1))
-            .not_valid_after(now + timedelta(days=1))
+            .not_valid_after(now + lives)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(self._identifier), critical=False)
         )

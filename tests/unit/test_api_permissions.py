@@ -10,7 +10,9 @@ from core.errors import Forbidden, Invalid
 from core.permissions import (
     GRANTS,
     KEY_ACTIONS,
+    MACHINE_ACTIONS,
     Action,
+    MachineRole,
     Principal,
     Reach,
     Role,
@@ -18,7 +20,7 @@ from core.permissions import (
     parse_actions,
     parse_roles,
 )
-from tests.role_matrix import MATRIX, ROLES
+from tests.role_matrix import MACHINES, MATRIX, ROLES
 
 
 def person(*roles: Role, agency: str = "seogu") -> Principal:
@@ -79,6 +81,21 @@ def test_a_machine_neither_decides_nor_makes_keys() -> None:
         parse_actions([])
 
 
+def test_roles_of_machines_are_their_columns_of_the_matrix() -> None:
+    assert {role: set(actions) for role, actions in MACHINE_ACTIONS.items()} == {role: set(reaches) for role, reaches in MACHINES.items()}
+    assert all(parse_actions([], role) == MACHINE_ACTIONS[role] for role in MachineRole)
+    for words, role in ((["logs:read"], "log_source"), ([], "emperor")):
+        with pytest.raises(Invalid, match="linked_centre, log_source"):
+            parse_actions(words, role)
+
+
+def test_a_linked_centre_reaches_what_it_watches() -> None:
+    reaches = {Action.ALERTS_WRITE: Reach.WATCHED, Action.LOGS_WRITE: Reach.OWN}
+    machine = Principal("key", "1", "m", "seogu", reaches, centre="LNC-2026-000001", watched=frozenset({"parks"}))
+    assert (machine.scope(Action.ALERTS_WRITE), machine.scope(Action.LOGS_WRITE)) == ({"parks"}, {"seogu"})
+    assert Principal("key", "1", "m", "seogu", reaches).scope(Action.ALERTS_WRITE) == frozenset()
+
+
 def test_the_docs_name_every_role_and_every_action_of_keys() -> None:
     text = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
-    assert [word for word in (*Role, *KEY_ACTIONS) if f"`{word}`" not in text] == []
+    assert [word for word in (*Role, *MachineRole, *KEY_ACTIONS) if f"`{word}`" not in text] == []
