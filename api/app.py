@@ -17,8 +17,10 @@ from api.routes import (
     audit,
     baselines,
     blocks,
+    campaigns,
     counters,
     coverage,
+    duties,
     events,
     evidence,
     feed,
@@ -48,6 +50,7 @@ _ROUTES: Final = (
     *(health, login, logs, events, incidents, incident_work, keys, counters, coverage, rules, silences, hunts, indicators, baselines),
     *(requests, reports, feed, investigations, personal, audit, evidence, notifications, blocks),
     *(warnings, warning_notices, readiness, teams, team_members),
+    *(campaigns, duties),
 )
 _ABOUT: Final = """Logs in, events and incidents out. People log in and carry a session cookie; machines carry a key.
 

@@ -17,6 +17,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, ValidationError, model_validator
 
 from core.baseline_settings import BaselineSettings
+from core.duty_settings import DutySettings
 from core.errors import ConfigError, FileError
 
 ENV_PREFIX = "BONGSU_"
@@ -312,6 +313,7 @@ class RespondSettings(_Section):
     readiness: ReadinessSettings = ReadinessSettings()
     teams: TeamSettings = TeamSettings()
     personal: PersonalSettings = PersonalSettings()
+    duties: DutySettings = DutySettings()
 
 
 class Channel(_Section):

@@ -39,6 +39,7 @@ READ_BY: Final = {
     ),
     "block": Action.BLOCKS_READ,
     "drill": Action.DRILLS_READ,
+    **dict.fromkeys(("campaign", "duty"), Action.DUTIES_READ),
 }
 """The permission that shows news of each kind of case."""
 

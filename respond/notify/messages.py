@@ -30,6 +30,8 @@ CASES: Final[Mapping[str, tuple[str, str]]] = {
     "personal_possible_notice": ("유출 가능성 통지", "Notice of a possible divulgence"),
     "block": ("차단", "Block"),
     "drill": ("훈련", "Drill"),
+    "campaign": ("연간 의무 계획", "Campaign of annual duties"),
+    "duty": ("연간 의무", "Annual duty"),
 }
 _EXERCISE: Final = ("[훈련] ", "[EXERCISE] ")
 _SEVERITY: Final[Mapping[str, int]] = {"informational": 1, "low": 3, "medium": 5, "high": 8, "critical": 10}

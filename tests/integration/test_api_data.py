@@ -301,6 +301,14 @@ ACTS = {
     "PUT /v1/teams/{number}/log/{entry}": "teams:read",
     "GET /v1/team-members": "teams:read",
     "GET /v1/team-members/{number}": "teams:read",
+    "GET /v1/campaigns": "duties:read",
+    "POST /v1/campaigns": "duties:write",
+    "GET /v1/campaigns/subjects": "duties:read",
+    "GET /v1/campaigns/{number}": "duties:read",
+    "GET /v1/duties": "duties:read",
+    "GET /v1/duties/{number}": "duties:read",
+    "POST /v1/duties/{number}/files": "duties:answer duties:write",
+    "GET /v1/duties/{number}/files/{file_id}": "duties:read",
 }
 EXAMPLES = {
     "event_id": "e1-0-1-0",
@@ -308,6 +316,7 @@ EXAMPLES = {
     "silence_id": 7,
     "task_id": 7,
     "attachment_id": 7,
+    "file_id": 7,
     "key_id": "none",
     "name": "kisa",
     "digest": "0123456789abcdef",
