@@ -18,6 +18,7 @@ from api.routes import (
     baselines,
     blocks,
     campaigns,
+    compliance,
     counters,
     coverage,
     duties,
@@ -50,7 +51,7 @@ _ROUTES: Final = (
     *(health, login, logs, events, incidents, incident_work, keys, counters, coverage, rules, silences, hunts, indicators, baselines),
     *(requests, reports, feed, investigations, personal, audit, evidence, notifications, blocks),
     *(warnings, warning_notices, readiness, teams, team_members),
-    *(campaigns, duties),
+    *(campaigns, duties, compliance),
 )
 _ABOUT: Final = """Logs in, events and incidents out. People log in and carry a session cookie; machines carry a key.
 
