@@ -64,7 +64,7 @@ def _judged(ground: Ground) -> Iterator[Judged]:
 
 def _action(name: str, caller: Principal) -> Action | None:
     """The action that shows a fact to `caller`; None when none does."""
-    return next((one for one in FACTS[name.split(" ")[0]].actions if caller.may(one)), None)
+    return next((one for one in FACTS[name.partition(" ")[0]].actions if caller.may(one)), None)
 
 
 def _made(name: str, ground: Ground) -> Fact:

@@ -1,4 +1,4 @@
-"""The paragraphs this system answers to, as data: `law.yaml` holds what each asks, where it is done, which tests prove it, which facts show it.
+"""The paragraphs this system answers to, as data: `law.yaml` holds what each asks, where it is done, what proves it, what shows it.
 
 The compliance page, `GET /v1/compliance` and `docs/law-map.md` are all made of it. Summaries are our own words, not the law's.
 """
@@ -36,7 +36,7 @@ class Row(Both):
     `outside` says why nothing is done here where nothing is: the paragraph speaks to somebody else, or asks for nothing a program does.
     """
 
-    id: str = Field(pattern=r"^(CO|PIO|DEC|CCTV|DSO) \d+(-\d+)?(\(\d+\))*\d*(\([a-e]\))?$")
+    id: str = Field(pattern=r"^(CO|PIO|DEC|CCTV|DSO) \d\S*$")
     routes: tuple[str, ...] = ()
     screens: tuple[Screen, ...] = ()
     tests: tuple[str, ...] = ()
@@ -49,7 +49,7 @@ class Row(Both):
             raise ValueError(f"{self.id} is outside, and has routes or facts")
         if self.outside is None and not (self.tests and self.facts and self.screens):
             raise ValueError(f"{self.id} needs a screen, tests and facts, or a word why it is outside")
-        if unknown := [one for one in self.facts if one.split(" ")[0] not in FACTS]:
+        if unknown := [one for one in self.facts if one.partition(" ")[0] not in FACTS]:
             raise ValueError(f"{self.id}: there is no fact {', '.join(unknown)}")
         return self
 

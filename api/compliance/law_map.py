@@ -9,12 +9,13 @@ from api.compliance.law import Act, Row
 
 _HEAD = """# From the law to the system
 
-Made from `api/compliance/law.yaml` by `python -m api.compliance.law_map > docs/law-map.md`; tests fail when the two differ, when a paragraph
-is missing, or when a route, a screen or a test that is named does not exist.
+Made from `api/compliance/law.yaml` by `python -m api.compliance.law_map > docs/law-map.md`; tests fail when the two differ, when a
+paragraph is missing, or when a route, a screen or a test that is named does not exist.
 
-Each row is a paragraph or item with its meaning in our own words, the routes that carry it out, the screen that shows it and the tests that prove it. The live
-evidence behind each row is on the dashboard's page `/compliance` and at `GET /v1/compliance` ([duties.md](duties.md)).
+Each row is a paragraph or item in our own words, the routes that carry it out, the screen that shows it and the tests that prove it. The
+live evidence behind each row is on the dashboard's page `/compliance` and at `GET /v1/compliance` ([duties.md](duties.md)).
 """
+_COLUMNS = "| paragraph | what it asks | routes | screen | tests |\n|---|---|---|---|---|\n"
 
 
 def render() -> str:
@@ -23,7 +24,7 @@ def render() -> str:
 
 
 def _act(act: Act) -> str:
-    head = f"\n## {act.id}: {act.en} ({act.ko})\n\n{act.basis}\n\n| paragraph | what it asks | routes | screen | tests |\n|---|---|---|---|---|\n"
+    head = f"\n## {act.id}: {act.en} ({act.ko})\n\n{act.basis}\n\n{_COLUMNS}"
     return head + "".join(_row(row) for row in act.rows)
 
 
