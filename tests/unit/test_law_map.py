@@ -55,7 +55,7 @@ EACH = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.id)
 
 
 @cache
-def tests_of(file: str) -> frozenset[str]:
+def functions_of(file: str) -> frozenset[str]:
     """The functions of a test file, as pytest would collect them."""
     tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
     return frozenset(
@@ -83,7 +83,7 @@ def test_every_test_named_is_there(row: Row) -> None:
     for name in row.tests:
         file, _, function = name.partition("::")
         assert file.startswith("tests/")
-        assert function in tests_of(file), name
+        assert function in functions_of(file), name
 
 
 @EACH
