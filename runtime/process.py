@@ -50,6 +50,7 @@ from ingest.sources.intake import Intake
 from ingest.sources.syslog import SyslogServer
 from ingest.stage import NormaliseStage
 from respond.audit import record
+from respond.duties import policy as subjects
 from respond.notify import dispatch
 from respond.personal.packs import load as load_packs
 from respond.readiness import policy as readiness
@@ -185,6 +186,7 @@ def _check_policies(settings: Settings) -> None:
     levels.load(settings.respond.warnings)
     readiness.load(settings.respond.readiness)
     composition.load(settings.respond.teams)
+    subjects.load(settings.respond.duties)
 
 
 class _Assembly:

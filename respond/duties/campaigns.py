@@ -93,7 +93,7 @@ def include(
 def close(session: Session, actor: str, number: str, if_version: int) -> Campaign:
     """End a campaign. Invalid while a duty is neither done nor waived: what was not done stays in sight."""
     step = _begin(session, actor, number, "close", if_version)
-    if waiting := [one.agency or "the centre" for one in _open_ones(session, number)]:
+    if waiting := [one.agency or "the centre" for one in session.scalars(_open_ones(number))]:
         told = ", ".join(waiting[:_NAMED]) + (" ..." if len(waiting) > _NAMED else "")
         raise Invalid(f"{len(waiting)} duties are neither done nor waived ({told}): end these first, a waiver has its reason")
     case = step.done({})
@@ -104,7 +104,7 @@ def close(session: Session, actor: str, number: str, if_version: int) -> Campaig
 def cancel(session: Session, actor: str, number: str, if_version: int, reason: str) -> Campaign:
     """Call a campaign off; its open duties are waived for that reason. Invalid when the work on one is past its findings."""
     step = _begin(session, actor, number, "cancel", if_version, reason)
-    waiting = _open_ones(session, number)
+    waiting = session.scalars(_open_ones(number).with_for_update()).all()  # rows before the trail, as everywhere
     if found := [one.number for one in waiting if one.state == "findings"]:
         raise Invalid(f"{', '.join(found[:_NAMED])}: something was found already, sign it off")
     case = step.done({"waived": len(waiting)})
@@ -172,9 +172,8 @@ def _give(session: Session, actor: str, case: Campaign, policy: Subjects, agenci
     outbox.tell_all(session, news)
 
 
-def _open_ones(session: Session, number: str) -> Sequence[Duty]:
-    query = sa.select(Duty).where(Duty.campaign == number, Duty.state.not_in(DUTY.ended))
-    return session.scalars(query.order_by(Duty.agency)).all()
+def _open_ones(number: str) -> sa.Select[Duty]:
+    return sa.select(Duty).where(Duty.campaign == number, Duty.state.not_in(DUTY.ended)).order_by(Duty.agency)
 
 
 def _tell(session: Session, case: Campaign, action: str) -> None:

@@ -305,6 +305,7 @@ ACTS = {
     "POST /v1/campaigns": "duties:write",
     "GET /v1/campaigns/subjects": "duties:read",
     "GET /v1/campaigns/{number}": "duties:read",
+    "GET /v1/compliance": "duties:read",
     "GET /v1/duties": "duties:read",
     "GET /v1/duties/{number}": "duties:read",
     "POST /v1/duties/{number}/files": "duties:answer duties:write",
