@@ -115,9 +115,7 @@ def logins(ground: Ground, _argument: str) -> Fact:
     query = sa.select(
         sa.func.count().filter(Audit.action == "login"), sa.func.count().filter(Audit.action == "login.failed"), sa.func.max(Audit.at)
     )
-    went, failed, last_at = (
-        ground.session.execute(query.where(Audit.action.in_(("login", "login.failed")), Audit.at >= ground.since)).tuples().one()
-    )
+    went, failed, last_at = ground.session.execute(query.where(Audit.action.in_(("login", "login.failed")), Audit.at >= ground.since)).one()
     return Fact(
         State.MET if went or failed else State.NOTHING,
         f"올해 접속기록 {went}건, 실패 {failed}건",

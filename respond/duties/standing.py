@@ -33,7 +33,7 @@ class Year:
 def of_campaign(session: Session, scope: Agencies, campaign: str) -> Mapping[str, int]:
     """How many duties of a campaign are in which state."""
     query = sa.select(Duty.state, sa.func.count()).where(Duty.campaign == campaign, records.within(Duty, scope))
-    return dict(session.execute(query.group_by(Duty.state).order_by(Duty.state)).tuples().all())
+    return {row[0]: row[1] for row in session.execute(query.group_by(Duty.state).order_by(Duty.state))}
 
 
 def late(session: Session, scope: Agencies, campaign: str, at: datetime) -> Sequence[str]:
@@ -46,7 +46,8 @@ def of_year(session: Session, scope: Agencies, kind: Kind, year: int, at: dateti
     """How the duties of `kind` stand. Overdue duties of earlier years are among `late`: they stay due until done or waived."""
     mine = (Duty.kind == kind.value, records.within(Duty, scope))
     this_year = (*mine, Duty.year == year)
-    counts = dict(session.execute(sa.select(Duty.state, sa.func.count()).where(*this_year).group_by(Duty.state)).tuples().all())
+    by_state = sa.select(Duty.state, sa.func.count()).where(*this_year).group_by(Duty.state)
+    counts = {row[0]: row[1] for row in session.execute(by_state)}
     done = sa.select(Duty.agency).where(*this_year, Duty.state == "done").distinct().order_by(Duty.agency)
     behind = sa.select(Duty.agency).where(*mine, overdue(at)).distinct().order_by(Duty.agency)
     return Year(
