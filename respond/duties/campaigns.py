@@ -24,7 +24,7 @@ from respond.cases.records import Taken
 from respond.duties import service
 from respond.duties.machine import CAMPAIGN, DUTY, Kind
 from respond.duties.models import Campaign, Duty
-from respond.duties.policy import Subjects
+from respond.duties.policy import Subject, Subjects
 from respond.duties.years import end_of
 from respond.outbox import News
 
@@ -62,15 +62,14 @@ def start(session: Session, actor: str, number: str, if_version: int, policy: Su
     """Give every agency concerned its duty, and the centre its own where the policy says so. Invalid when there is nobody."""
     step = _begin(session, actor, number, "start", if_version)
     case = step.case
-    if case.due_at <= step.at:
-        raise Invalid(f"{number} was due {case.due_at:%Y-%m-%d} (UTC): edit it, or plan one of this year")
+    _check_time(step)
     of_kind = policy.kinds[Kind(case.kind)]
     case.policy_version, case.subjects = policy.version, [one.model_dump() for one in of_kind.subjects]
     whom = sorted(set(case.agencies) or {*known, *([""] if of_kind.centre else [])})
     if not whom:
         raise Invalid("there is no agency in the settings that could have a duty")
     case = step.done({"duties": len(whom)})
-    _give(session, actor, case, policy, whom)
+    _give(session, actor, case, whom)
     _tell(session, case, "start")
     return case
 
@@ -80,13 +79,14 @@ def include(
 ) -> Campaign:
     """Give a duty to agencies that have none of this campaign yet, as to one that joined the city later."""
     step = _begin(session, actor, number, "include", if_version)
+    _check_time(step)
     wanted = sorted(set(agencies))
     _check_known(policy, Kind(step.case.kind), known, wanted)
     have = set(session.scalars(sa.select(Duty.agency).where(Duty.campaign == number)))
     if twice := [agency for agency in wanted if agency in have]:
         raise Invalid(f"{', '.join(twice)}: has a duty of {number} already")
     case = step.done({"duties": len(wanted)})
-    _give(session, actor, case, policy, wanted)
+    _give(session, actor, case, wanted)
     return case
 
 
@@ -151,8 +151,14 @@ def _check_known(policy: Subjects, kind: Kind, known: Collection[str], agencies:
         raise Invalid(f"there is no agency {', '.join(repr(one) for one in unknown)} that could have a duty of {kind}")
 
 
-def _give(session: Session, actor: str, case: Campaign, policy: Subjects, agencies: Sequence[str]) -> None:
-    subjects = checklists.copied(policy.kinds[Kind(case.kind)].subjects)
+def _check_time(step: Taken[Campaign]) -> None:
+    """Invalid when the campaign's time has passed: nobody is given a duty that is overdue at once."""
+    if step.case.due_at <= step.at:
+        raise Invalid(f"{step.case.number} was due {step.case.due_at:%Y-%m-%d} (UTC): plan one of this year")
+
+
+def _give(session: Session, actor: str, case: Campaign, agencies: Sequence[str]) -> None:
+    subjects = checklists.copied(Subject.model_validate(one) for one in case.subjects)
     news = []
     for agency in agencies:
         row = Duty(

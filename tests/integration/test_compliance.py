@@ -22,6 +22,8 @@ from tests.integration.test_api_duties import NEW_YEAR, NOW, ok, started
 from tests.integration.test_api_requests import ASKED
 from tests.servers.api import TestCentre, running_centre, settings_for
 
+LEARNED = {"learned_at": "2026-05-01T03:00:00Z", "system": "Portal", "summary": "s"}
+
 
 @pytest.fixture
 async def centre(tmp_path: Path) -> AsyncIterator[TestCentre]:
@@ -97,7 +99,7 @@ async def test_requests_reports_and_accidents(centre: TestCentre) -> None:
         late = await rows(lead)
         assert (late["CO 19(3)"]["state"], late["CO 19(2)"]["state"]) == ("overdue", "overdue")
         assert late["CO 19(2)"]["evidence"][0]["agencies"] == ["seogu"]
-        made = await officer.post("/v1/reports", json={"incident": "INC-2026-000001", "system": "Portal", "summary": "s"})
+        made = await officer.post("/v1/reports", json={"incident": "INC-2026-000001", **LEARNED})
         report = made.json()["number"]
         assert (await rows(lead))["CO 19(3)"]["state"] == "overdue"  # a draft reports nothing
         await ok(officer, "reports", report, "submit", reason="Nobody was there")

@@ -104,7 +104,7 @@ HISTORIES = st.lists(
         st.integers(0, 4),
     ),
     min_size=10,
-    max_size=60,
+    max_size=40,
 )
 
 
@@ -155,7 +155,7 @@ def check_duty(session: Session, case: Duty, at: datetime) -> None:
     assert bool(found) == late
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(HISTORIES, st.sampled_from(list(Kind)))
 def test_any_history(prepared: Path, history: list[tuple[str, int, int, bool, str, int]], kind: Kind) -> None:
     clock = FixedClock(START)
