@@ -49,8 +49,8 @@ def requests(ground: Ground, article: str) -> Fact:
         Request.due_at < ground.at,
     )
     found = ground.session.scalars(late.distinct().order_by(Request.agency)).all()
-    link = f"/v1/requests?article={quote(article)}"
-    return counted(cases(ground, REQUEST, Request, *of_article), f"조례 {article}에 따른 요청", f"Requests of article {article}", link, late=found)
+    ko, en, link = f"조례 {article}에 따른 요청", f"Requests of article {article}", f"/v1/requests?article={quote(article)}"
+    return counted(cases(ground, REQUEST, Request, *of_article), ko, en, link, late=found)
 
 
 @fact("duties", Action.DUTIES_READ)
