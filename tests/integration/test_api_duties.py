@@ -126,22 +126,19 @@ async def test_a_campaign_that_is_called_off_waives_what_is_open(centre: TestCen
         assert states == {"seogu": "waived", "parks": "done"}
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"year": 2025},
-        {"due_at": "2026-04-30T00:00:00Z"},
-        {"due_at": "2026-12-31T15:00:00.000001Z"},
-        {"agencies": ["atlantis"]},
-        {"agencies": [""]},
-        {"kind": "audit"},
-        {"kind": "picnic"},
-        {"title": ""},
-    ],
-)
-async def test_a_campaign_that_makes_no_sense_is_refused(centre: TestCentre, wrong: dict[str, object]) -> None:
+async def test_a_campaign_that_makes_no_sense_is_refused(centre: TestCentre) -> None:
     async with centre.as_person("lead") as lead:
-        assert (await lead.post("/v1/campaigns", json=INSPECTION | wrong)).status_code == 422
+        for wrong in (
+            {"year": 2025},
+            {"due_at": "2026-04-30T00:00:00Z"},
+            {"due_at": "2026-12-31T15:00:00.000001Z"},
+            {"agencies": ["atlantis"]},
+            {"agencies": [""]},
+            {"kind": "audit"},
+            {"kind": "picnic"},
+            {"title": ""},
+        ):
+            assert (await lead.post("/v1/campaigns", json=INSPECTION | wrong)).status_code == 422, wrong
 
 
 async def test_a_duty_is_overdue_with_the_year_of_seoul(centre: TestCentre) -> None:
@@ -237,7 +234,7 @@ async def test_an_inspection_uses_data_already_submitted(centre: TestCentre) -> 
         await ok(officer, "reports", report, "submit")
         await ok(lead, "duties", duties["seogu"], "cite", object=f"report/{report}", note="Cause known")
         assert (await step(lead, "duties", duties["parks"], "cite", object=f"report/{report}")).status_code == 422
-        sha256 = (await lead.get(f"/v1/reports/{report}")).json()["versions"][0]["sha256"]
+        sha256 = (await lead.get(f"/v1/reports/{report}")).json()["submitted"][0]["sha256"]
         audit, audits = await started(lead, kind="audit", standards="Guideline 2026-1", title="Audit")
         unfinished = await step(lead, "duties", duties["seogu"], "cite", object=f"duty/{audits['seogu']}")
         assert unfinished.status_code == 422
