@@ -15,7 +15,7 @@ from respond.blocks.machine import MACHINE as BLOCK
 from respond.blocks.models import Block
 from respond.cases import records
 from respond.cases.models import CaseClock
-from respond.duties import standing
+from respond.duties import policy, standing
 from respond.duties.machine import Kind
 from respond.incidents.machine import MACHINE as INCIDENT
 from respond.incidents.sight import visible
@@ -57,6 +57,7 @@ def requests(ground: Ground, article: str) -> Fact:
 def duties(ground: Ground, kind: str) -> Fact:
     """This year's duties of one kind: at how many agencies done, who is overdue, who lacks one."""
     found = standing.of_year(ground.session, ground.scope, Kind(kind), ground.year, ground.at)
+    named = policy.load(ground.settings.respond.duties).kinds[Kind(kind)]
     lacking = sorted(set(ground.agencies) - set(found.done))
     done = len(set(ground.agencies) - set(lacking))
     if found.late:
@@ -67,9 +68,9 @@ def duties(ground: Ground, kind: str) -> Fact:
         state = State.PARTLY if found.done or found.open or found.waived else State.NOTHING
     return Fact(
         state,
-        f"{ground.year}년: {len(ground.agencies)}개 기관 중 {done}개 완료, "
+        f"{named.ko} {ground.year}년: {len(ground.agencies)}개 기관 중 {done}개 완료, "
         f"진행 {found.open}건, 기한 경과 {len(found.late)}곳, 면제 {found.waived}건",
-        f"{ground.year}: done at {done} of {len(ground.agencies)} agencies, {found.open} open, "
+        f"{named.en} {ground.year}: done at {done} of {len(ground.agencies)} agencies, {found.open} open, "
         f"{len(found.late)} overdue, {found.waived} waived",
         f"/v1/duties?kind={kind}&year={ground.year}",
         done,

@@ -64,7 +64,7 @@ def _page(visitor: Visitor, found: Sequence[Judged]) -> None:
 def _summary(visitor: Visitor, found: Sequence[Judged]) -> str:
     counts = {state: sum(one.state is state for one in found) for state in State}
     return "".join(
-        f'<div class="card"><span class="name"><span class="standing {state}">{escape(visitor.t.word("standing", state))}</span></span>'
+        f'<div class="card"><span class="name"><span class="standing is-{state}">{escape(visitor.t.word("standing", state))}</span></span>'
         f'<span class="value">{number(count)}</span></div>'
         for state, count in counts.items()
     )
@@ -91,7 +91,7 @@ def _row(visitor: Visitor, one: Judged) -> str:
     return (
         f'<tr data-paragraph="{escape(one.row.id, quote=True)}"><th scope="row" class="num">{escape(one.row.id)}</th>'
         f"<td>{escape(one.row.en if english else one.row.ko)}</td>"
-        f'<td><span class="standing {one.state}">{escape(t.word("standing", one.state))}</span></td>'
+        f'<td><span class="standing is-{one.state}">{escape(t.word("standing", one.state))}</span></td>'
         f"<td><ul>{evidence}</ul></td></tr>"
     )
 
@@ -99,7 +99,7 @@ def _row(visitor: Visitor, one: Judged) -> str:
 def _evidence(visitor: Visitor, one: Fact) -> str:
     words = one.en if visitor.t.language == "en" else one.ko
     link = f'<a href="{escape(one.link, quote=True)}">{escape(words)}</a>'
-    return f'<li class="fact {one.state}">{link}{_last(visitor, one)}{_lacking(visitor, one.agencies)}</li>'
+    return f'<li class="fact is-{one.state}">{link}{_last(visitor, one)}{_lacking(visitor, one.agencies)}</li>'
 
 
 def _last(visitor: Visitor, one: Fact) -> str:
