@@ -18,11 +18,14 @@ from api.routes import (
     audit,
     baselines,
     blocks,
+    campaigns,
     centres,
+    compliance,
     counters,
     coverage,
     delegations,
     drills,
+    duties,
     events,
     evidence,
     feed,
@@ -55,7 +58,7 @@ _ROUTES: Final = (
     *(health, login, logs, events, incidents, incident_work, keys, counters, coverage, rules, silences, hunts, indicators, baselines),
     *(requests, reports, feed, investigations, personal, audit, evidence, notifications, blocks),
     *(warnings, warning_notices, readiness, teams, team_members, drills, sharing, share_receipts, taxii),
-    *(centres, delegations, alerts),
+    *(centres, delegations, alerts, campaigns, duties, compliance),
 )
 _ABOUT: Final = """Logs in, events and incidents out. People log in and carry a session cookie; machines carry a key
 or show a registered certificate.

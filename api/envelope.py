@@ -22,7 +22,9 @@ from core import metrics
 
 LONGEST_QUERY: Final = 8192
 LARGEST_BODY: Final = 1 << 20
-UNBOUNDED: Final = re.compile(r"/v1/logs|/v1/indicators/feeds/|/v1/incidents/[^/]+/attachments$")  # these have limits of their own
+UNBOUNDED: Final = re.compile(
+    r"/v1/logs|/v1/indicators/feeds/|/v1/incidents/[^/]+/attachments$|/v1/duties/[^/]+/files$"
+)  # these have limits of their own
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{8,64}")
 _DATA_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
 _LOGIN_POLICY: Final = (

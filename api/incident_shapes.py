@@ -9,10 +9,10 @@ from fastapi import Path
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from api.cases import Progress, Wish
+from respond.cases.files import LONGEST_NAME
 from respond.incidents.compartment import MOST_MEMBERS
 from respond.incidents.machine import State
 from respond.incidents.merging import MOST_SPLIT
-from respond.incidents.work import LONGEST_NAME
 
 NUMBER: Final = r"^INC-\d{4}-\d{6,12}$"
 Number = Annotated[str, Path(pattern=NUMBER, examples=["INC-2026-000001"])]

@@ -19,6 +19,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, IPvAnyNetwork
 from core.baseline_settings import BaselineSettings
 from core.centre_settings import CentreSettings
 from core.drill_settings import DrillSettings
+from core.duty_settings import DutySettings
 from core.errors import ConfigError, FileError
 from core.sharing_settings import SharingSettings
 
@@ -325,6 +326,7 @@ class RespondSettings(_Section):
     drills: DrillSettings = DrillSettings()
     sharing: SharingSettings = SharingSettings()
     centres: CentreSettings = CentreSettings()
+    duties: DutySettings = DutySettings()
 
 
 class Channel(_Section):

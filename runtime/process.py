@@ -52,6 +52,7 @@ from ingest.sources.syslog import SyslogServer
 from ingest.stage import NormaliseStage
 from respond.audit import record
 from respond.centres import links, relay
+from respond.duties import policy as subjects
 from respond.notify import dispatch
 from respond.personal.packs import load as load_packs
 from respond.readiness import policy as readiness
@@ -192,6 +193,7 @@ def _check_policies(settings: Settings) -> None:
     readiness.load(settings.respond.readiness)
     composition.load(settings.respond.teams)
     sharing.load(settings.respond.sharing)
+    subjects.load(settings.respond.duties)
 
 
 class _Assembly:

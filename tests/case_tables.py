@@ -17,6 +17,8 @@ from respond.centres.machine import MACHINE as CENTRE
 from respond.centres.models import LinkedCentre
 from respond.drills.machine import MACHINE as DRILL
 from respond.drills.models import Drill
+from respond.duties.machine import CAMPAIGN, DUTY
+from respond.duties.models import Campaign, Duty
 from respond.incidents.machine import MACHINE as INCIDENT
 from respond.investigations.machine import MACHINE as INVESTIGATION
 from respond.investigations.models import Investigation
@@ -263,6 +265,34 @@ KINDS = {
     ),
 }
 
+_ROUND: dict[str, object] = {"kind": "inspection", "year": 2026, "title": "t", "standards": "", "due_at": datetime(2026, 12, 1, tzinfo=UTC)}
+_FOUND: dict[str, object] = {"number": 1, "subject": "patch", "severity": "high", "finding": "f", "measure": "m", "request": ""}
+KINDS |= {
+    "campaigns": Kind(
+        CAMPAIGN,
+        Campaign,
+        _ROUND | {"scope": "", "agencies": [], "policy_version": "1", "subjects": []},
+        {"edit": {"kind": "inspection", "year": 2026, "title": "u"}, "include": {"agencies": ["parks"]}},
+    ),
+    "duties": Kind(
+        DUTY,
+        Duty,
+        _ROUND
+        | {"campaign": "CMP-2026-000001", "subjects": [_LISTED | {"law": ""}], "provenance": [], "findings": [_FOUND]}
+        | {"result": "r", "internal_audit": "", "signed_off_by": ""},
+        {
+            "prove": _PROOF,
+            "inspect": {"result": "r"},
+            "cite": {"object": "drill/DRL-2026-000001"},
+            "record_findings": {"result": "r", "findings": []},
+            "request_correction": {"findings": [1]},
+            "ask_internal_audit": {"body": "b"},
+            "extend": {"due_at": "2026-12-02T00:00:00Z"},
+        },
+        frozenset({"files"}),
+    ),
+}
+
 _WORKED = "new triaged confirmed contained eradicated recovering reopened"
 _ANY = f"{_WORKED} false_positive closed"
 _WORKERS = "analyst lead officer"
@@ -448,5 +478,26 @@ TABLES: dict[str, dict[str, tuple[str, str, str]]] = {
         "acknowledge": ("called", "acknowledged", "mayor analyst lead officer auditor"),
         "excuse": ("called acknowledged", "unavailable", "mayor analyst lead officer auditor"),
         "release": ("nominated called acknowledged unavailable", "released", "lead"),
+    },
+    "campaigns": {
+        "edit": ("planned", "", "lead"),
+        "start": ("planned", "running", "lead"),
+        "include": ("running", "", "lead"),
+        "close": ("running", "closed", "lead"),
+        "cancel": ("planned running", "cancelled", "lead"),
+    },
+    "duties": {
+        "prove": ("open", "", "officer"),
+        "answer": ("open", "answered", "officer"),
+        "send_back": ("answered", "open", "lead"),
+        "inspect": ("open answered", "inspected", "lead"),
+        "cite": ("open answered inspected findings", "", "lead"),
+        "record_findings": ("answered inspected findings", "findings", "lead"),
+        "request_correction": ("findings", "", "lead"),
+        "ask_internal_audit": ("findings", "", "lead"),
+        "sign_off": ("findings", "done", "lead"),
+        "extend": ("open answered inspected findings", "", "lead"),
+        "waive": ("open answered inspected", "waived", "lead"),
+        "reopen": ("done waived", "open", "lead"),
     },
 }

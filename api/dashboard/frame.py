@@ -13,6 +13,7 @@ from nicegui import ui
 from api.dashboard.beacons import MARK
 from api.dashboard.preferences import other_language
 from api.dashboard.visitor import Visitor
+from core.permissions import Action
 
 _THEMES: Final = {"light": False, "dark": True, "auto": None}
 _HALF_MOON: Final = (
@@ -54,6 +55,14 @@ def severity_html(visitor: Visitor, severity: str, fires: str) -> str:
     return f'<span class="severity {escape(severity, quote=True)}">{fires}{escape(visitor.t.word("severity", severity))}</span>'
 
 
+def _pages(visitor: Visitor) -> str:
+    """Links to the pages beside the first that the visitor may open."""
+    if not visitor.principal.may(Action.DUTIES_READ):
+        return ""
+    here = ' aria-current="page"' if visitor.path == "/compliance" else ""
+    return f'<nav><a href="/compliance"{here}>{visitor.t("compliance.title")}</a></nav>'
+
+
 def _bar(visitor: Visitor) -> str:
     t = visitor.t
     offered = other_language(t.language)
@@ -64,7 +73,7 @@ def _bar(visitor: Visitor) -> str:
     return (
         f'<a class="skip" href="#content">{t("skip")}</a>'
         f'<a class="brand" href="/"><span class="mark">{MARK}</span><b>{t("product")}</b><small>{t("tagline")}</small></a>'
-        '<span class="space"></span><time class="clock" data-clock></time>'
+        f'{_pages(visitor)}<span class="space"></span><time class="clock" data-clock></time>'
         f'<a class="tool" href="{preference}" lang="{offered}" hreflang="{offered}">{t("language.other")}</a>'
         f'<button class="tool" type="button" data-theme-switch aria-label="{t("theme.switch")}" title="{t("theme.switch")}">'
         f"{_HALF_MOON}</button>"

@@ -16,7 +16,7 @@ from nicegui import ui
 from starlette.routing import Match, Mount
 from starlette.types import Scope
 
-from api.dashboard import incident_page, overview_page
+from api.dashboard import compliance_page, incident_page, overview_page
 from api.dashboard.beacons import MARK
 from api.problems import TAXII
 
@@ -49,6 +49,7 @@ def _pages() -> FastAPI:
     pages = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     overview_page.register()
     incident_page.register()
+    compliance_page.register()
     ui.run_with(
         pages,
         title="Bongsu",

@@ -100,11 +100,16 @@ def list_audit(wanted: Annotated[Wanted, Query()], caller: Reader, centre: TheCe
 
 
 @router.get("/verify", summary="Verify the audit trail")
-def verify(caller: Verifying, centre: TheCentre) -> Verified:  # noqa: ARG001 - whoever verifies, verifies all of it
-    """Walk the whole chain: any row changed, removed or moved is named. `bongsu audit verify` does the same, and looks at the copy too."""
+def verify(caller: Verifying, centre: TheCentre) -> Verified:
+    """Walk the whole chain: any row changed, removed or moved is named. That it was done, and what came of it, becomes a row.
+
+    `bongsu audit verify` does the same, and looks at the copy too.
+    """
     signer = load_signer(centre.settings.signing_key)
     with centre.database.session(readonly=True) as session:
         found = trail.verify_database(session, signer)
+    with centre.database.session() as session:
+        record(session, caller.actor, "audit.verified", "audit", {"entries": found.entries, "head": found.head, "problem": found.problem})
     return Verified(
         entries=found.entries,
         head=found.head,

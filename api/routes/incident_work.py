@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from typing import Annotated, Final
-from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from sqlalchemy.orm import Session
 
-from api import disclosure
+from api import disclosure, files
 from api.auth.dependencies import Allowed, TheCentre
 from api.auth.users import known_actor
 from api.centre import Centre
 from api.incident_shapes import Attachment, Comment, CommentWish, FileName, Number, Task, TaskChange, TaskWish
-from core.errors import Forbidden, TooLarge
+from core.errors import Forbidden
 from core.permissions import Action, Principal
 from respond.incidents import queries, work
 from respond.incidents.sight import Sight
@@ -23,13 +22,7 @@ router = APIRouter(prefix="/v1/incidents/{number}", tags=["incidents"])
 
 Reader = Annotated[Principal, Depends(Allowed(Action.INCIDENTS_READ))]
 Writer = Annotated[Principal, Depends(Allowed(Action.INCIDENTS_WRITE))]
-_FILE: Final = {
-    "requestBody": {
-        "required": True,
-        "description": "The file as it is, at most `respond.incidents.attachment_mb`. It is never opened here.",
-        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
-    }
-}
+_LIMIT: Final = "respond.incidents.attachment_mb"
 
 
 @router.post("/comments", status_code=201, summary="Comment on an incident")
@@ -56,23 +49,18 @@ def change_task(number: Number, task_id: int, wish: TaskChange, caller: Writer, 
         return Task.model_validate(row)
 
 
-@router.post("/attachments", status_code=201, summary="Attach a file to an incident", openapi_extra=_FILE)
+@router.post("/attachments", status_code=201, summary="Attach a file to an incident", openapi_extra=files.upload(_LIMIT))
 async def attach(request: Request, number: Number, name: Annotated[FileName, Query()], caller: Writer, centre: TheCentre) -> Attachment:
     """Keep a file with the incident, under its SHA-256. The same bytes under the same name are kept once."""
-    most = centre.settings.respond.incidents.attachment_mb << 20
-    content = bytearray()
-    async for part in request.stream():
-        content += part
-        if len(content) > most:
-            raise TooLarge(f"a file has at most {most >> 20} MiB (respond.incidents.attachment_mb)")
-    return await asyncio.to_thread(_attach, centre, caller, number, name, bytes(content))
+    content = await files.received(request, centre.settings.respond.incidents.attachment_mb, _LIMIT)
+    return await asyncio.to_thread(_attach, centre, caller, number, name, content)
 
 
 @router.get(
     "/attachments/{attachment_id}",
     summary="Download a file of an incident",
     response_class=Response,
-    responses={200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}},
+    responses=files.DOWNLOAD,
 )
 def download(number: Number, attachment_id: int, caller: Reader, centre: TheCentre) -> Response:
     """The file's bytes, always as a download and never of a type a browser would open. For callers who read the agency's raw logs."""
@@ -82,8 +70,7 @@ def download(number: Number, attachment_id: int, caller: Reader, centre: TheCent
             raise Forbidden("files may hold raw logs, which this identity does not read: its SHA-256 is shown with the incident")
         row = work.attachment(session, incident, attachment_id)
     disclosure.note_read(centre.database, caller, incident, f"attachment {attachment_id}")
-    headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(row.name, safe='')}", "ETag": f'"{row.sha256}"'}
-    return Response(row.content, media_type="application/octet-stream", headers=headers)
+    return files.download(row.name, row.sha256, row.content)
 
 
 @router.put("/watch", status_code=204, summary="Watch an incident")

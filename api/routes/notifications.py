@@ -44,6 +44,7 @@ READ_BY: Final = {
     "share_receipt": Action.SHARING_READ,
     "drill": Action.DRILLS_READ,
     "centre": Action.CENTRES_READ,
+    **dict.fromkeys(("campaign", "duty"), Action.DUTIES_READ),
 }
 """The permission that shows news of each kind of case."""
 

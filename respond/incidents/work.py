@@ -15,8 +15,9 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session, undefer
 
 from core.database import insert_into, now
-from core.errors import Conflict, Invalid, NotFound
+from core.errors import Conflict, NotFound
 from respond.cases import records
+from respond.cases.files import checked_name
 from respond.incidents import news
 from respond.incidents.machine import MACHINE
 from respond.incidents.models import IncidentAttachment, IncidentComment, IncidentPerson, IncidentTask, Part
@@ -25,7 +26,6 @@ from respond.models import Incident
 
 MOST: Final = 1000
 """Comments, tasks and files an incident has, each."""
-LONGEST_NAME: Final = 200
 
 Added = TypeVar("Added", IncidentComment, IncidentTask, IncidentAttachment)
 
@@ -65,9 +65,7 @@ def change_task(
 
 def attach(session: Session, sight: Sight, actor: str, number: str, name: str, content: bytes) -> IncidentAttachment:
     """Keep a file. The same bytes under the same name are kept once."""
-    name = name.strip()
-    if not 1 <= len(name) <= LONGEST_NAME or any(ord(letter) < 32 or letter in "/\\\x7f" for letter in name):
-        raise Invalid(f"a file's name has 1 to {LONGEST_NAME} characters, without slashes and control characters")
+    name = checked_name(name)
     incident, sha256 = _working(session, sight, number), hashlib.sha256(content).hexdigest()
     same = sa.and_(IncidentAttachment.incident_id == incident.id, IncidentAttachment.name == name, IncidentAttachment.sha256 == sha256)
     if known := session.scalar(sa.select(IncidentAttachment).where(same)):

@@ -33,6 +33,8 @@ CASES: Final[Mapping[str, tuple[str, str]]] = {
     "share_receipt": ("위협정보 수신", "Receipt of threat information"),
     "drill": ("훈련", "Drill"),
     "centre": ("연계 관제센터", "Linked centre"),
+    "campaign": ("연간 의무 계획", "Campaign of annual duties"),
+    "duty": ("연간 의무", "Annual duty"),
 }
 _EXERCISE: Final = ("[훈련] ", "[EXERCISE] ")
 _SEVERITY: Final[Mapping[str, int]] = {"informational": 1, "low": 3, "medium": 5, "high": 8, "critical": 10}

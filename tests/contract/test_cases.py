@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from core.clock import FixedClock
 from core.database import Database
+from core.duty_settings import DutySettings
 from core.errors import Conflict, NotFound
 from core.sharing_settings import SharingSettings
 from core.signing import Signer
@@ -23,6 +24,10 @@ from respond.cases import records
 from respond.cases.models import CaseEvent, Outgoing
 from respond.drills import sending
 from respond.drills import service as drills
+from respond.duties import campaigns, service
+from respond.duties import policy as subjects
+from respond.duties.machine import Kind
+from respond.duties.models import Duty
 from respond.feed import entries
 from respond.feed.models import FeedEntry
 from respond.incidents.compartment import veiled
@@ -265,3 +270,39 @@ def test_the_feed_has_an_order_whoever_receives_at_once(opened: Database) -> Non
         entries = session.scalars(sa.select(FeedEntry).order_by(FeedEntry.seq)).all()
         assert [one.seq for one in entries] == list(range(1, 13))
         assert {one.report for one in entries} == set(numbers)
+
+
+def test_of_two_who_start_a_campaign_each_agency_has_one_duty(opened: Database) -> None:
+    rules, known = subjects.load(DutySettings()), [f"agency-{n}" for n in range(8)]
+    with opened.session() as session:
+        number = campaigns.plan(session, "user:lead", rules, known, campaigns.Planned(Kind.INSPECTION, 2026, "t")).number
+
+    def start() -> str:
+        with opened.session() as session:
+            return campaigns.start(session, "user:lead", number, 1, rules, known).state
+
+    assert sorted(at_once([start, start])) == ["Conflict", "running"]
+    with opened.session(readonly=True) as session:
+        assert sorted(session.scalars(sa.select(Duty.agency))) == known
+
+
+def test_calling_a_campaign_off_while_its_duties_are_worked_on_waits_for_nobody_for_ever(opened: Database) -> None:
+    rules, known = subjects.load(DutySettings()), [f"agency-{n}" for n in range(8)]
+    with opened.session() as session:
+        number = campaigns.plan(session, "user:lead", rules, known, campaigns.Planned(Kind.INSPECTION, 2026, "t")).number
+        campaigns.start(session, "user:lead", number, 1, rules, known)
+
+    def cancel() -> str:
+        with opened.session() as session:
+            return campaigns.cancel(session, "user:lead", number, 2, "reorganised").state
+
+    def inspect(duty: int) -> str:
+        with opened.session() as session:
+            return service.inspect(session, None, "user:lee", f"DTY-2026-{duty:06d}", 1, "r").state
+
+    outcome = at_once([*(lambda duty=duty: inspect(duty) for duty in range(8, 0, -1)), cancel])  # type: ignore[misc]
+    with opened.session(readonly=True) as session:
+        states = set(session.scalars(sa.select(Duty.state)))
+        assert audit.verify(session).problem == ""
+    assert outcome[-1] == "cancelled"
+    assert states == {"waived"}

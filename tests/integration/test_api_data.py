@@ -326,6 +326,15 @@ ACTS = {
     "GET /v1/delegations/map": "centres:read",
     "POST /v1/delegations/{delegation_id}/end": "centres:write",
     "POST /v1/alerts": "alerts:write",
+    "GET /v1/campaigns": "duties:read",
+    "POST /v1/campaigns": "duties:write",
+    "GET /v1/campaigns/subjects": "duties:read",
+    "GET /v1/campaigns/{number}": "duties:read",
+    "GET /v1/compliance": "duties:read",
+    "GET /v1/duties": "duties:read",
+    "GET /v1/duties/{number}": "duties:read",
+    "POST /v1/duties/{number}/files": "duties:answer duties:write",
+    "GET /v1/duties/{number}/files/{file_id}": "duties:read",
 }
 EXAMPLES = {
     "event_id": "e1-0-1-0",
@@ -333,6 +342,7 @@ EXAMPLES = {
     "silence_id": 7,
     "task_id": 7,
     "attachment_id": 7,
+    "file_id": 7,
     "key_id": "none",
     "name": "kisa",
     "digest": "0123456789abcdef",

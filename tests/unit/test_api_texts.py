@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import api.dashboard
+from api.compliance.facts import State as Standing
 from api.dashboard import beacons, texts
 from api.dashboard.texts import TEXTS, Texts
 from core.permissions import Role
@@ -50,7 +51,7 @@ def test_every_text_that_is_used_exists() -> None:
 
 
 def test_no_text_is_left_over() -> None:
-    by_word = ("severity.", "state.", "agency.", "entity.", "role.", "user.")
+    by_word = ("severity.", "state.", "agency.", "entity.", "role.", "user.", "standing.")
     built = {"column."}  # the table's head builds these
     left = {key for key in TEXTS if key not in uses() and not key.startswith((*by_word, *built))}
     assert left == set()
@@ -64,6 +65,7 @@ def test_no_text_is_left_over() -> None:
         *(f"user.{role}" for role in Role),
         *(f"entity.{kind}" for _, kind, _ in ENTITY_COLUMNS),
         *(f"role.{role}" for _, _, role in ENTITY_COLUMNS),
+        *(f"standing.{state}" for state in Standing),
     ],
 )
 def test_every_stored_word_has_a_text(key: str) -> None:
