@@ -137,6 +137,9 @@ async def test_events_are_found_by_time_and_column(centre: TestCentre) -> None:
         {"limit": 100_000},
         {"cursor": "nonsense"},
         {"event_time": "2026"},
+        {"q": "src_port:(22"},
+        {"q": "colour:red"},
+        {"q": "a" * 4001},
         [("url", "x")] * 40,
     ],
 )
@@ -207,6 +210,10 @@ async def test_an_agency_sees_its_own_and_nothing_else(centre: TestCentre) -> No
 ACTS = {
     "POST /v1/logs": "logs:write",
     "GET /v1/events": "logs:read",
+    "GET /v1/events/columns": "logs:read",
+    "GET /v1/events/export": "logs:read",
+    "GET /v1/events/histogram": "logs:read",
+    "GET /v1/events/values": "logs:read",
     "GET /v1/events/{event_id}": "logs:read",
     "GET /v1/incidents": "incidents:read",
     "GET /v1/incidents/{number}": "incidents:read",
