@@ -2,7 +2,8 @@
 
 A machine shows its key (`Authorization: Bearer bongsu_...`), a browser its session cookie. What a browser is made to send by another
 site is refused (CSRF): with a cookie, a changing request or a socket needs our own `Origin`, or the session's `X-CSRF-Token`. The caller
-is then `request.state.principal`; whether they may do what they ask is decided by the route (`api.auth.dependencies`).
+is then `request.state.principal`, and has so many requests a minute (`api.rates`); whether they may do what they ask is decided by the
+route (`api.auth.dependencies`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api import problems
 from api.auth import keys, sessions
+from api.rates import Rates
 from core.crypto import derive, same
 from core.database import Database
 from core.errors import DomainError, Forbidden, StoreUnavailable, Unauthenticated
@@ -34,9 +36,10 @@ _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 class Gate:
     """ASGI middleware."""
 
-    def __init__(self, app: ASGIApp, *, database: Database) -> None:
+    def __init__(self, app: ASGIApp, *, database: Database, rates: Rates) -> None:
         self._app = app
         self._database = database
+        self._rates = rates
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket") or _is_open(scope["path"]):
@@ -47,6 +50,8 @@ class Gate:
             principal = await self._identify(connection)
             if principal is None and scope["path"] not in OPTIONAL_PATHS:
                 raise Unauthenticated("log in, or send a key as `Authorization: Bearer bongsu_...`")
+            if principal is not None and scope["type"] == "http":
+                self._rates.take(principal.actor)
         except (DomainError, StoreUnavailable) as error:
             await _refuse(scope, receive, send, error)
             return
