@@ -33,6 +33,7 @@ from api.routes import (
     indicators,
     investigations,
     keys,
+    live,
     login,
     logs,
     notifications,
@@ -49,7 +50,7 @@ from api.routes import (
 )
 
 _ROUTES: Final = (
-    *(health, login, logs, events, incidents, incident_work, keys, counters, coverage, rules, silences, hunts, indicators, baselines),
+    *(health, login, logs, events, live, incidents, incident_work, keys, counters, coverage, rules, silences, hunts, indicators, baselines),
     *(requests, reports, feed, investigations, personal, audit, evidence, notifications, blocks),
     *(warnings, warning_notices, readiness, teams, team_members),
 )

@@ -48,6 +48,7 @@ class Incident(CaseColumns, Base):
         sa.Index(None, "agency", "id"),
         sa.Index(None, "state", "severity"),
         sa.Index(None, "opened_at"),
+        sa.Index(None, "updated_at"),
     )
 
     agency: Mapped[str] = mapped_column(AnyText)

@@ -8,6 +8,7 @@ route (`api.auth.dependencies`).
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 from urllib.parse import quote, urlsplit
 
@@ -56,6 +57,7 @@ class Gate:
             await _refuse(scope, receive, send, error)
             return
         connection.state.principal = principal
+        connection.state.identify = partial(self._identify, connection)  # for what outlives a session or key: a stream
         await self._app(scope, receive, send)
 
     async def _identify(self, connection: HTTPConnection) -> Principal | None:

@@ -1,4 +1,4 @@
-"""Answers kept for requests that are sent again."""
+"""Answers kept for requests that are sent again, and what changed last."""
 
 from __future__ import annotations
 
@@ -24,3 +24,4 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("caller", "key", name="pk_answered_requests"),
     )
     op.create_index("ix_answered_requests_at", "answered_requests", ["at"])
+    op.create_index("ix_incidents_updated_at", "incidents", ["updated_at"])
