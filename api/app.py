@@ -6,13 +6,17 @@ from importlib.metadata import version
 from typing import Final
 
 from fastapi import FastAPI
+from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.staticfiles import StaticFiles
+from starlette.middleware.gzip import DEFAULT_EXCLUDED_CONTENT_TYPES
 
-from api import dashboard, problems
+from api import dashboard, exports, openapi, problems
 from api.auth.gate import Gate
 from api.centre import Centre
 from api.dashboard.beacons import STATIC
 from api.envelope import Envelope
+from api.idempotency import Idempotency
+from api.rates import Rates
 from api.routes import (
     alerts,
     audit,
@@ -36,6 +40,7 @@ from api.routes import (
     indicators,
     investigations,
     keys,
+    live,
     login,
     logs,
     notifications,
@@ -55,16 +60,19 @@ from api.routes import (
 )
 
 _ROUTES: Final = (
-    *(health, login, logs, events, incidents, incident_work, keys, counters, coverage, rules, silences, hunts, indicators, baselines),
+    *(health, login, logs, events, live, incidents, incident_work, keys, counters, coverage, rules, silences, hunts, indicators, baselines),
     *(requests, reports, feed, investigations, personal, audit, evidence, notifications, blocks),
     *(warnings, warning_notices, readiness, teams, team_members, drills, sharing, share_receipts, taxii),
     *(centres, delegations, alerts, campaigns, duties, compliance),
 )
+_COMPRESSED_FROM: Final = 1024  # bytes
+_COMPRESSED_ALREADY: Final = (*DEFAULT_EXCLUDED_CONTENT_TYPES, exports.FORMATS["parquet"].media_type)
 _ABOUT: Final = """Logs in, events and incidents out. People log in and carry a session cookie; machines carry a key
 or show a registered certificate.
 
 Times are ISO 8601 in UTC. Errors are problem documents (RFC 9457). Lists give `next_cursor`, to be sent as `cursor` for the next page.
-Every answer has an `X-Request-ID`; yours is kept if you send one."""
+Every answer has an `X-Request-ID`; yours is kept if you send one. A POST with an `Idempotency-Key` is done once, however often it is sent.
+Who sends too many requests gets 429 with `Retry-After`."""
 
 
 def create_app(centre: Centre) -> FastAPI:
@@ -85,8 +93,11 @@ def create_app(centre: Centre) -> FastAPI:
     problems.install(app)
     for module in _ROUTES:
         app.include_router(module.router)
+    openapi.install(app)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     dashboard.install(app)
-    app.add_middleware(Gate, database=centre.database)
+    app.add_middleware(Idempotency, database=centre.database)
+    app.add_middleware(Gate, database=centre.database, rates=Rates(centre.settings.api.requests_per_minute))
+    app.add_middleware(GZipMiddleware, minimum_size=_COMPRESSED_FROM, compresslevel=4, exclude_content_types=_COMPRESSED_ALREADY)
     app.add_middleware(Envelope, centre=centre)
     return app

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import problems
 from api.centre import Centre
+from api.live import Recent, Streams
 from api.overview import Overviews
 from core import metrics
 
@@ -38,14 +39,19 @@ _PAGE_POLICY: Final = (
 
 
 class Envelope:
-    """The outermost layer. It also gives every request and socket the running centre and its overviews (`state`).
+    """The outermost layer. It also gives every request and socket the running centre and what its requests share (`state`).
 
     Where the centre itself speaks TLS, browsers are told to stay with it (RFC 6797).
     """
 
     def __init__(self, app: ASGIApp, *, centre: Centre) -> None:
         self._app = app
-        self._given = {"centre": centre, "overviews": Overviews(centre)}
+        self._given = {
+            "centre": centre,
+            "overviews": Overviews(centre),
+            "streams": Streams(),
+            "recent": Recent(centre.store),
+        }
         self._tls = centre.settings.api.tls is not None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -414,6 +414,7 @@ class ApiSettings(_Section):
     port: Port = Field(default=8514, description="Port to listen on; 0 takes a free one")
     tls: TlsSettings | None = Field(default=None, description="Serve HTTPS ourselves; empty: plain HTTP, for loopback or a proxy with TLS")
     session_hours: int = Field(default=12, ge=1, le=168, description="How long a login lasts")
+    requests_per_minute: int = Field(default=1200, ge=10, description="Requests one person or machine may send to one process of the API")
 
 
 class StageMetricsSettings(_Section):

@@ -36,9 +36,11 @@ class Kind(Enum):
 
     @property
     def is_number(self) -> bool:
-        return self in (Kind.UINT8, Kind.UINT16, Kind.UINT32, Kind.UINT64)
+        return self in HIGHEST
 
 
+HIGHEST: Final = {Kind.UINT8: 2**8 - 1, Kind.UINT16: 2**16 - 1, Kind.UINT32: 2**32 - 1, Kind.UINT64: 2**64 - 1}
+"""The highest number of each kind of number; the lowest is 0."""
 _CLICKHOUSE: Final = {
     Kind.TEXT: "String",
     Kind.WORD: "LowCardinality(String)",
@@ -122,6 +124,11 @@ class Column:
         """The ClickHouse type, without codec."""
         base = _CLICKHOUSE[self.kind]
         return f"Nullable({base})" if self.nullable else base
+
+    @property
+    def parameter(self) -> str:
+        """The ClickHouse type of one value of it that goes beside a statement."""
+        return "String" if self.kind.is_text else _CLICKHOUSE[self.kind]
 
     @property
     def arrow(self) -> pa.Field:

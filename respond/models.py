@@ -50,6 +50,7 @@ class Incident(CaseColumns, Base):
         sa.Index(None, "state", "severity"),
         sa.Index(None, "opened_at"),
         sa.Index(None, "restricted"),
+        sa.Index(None, "updated_at"),
     )
 
     agency: Mapped[str] = mapped_column(AnyText)

@@ -17,6 +17,7 @@ from functools import partial
 
 import structlog
 
+from api import idempotency
 from api.app import create_app
 from api.centre import Centre, StageState
 from core import topics
@@ -130,6 +131,7 @@ _NORMALISE_RESTS = 1.8
 _FOLLOWER_RESTS = 0.5
 _STORE_RESTS = 2.0
 
+_FORGETS_EVERY = 3600.0  # seconds
 _LAGS_FROM = 64  # messages; searches nobody asked for wait for the stages
 
 
@@ -358,6 +360,8 @@ class _Assembly:
             for peer in settings.respond.sharing.peers:
                 self.services.append(TaskService(f"peer {peer.name}", PeerReader(peer, parts.database, centre.importer, parts.clock).run))
             self.services.append(TaskService("indicators-history", History(parts.store, parts.database, parts.bus, parts.clock).run))
+            forget = partial(every, _FORGETS_EVERY, "idempotency", in_session(parts.database, idempotency.forget))
+            self.services.append(TaskService("idempotency", forget))
             self._web = WebService(create_app(centre), settings.api)
             self.services.append(self._web)
         if Role.RECEIVE in roles:

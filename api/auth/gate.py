@@ -3,15 +3,15 @@
 A machine shows its key (`Authorization: Bearer bongsu_...`; to TAXII also as the password of HTTP Basic) or a client certificate that the
 TLS handshake verified and that is registered; a browser its session cookie. What a browser is made to send by another site is refused
 (CSRF): with a cookie, a changing request or a socket needs our own `Origin`, or the session's `X-CSRF-Token`; with a certificate, which a
-browser would show by itself, it must not come from a page at all. The caller is then `request.state.principal`; whether they may do what
-they ask is decided by the route
-(`api.auth.dependencies`).
+browser would show by itself, it must not come from a page at all. The caller is then `request.state.principal`, and has so many requests a
+minute (`api.rates`); whether they may do what they ask is decided by the route (`api.auth.dependencies`).
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+from functools import partial
 from typing import Final
 from urllib.parse import quote, urlsplit
 
@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api import problems
 from api.auth import keys, sessions
+from api.rates import Rates
 from core.crypto import derive, same
 from core.database import Database
 from core.errors import DomainError, Forbidden, StoreUnavailable, Unauthenticated
@@ -41,9 +42,10 @@ _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 class Gate:
     """ASGI middleware."""
 
-    def __init__(self, app: ASGIApp, *, database: Database) -> None:
+    def __init__(self, app: ASGIApp, *, database: Database, rates: Rates) -> None:
         self._app = app
         self._database = database
+        self._rates = rates
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket") or _is_open(scope["path"]):
@@ -54,10 +56,13 @@ class Gate:
             principal = await self._identify(connection)
             if principal is None and scope["path"] not in OPTIONAL_PATHS:
                 raise Unauthenticated("log in, send a key as `Authorization: Bearer bongsu_...`, or show a certificate that is registered")
+            if principal is not None and scope["type"] == "http":
+                self._rates.take(principal.actor)
         except (DomainError, StoreUnavailable) as error:
             await _refuse(scope, receive, send, error)
             return
         connection.state.principal = principal
+        connection.state.identify = partial(self._identify, connection)  # for what outlives a session or key: a stream
         await self._app(scope, receive, send)
 
     async def _identify(self, connection: HTTPConnection) -> Principal | None:

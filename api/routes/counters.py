@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.auth.dependencies import Allowed
-from api.overview import Overviews
+from api.overview import Overview, Overviews
 from core.permissions import Action, Principal
 
 router = APIRouter(prefix="/v1", tags=["counters"])
@@ -54,7 +54,11 @@ class Counters(BaseModel):
 async def counters(request: Request, caller: Annotated[Principal, Depends(Allowed(Action.COUNTERS_READ))]) -> Counters:
     """The figures of the dashboard's first page."""
     overviews: Overviews = request.state.overviews
-    found = await overviews.get(caller)
+    return figures(await overviews.get(caller), caller)
+
+
+def figures(found: Overview, caller: Principal) -> Counters:
+    """An overview as `caller` is shown it."""
     counted = caller.may(Action.INCIDENTS_READ)
     return Counters(
         at=found.at,

@@ -30,7 +30,7 @@ def to_jsonable(table: pa.Table) -> list[dict[str, Any]]:
     for name in table.column_names:
         if with_position and name in _POSITION:
             continue
-        for row, value in zip(rows, _values(name, table[name]), strict=True):
+        for row, value in zip(rows, readable(name, table[name]), strict=True):
             if value is not None and value != "" and value != []:
                 row[name] = value
     return rows
@@ -43,7 +43,8 @@ def address_text(packed: bytes) -> str:
     return socket.inet_ntop(socket.AF_INET6, packed)
 
 
-def _values(name: str, column: pa.ChunkedArray) -> Sequence[Any]:
+def readable(name: str, column: pa.ChunkedArray) -> Sequence[Any]:
+    """The values of the column `name` as people read them."""
     if name == "intake_flags":
         return _mapped(column, _flag_words)
     if pa.types.is_fixed_size_binary(column.type):

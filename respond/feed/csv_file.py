@@ -10,12 +10,13 @@ import io
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from core.csv_cells import BYTE_ORDER_MARK, cell
+
 COLUMNS: Final = (
     *("seq", "published_at", "report", "receipt", "agency", "incident", "version", "kind", "restates_seq", "restates_version"),
     *("restates_published_at", "occurred_at", "learned_at", "submitted_at", "received_at", "late_seconds", "late_reason", "type"),
     *("system", "summary", "impact", "cause", "actions", "personal_data", "version_sha256", "sha256"),
 )
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 def render(items: Iterable[Mapping[str, Any]]) -> bytes:
@@ -26,11 +27,5 @@ def render(items: Iterable[Mapping[str, Any]]) -> bytes:
     for item in items:
         before = item["restates"] or {}
         row = {**item, **{f"restates_{name}": before.get(name) for name in ("seq", "version", "published_at")}}
-        writer.writerow([_cell(row[column]) for column in COLUMNS])
-    return b"\xef\xbb\xbf" + file.getvalue().encode()
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return f"'{value}"
-    return "" if value is None else value
+        writer.writerow([cell(row[column]) for column in COLUMNS])
+    return BYTE_ORDER_MARK + file.getvalue().encode()

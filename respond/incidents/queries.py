@@ -166,6 +166,12 @@ def newest(session: Session, sight: Sight, n: int) -> Sequence[Summary]:
     return list_incidents(session, sight, Filters(), limit=n).items
 
 
+def changed(session: Session, sight: Sight, since: datetime, limit: int) -> Sequence[Summary]:
+    """At most `limit` incidents in sight that changed at or after `since`, in the order of their last change; absorbed ones too."""
+    query = _summaries(sight).where(Incident.updated_at >= since).order_by(Incident.updated_at, Incident.id).limit(limit)
+    return [_summary(*row) for row in session.execute(query)]
+
+
 def get_incident(session: Session, sight: Sight, number: str) -> Detail:
     """The incident called `number` with all it holds; NotFound when there is none in sight."""
     row = session.execute(_summaries(sight).where(Incident.number == number)).one_or_none()

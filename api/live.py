@@ -1,0 +1,155 @@
+"""What is new, told while it happens (server-sent events): incidents that changed, detections, and the figures.
+
+- An event is the thing as it is now, so hearing it twice does no harm; what changes several times between two looks is told once.
+- `Last-Event-ID` says how far the caller came: what happened since is told, or `reset` when that is too much: read the lists anew.
+- Incidents are asked for within the caller's sight; detections are read from the store once for all, and given to those in scope.
+- The caller's identity is looked at again and again: when the session or key ends, the stream ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final, NamedTuple
+
+import structlog
+
+from core.clock import Clock, from_millis, millis
+from core.errors import Invalid, StoreError, TooMany
+from core.storage import detection_queries
+from core.storage.contract import Store
+
+MOST_STREAMS: Final = 8  # of one caller
+MOST_TOLD_AGAIN: Final = 5000
+LOOK_SECONDS: Final = 0.5
+_IDENTITY_EVERY: Final = 60  # looks
+_SILENT_LOOKS: Final = 30  # then a comment shows that the connection holds
+_LATE: Final = timedelta(seconds=10)  # so long after the time it bears a change may be committed, and a detection stored
+_log = structlog.get_logger()
+
+
+class New(NamedTuple):
+    """Something that is new: `key` names it, `at` (UTC) is when it became as `data` says."""
+
+    key: str
+    at: datetime
+    data: Mapping[str, Any]
+
+
+@dataclass
+class Feed:
+    """One kind of news for one caller, who came as far as `heard`.
+
+    `read` gives at most 5,001 that are at or after a time, the oldest first. What was there when a caller without a past began is not told.
+    """
+
+    kind: str
+    read: Callable[[datetime], Awaitable[Sequence[New]]]
+    heard: datetime
+    resumed: bool
+    _told: dict[str, datetime] | None = None
+
+    async def news(self) -> list[New]:
+        """What was not told yet. TooMuch when that is more than is told again; what follows is told then."""
+        found = await self.read(self.heard - _LATE)
+        told = self._told if self._told is not None else {} if self.resumed else {one.key: one.at for one in found}
+        fresh = [one for one in found if told.get(one.key) != one.at]
+        self._told = {one.key: one.at for one in found}
+        self.heard = max([self.heard, *(one.at for one in found)])
+        if len(found) > MOST_TOLD_AGAIN:
+            raise TooMuch
+        return fresh
+
+
+class TooMuch(Exception):
+    """More happened than is told again."""
+
+
+@dataclass
+class Streams:
+    """How many streams each caller has open."""
+
+    _open: Counter[str] = field(default_factory=Counter)
+
+    async def counted(self, caller: str, events: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """The stream itself, counted while it runs."""
+        self._open[caller] += 1
+        try:
+            async for event in events:
+                yield event
+        finally:
+            self._open[caller] -= 1
+
+    def check(self, caller: str) -> None:
+        """TooMany when the caller has eight already."""
+        if self._open[caller] >= MOST_STREAMS:
+            raise TooMany(f"at most {MOST_STREAMS} streams at once", retry_after=5.0)
+
+
+@dataclass
+class Recent:
+    """Detections of the last moments, read once for all who listen; belongs to one event loop."""
+
+    _store: Store
+    _rows: list[dict[str, Any]] = field(default_factory=list)
+    _from: datetime | None = None
+    _read_at: float = 0.0
+    _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def since(self, at: datetime) -> list[dict[str, Any]]:
+        """At most 5,001 detections found at or after `at`, of all agencies, the oldest first."""
+        async with self._reading:
+            if self._from is None or at < self._from or time.monotonic() - self._read_at >= LOOK_SECONDS:
+                self._rows = await detection_queries.found_since(self._store, at, None, MOST_TOLD_AGAIN + 1)
+                self._from, self._read_at = at, time.monotonic()
+        return [row for row in self._rows if datetime.fromisoformat(row["detected_at"]) >= at]
+
+
+def heard(text: str, feeds: int, now: datetime) -> list[datetime]:
+    """The times that `Last-Event-ID` bears, one a feed; [] when there is none. Invalid when it is not ours."""
+    words = text.split(".") if text else []
+    if words and (len(words) != feeds or not all(word.isascii() and word.isdecimal() and len(word) < 14 for word in words)):
+        raise Invalid("this Last-Event-ID was not given by us, or for other topics")
+    return [min(now, from_millis(int(word))) for word in words]
+
+
+async def events(
+    feeds: Sequence[Feed], figures: Callable[[], Awaitable[Mapping[str, Any]]] | None, holds: Callable[[], Awaitable[bool]], clock: Clock
+) -> AsyncIterator[bytes]:
+    """The stream, until the caller goes or `holds` says that the identity does not hold any more. `figures` are told when they change."""
+    yield b"retry: 2000\n\n"
+    looks = silent = 0
+    shown: Mapping[str, Any] = {}
+    while looks % _IDENTITY_EVERY or await holds():
+        made = [event for feed in feeds for event in await _news(feed, feeds, clock)]
+        if figures is not None and (now := await figures()) != shown:
+            shown = now
+            made.append(_event("counters", now, feeds))
+        silent = 0 if made else silent + 1
+        for event in made or ([b": still here\n\n"] if silent % _SILENT_LOOKS == 0 else []):
+            yield event
+        looks += 1
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+async def _news(feed: Feed, feeds: Sequence[Feed], clock: Clock) -> list[bytes]:
+    try:
+        return [_event(feed.kind, one.data, feeds) for one in await feed.news()]
+    except TooMuch:
+        feed.heard = clock.now()
+        return [_event("reset", {"of": feed.kind, "detail": "more happened than is told again: read the list anew"}, feeds)]
+    except StoreError as error:
+        _log.warning("live.unavailable", feed=feed.kind, error=str(error))
+        return []
+
+
+def _event(kind: str, data: Mapping[str, Any], feeds: Sequence[Feed]) -> bytes:
+    place = ".".join(str(millis(feed.heard)) for feed in feeds)
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    named = f"id: {place}\n" if place else ""
+    return f"{named}event: {kind}\ndata: {text}\n\n".encode()

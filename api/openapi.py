@@ -1,0 +1,32 @@
+"""What the OpenAPI document says beyond the routes themselves: the headers every route of a kind takes."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from fastapi import FastAPI
+
+from api.envelope import UNBOUNDED
+from api.idempotency import HEADER
+
+_IDEMPOTENCY: Final[dict[str, Any]] = {
+    "name": HEADER,
+    "in": "header",
+    "required": False,
+    "description": "A word of your own for this request: sent again within a day it does nothing, and gives the first answer",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[\x21-\x7e]+$"},
+}
+
+
+def install(app: FastAPI) -> None:
+    """Let `app` tell of these headers. Call it when its routes are complete."""
+    plain = app.openapi
+
+    def complete() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            for path, operations in plain()["paths"].items():
+                if "post" in operations and not UNBOUNDED.match(path):
+                    operations["post"].setdefault("parameters", []).append(_IDEMPOTENCY)
+        return plain()
+
+    app.openapi = complete  # type: ignore[method-assign]
