@@ -8,8 +8,9 @@ Invariants:
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -58,24 +59,29 @@ class Dispatcher:
         `tunings` are thresholds that agencies have of their own: what they need is sent too.
         """
         counted = self._members.counted(events, matches)
-        needed = counted.only(self._thinned(events, counted, tunings))
+        cuts = _cuts(ends, sum((np.searchsorted(group.places, ends) for group in counted.groups), np.zeros(len(ends), np.int64)).tolist())
+        needed = counted.only(self._thinned(events, counted, cuts, tunings))
         if not len(needed.places):
             return []
         of_row = self._shards(needed, shards)
         messages: list[Message] = []
-        for start, end in _parts(np.searchsorted(needed.places, ends).tolist()):
+        for start, end in pairwise([0, *np.searchsorted(needed.places, cuts).tolist()]):
             for shard in np.unique(of_row[start:end]).tolist():
                 messages.append(to_shard(shard, needed.rows(start + np.flatnonzero(of_row[start:end] == shard))))
         return messages
 
-    def _thinned(self, events: pa.Table, counted: Counted, tunings: Tunings) -> list[Group]:
+    def _thinned(self, events: pa.Table, counted: Counted, cuts: Sequence[int], tunings: Tunings) -> list[Group]:
+        """What is needed of the matches, those of a message by themselves: one that is lost and made again counts what it lacks."""
         at, received = (events[name].cast(pa.int64()).to_numpy() for name in ("event_time", "received_at"))
         found = []
         for group in counted.groups:
             one = tunings.widened(group.correlation)
             said = counted.value_codes(group) if one.kind is Kind.VALUE_COUNT else group.members
             times = at[group.places], received[group.places]
-            fewer = of_codes(one, counted.key_codes(group), said, times, group.stands_for)
+            keys = counted.key_codes(group)
+            if len(cuts) > 1:
+                keys = np.unique(keys, return_inverse=True)[1] * len(cuts) + np.searchsorted(cuts, group.places, side="right")
+            fewer = of_codes(one, keys, said, times, group.stands_for)
             found.append(group if fewer is None else replace(group, stands_for=fewer.stands_for).taken(fewer.kept))
         return found
 
@@ -99,13 +105,13 @@ class Dispatcher:
             self._stream = None
 
 
-def _parts(ends: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Whole batches of rows together, up to _MOST_ROWS where a batch has no more."""
+def _cuts(ends: Sequence[int], rows: Sequence[int]) -> list[int]:
+    """Those of `ends` of batches at which a message ends: it has up to _MOST_ROWS, where a batch has no more. `rows`: those until each."""
+    cuts: list[int] = []
     start = last = 0
-    for end in ends:
-        if last > start and end - start > _MOST_ROWS:
-            yield start, last
+    for place, count in enumerate(rows):
+        if last > start and count - start > _MOST_ROWS:
+            cuts.append(ends[place - 1])
             start = last
-        last = end
-    if last > start:
-        yield start, last
+        last = count
+    return [*cuts, ends[-1]]

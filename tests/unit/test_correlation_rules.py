@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from core import arrow
 from core.engine import Engine
 from detect import rules
+from detect.correlation import dispatch
 from detect.correlation.definition import Correlation
 from detect.correlation.dispatch import Dispatcher, shard_of
 from detect.correlation.firing import firings
@@ -105,13 +106,15 @@ def test_a_key_is_the_same_text_from_the_engine_and_from_here(engine: Engine, va
     assert json_list(column[0].as_py()) == made["key"][0].as_py()
 
 
-def dispatched(engine: Engine, read: RuleBook, events: list[dict[str, Any]], shards: int) -> list[tuple[int, pa.Table]]:
+def dispatched(
+    engine: Engine, read: RuleBook, events: list[dict[str, Any]], shards: int, ends: list[int] | None = None
+) -> list[tuple[int, pa.Table]]:
     session = engine.session(SETTINGS)
     plan = compile_rules(read.rules, session)
     dispatcher = Dispatcher(resolve(read), plan, engine)
     try:
         rows = table(events)
-        found = dispatcher.messages(rows, plan.run(session, rows), [rows.num_rows], shards, Tunings())
+        found = dispatcher.messages(rows, plan.run(session, rows), ends or [rows.num_rows], shards, Tunings())
     finally:
         dispatcher.close()
         session.close()
@@ -130,6 +133,17 @@ def test_a_key_goes_to_one_shard_which_both_sides_know(engine: Engine) -> None:
     for shard, rows in messages:
         pairs = zip(rows["correlation"].to_pylist(), rows["group_key"].to_pylist(), strict=True)
         assert {shard_of(*pair, 4) for pair in pairs} == {shard}
+
+
+def test_messages_hold_whole_batches_and_are_thinned_each_by_itself(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Matches of one key and second: a message keeps the first and the last three of its own, and says how many they stand for."""
+    read = book(*BASES, correlation(11, "Many", GOOD))
+    events = [{"log_class": "firewall", "dst_port": 22, "src_ip": "192.0.2.1", "agency": "gu", "raw_offset": n} for n in range(24)]
+    assert [rows["raw_offset"].to_pylist() for _, rows in dispatched(engine, read, events, 2, [8, 16, 24])] == [[0, 1, 2, 21, 22, 23]]
+    monkeypatch.setattr(dispatch, "_MOST_ROWS", 16)
+    cut = [rows for _, rows in dispatched(engine, read, events, 2, [8, 16, 24])]
+    assert [rows["raw_offset"].to_pylist() for rows in cut] == [[0, 1, 2, 13, 14, 15], [16, 17, 18, 21, 22, 23]]
+    assert [sum(rows["stands_for"].to_pylist()) for rows in cut] == [16, 8]
 
 
 THINNED = st.sampled_from(
