@@ -74,6 +74,8 @@ class Exact:
 
         StoreError when the engine itself fails.
         """
+        if not len(rows):
+            return np.empty((0, 2), np.int64)
         order = np.lexsort((rows, rules))
         rows, rules = rows[order], rules[order]
         starts = np.flatnonzero(np.diff(rules, prepend=-1))
