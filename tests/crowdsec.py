@@ -26,7 +26,7 @@ from mmdb_writer import MMDBWriter
 from netaddr import IPSet
 
 from core.clock import FixedClock
-from core.config import EnrichmentSettings, IntakeSettings
+from core.config import EnrichmentSettings, IntakeSettings, WarningSettings
 from core.engine import Engine
 from core.events import parse_event_id
 from core.storage.rows import to_jsonable
@@ -38,9 +38,12 @@ from ingest.compile import ParserSet
 from ingest.enrichment.library import Library
 from ingest.normalise import Normaliser
 from ingest.rawbatch import Origin
+from respond.warnings import levels
 from tests.conftest import SAMPLES
 from tests.parsing import record
 
+OFF_AT_NORMAL: Final = frozenset(rule for one in levels.load(WarningSettings()).rule_sets for rule in one.rules)
+"""Rules that run only at a level of a warning: what is told here is found without them."""
 FOLDER: Final = SAMPLES / "telemetry" / "crowdsec"
 NOW: Final = datetime(2026, 3, 5, 6, 0, tzinfo=UTC)
 COUNTRIES: Final = {"1.2.3.0/24": "AU", "9.8.8.0/24": "US"}  # what the scenarios of travel are about, as the registries have it
@@ -90,7 +93,7 @@ def judge(rules: Path = OWN_RULES) -> Iterator[Judge]:
         library = Library(_countries(Path(folder)), ["gu"])
         library.refresh()
         normaliser = Normaliser(engine, ParserSet.load(), IntakeSettings(), FixedClock(NOW), library)
-        book = load([rules])
+        book = load([rules], disabled=OFF_AT_NORMAL)
         detector = Detector(engine, book, FixedClock(NOW))
         try:
             yield Judge(engine, normaliser, book, detector)

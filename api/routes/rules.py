@@ -12,8 +12,10 @@ from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
+from api import rule_effects
 from api.auth.dependencies import Allowed, TheCentre
 from api.centre import Centre
+from api.rule_effects import RuleEffect
 from core import level_effects
 from core.clock import from_millis, millis
 from core.errors import Invalid, NotFound
@@ -111,24 +113,6 @@ class RuleTuning(BaseModel):
     owner: str
     reason: str
     at: datetime
-
-
-class RuleEffect(BaseModel):
-    """What the level of a national warning does to a rule, at an agency or (empty) at every one that is not named beside it.
-
-    `source` is the warning, or `levels` where none is in force; `rule_set` the set that keeps the rule off; `lowest_level` the level its
-    detections have at least; `factor` and `condition` are of a correlation's thresholds.
-    """
-
-    agency: str
-    source: str
-    level: str
-    runs: bool
-    rule_set: str
-    lowest_level: str
-    factor: float
-    condition: dict[str, float] | None
-    reason: str
 
 
 class SuggestedSilence(BaseModel):
@@ -277,7 +261,7 @@ async def get_rule(rule_id: RuleId, caller: Reader, centre: TheCentre) -> RuleDe
         **_rule(known.state),
         agencies=[_at(agency, fired.get(agency), known.judged.get(agency)) for agency in sorted({*fired, *known.judged})],
         tunings=[RuleTuning.model_validate(one) for one in known.changed],
-        effects=[_effect(agency, *told) for agency, told in known.effects.items() if not agency or scope is None or agency in scope],
+        effects=rule_effects.shown(known.effects, scope),
         suggested_silence=_suggested(rule_id, known.suggested, until),
     )
 
@@ -383,20 +367,6 @@ def _at(agency: str, fired: rule_queries.Fired | None, judged: feedback.Figures 
         true_positives=judged.true_positives,
         false_positives=judged.false_positives,
         precision=judged.precision,
-    )
-
-
-def _effect(agency: str, effect: Effect, told: Ruling) -> RuleEffect:
-    return RuleEffect(
-        agency=agency,
-        source=effect.source,
-        level=effect.level,
-        runs=not told.off,
-        rule_set=told.off,
-        lowest_level=told.level,
-        factor=told.factor,
-        condition=dict(told.condition) if told.condition else None,
-        reason=level_effects.reason(effect, told),
     )
 
 
