@@ -156,3 +156,11 @@ def test_the_feed_has_an_order_whoever_receives_at_once(opened: Database) -> Non
         entries = session.scalars(sa.select(FeedEntry).order_by(FeedEntry.seq)).all()
         assert [one.seq for one in entries] == list(range(1, 13))
         assert {one.report for one in entries} == set(numbers)
+
+
+def test_what_reports_say_of_personal_data_is_a_condition(opened: Database) -> None:
+    with opened.session() as session:
+        for word in ("yes", "no", "unknown"):
+            reports.draft(session, None, "user:lee", reports.Draft(agency="seogu", given={**FACTS, "personal_data": word}), DAY)
+        made = session.scalars(sa.select(Report.number).order_by(Report.id)).all()
+        assert session.scalars(sa.select(Report.number).where(reports.personal())).all() == [made[-3]]
