@@ -306,3 +306,11 @@ def test_calling_a_campaign_off_while_its_duties_are_worked_on_waits_for_nobody_
         assert audit.verify(session).problem == ""
     assert outcome[-1] == "cancelled"
     assert states == {"waived"}
+
+
+def test_what_reports_say_of_personal_data_is_a_condition(opened: Database) -> None:
+    with opened.session() as session:
+        for word in ("yes", "no", "unknown"):
+            reports.draft(session, None, "user:lee", reports.Draft(agency="seogu", given={**FACTS, "personal_data": word}), DAY)
+        made = session.scalars(sa.select(Report.number).order_by(Report.id)).all()
+        assert session.scalars(sa.select(Report.number).where(reports.personal())).all() == [made[-3]]
