@@ -65,7 +65,7 @@ async def test_an_officer_is_shown_the_own_agency(visit: Visit) -> None:
     await visit.page.goto(f"{visit.url}/login?next=/compliance")
     await visit.log_in("officer")
     await expect(visit.page.locator('[data-paragraph="CO 15(1)1"]')).to_be_visible()
-    await expect(visit.page.locator("main")).not_to_contain_text("공원녹지사업소")
+    await expect(visit.page.locator("#content")).not_to_contain_text("공원녹지사업소")
     await expect(visit.page.locator('[data-paragraph="DEC 30(1)4"] span.standing')).to_have_text("열람 대상 아님")
 
 
