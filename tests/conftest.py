@@ -7,6 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("untimed", deadline=None)  # how long an example takes says nothing on a busy machine
+settings.load_profile("untimed")
 
 pytest_plugins = ["tests.servers.kafka", "tests.servers.clickhouse", "tests.servers.debian_clickhouse", "tests.servers.postgres"]
 

@@ -16,6 +16,7 @@ from api.compliance import law, law_map
 from api.compliance.facts import FACTS
 from api.compliance.law import Row
 from api.dashboard import host
+from core.config import Settings
 from core.permissions import Role, grants_of_roles
 from respond.duties.machine import Kind
 from respond.personal.packs import Track
@@ -66,7 +67,8 @@ def functions_of(file: str) -> frozenset[str]:
 @cache
 def routes() -> frozenset[str]:
     """Every route of the API, as the map writes it."""
-    paths = create_app(SimpleNamespace(database=None, settings=SimpleNamespace(api=SimpleNamespace(tls=None)))).openapi()["paths"]  # type: ignore[arg-type]
+    centre = SimpleNamespace(database=None, store=None, settings=Settings())
+    paths = create_app(centre).openapi()["paths"]  # type: ignore[arg-type]
     return frozenset(f"{method.upper()} {path}" for path, known in paths.items() for method in known)
 
 
