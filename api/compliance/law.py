@@ -11,13 +11,13 @@ from typing import Final, Literal
 
 from pydantic import Field, model_validator
 
-from api.compliance import facts_of_privacy, facts_of_system, facts_of_work
+from api.compliance import facts_of_others, facts_of_privacy, facts_of_system, facts_of_work
 from api.compliance.facts import FACTS
 from respond import policies
 from respond.policies import Part, Policy
 
 FILE: Final = Path(__file__).parent / "law.yaml"
-FACT_MODULES: Final = (facts_of_work, facts_of_privacy, facts_of_system)
+FACT_MODULES: Final = (facts_of_work, facts_of_others, facts_of_privacy, facts_of_system)
 """Importing them registers their facts."""
 
 Screen = Literal["/", "/incidents/{name}", "/compliance"]

@@ -102,12 +102,11 @@ class FoundOut(Finding):
 
 
 class Cited(BaseModel):
-    """Data that was used. `version` and `sha256` are those it had; `known` false: taken by its number alone."""
+    """Data that was used. `version` and `sha256` are those it had; a case without a text of its own has no `sha256`."""
 
     object: str
     version: int
     sha256: str
-    known: bool
     note: str
     by: str
     at: str

@@ -1,6 +1,7 @@
 """Data already submitted that a duty uses (article 25(3), and so for any kind [ours]): which record, in which version, with which hash.
 
-What is cited is looked up in this centre's records and must concern the same agency. A drill is taken by its number alone (`known` false).
+What is cited is looked up in this centre's records and must concern the same agency. A drill counts
+for every agency that took part in it, once it is scored.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from core.errors import Invalid
+from respond.drills.models import Drill, Party
 from respond.duties.models import Duty
 from respond.reports.models import Report, ReportVersion
 from respond.requests.models import Request
@@ -32,14 +34,12 @@ def looked_up(session: Session, agency: str, name: str) -> dict[str, Any]:
     if found is None:
         raise Invalid("cite a report, a request, a duty or a drill, such as report/RPT-2026-000001")
     kind, number = found.groups()
-    if kind == "drill":
-        return {"object": name, "version": 0, "sha256": "", "known": False}
-    looked = _LOOK[kind](session, number)
+    looked = _drill(session, number, agency) if kind == "drill" else _LOOK[kind](session, number)
     if looked is None or (agency and looked[0] != agency):
         raise Invalid(
             f"there is no {kind} {number} with data of {agency or 'an agency'}: it is unknown, another agency's, or not submitted"
         )
-    return {"object": name, "version": looked[1], "sha256": looked[2], "known": True}
+    return {"object": name, "version": looked[1], "sha256": looked[2]}
 
 
 def _report(session: Session, number: str) -> Looked | None:
@@ -58,6 +58,14 @@ def _request(session: Session, number: str) -> Looked | None:
 
 def _duty(session: Session, number: str) -> Looked | None:
     row = session.execute(sa.select(Duty.agency, Duty.version).where(Duty.number == number, Duty.state == "done")).one_or_none()
+    return None if row is None else (row[0], row[1], "")
+
+
+def _drill(session: Session, number: str, agency: str) -> Looked | None:
+    query = sa.select(Party.agency, Drill.version).join(Party, Party.drill == Drill.number)
+    scored = (Drill.number == number, Drill.state.in_(("scored", "corrective_requested", "closed")))
+    of_agency = (Party.agency == agency,) if agency else ()
+    row = session.execute(query.where(*scored, *of_agency).order_by(Party.id).limit(1)).one_or_none()
     return None if row is None else (row[0], row[1], "")
 
 

@@ -72,8 +72,13 @@ def call_all(session: Session, actor: str, composition: Composition, team: str) 
     return len(found)
 
 
+def hold(session: Session, team: str) -> None:
+    """Lock the roster: rows before the trail, as everywhere, so that nobody waits for one another for ever."""
+    session.scalars(sa.select(Member).where(Member.team == team).order_by(Member.id).with_for_update()).all()
+
+
 def release_all(session: Session, actor: str, team: Team) -> None:
-    """Release everybody who still is on the roster."""
+    """Release everybody who still is on the roster; the caller holds it."""
     for one in of_team(session, None, team.number):
         if one.state != "released":
             take(session, None, actor, one.number, "release", one.version)

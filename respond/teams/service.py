@@ -87,6 +87,7 @@ def end(session: Session, actor: str, number: str, action: str, if_version: int,
     step = _begin(session, None, actor, number, action, if_version, reason)
     if action == "stand_down":
         step.case.stood_down_at = step.at
+    roster.hold(session, number)
     case = _done(step)
     roster.release_all(session, actor, case)
     return case

@@ -88,8 +88,13 @@ def take(
     return case
 
 
+def hold(session: Session, warnings: Sequence[str]) -> None:
+    """Lock the notices of `warnings`: rows before the trail, as everywhere, so that nobody waits for one another for ever."""
+    session.scalars(sa.select(Notice).where(Notice.warning.in_(warnings)).order_by(Notice.id).with_for_update()).all()
+
+
 def end_all(session: Session, actor: str, warning: Warning) -> None:
-    """Release the agencies that are not done of a warning that has ended."""
+    """Release the agencies that are not done of a warning that has ended; the caller holds the notices."""
     for case in session.scalars(_open_ones(warning.number).order_by(Notice.id)).all():
         take(session, None, actor, case.number, "release", case.version, reason=f"{warning.number} has ended: {warning.state}")
 

@@ -144,6 +144,7 @@ def expire_due(session: Session) -> Sequence[str]:
     passed = (Warning.state.not_in(MACHINE.ended), Warning.ends_at <= now(session))
     query = sa.select(Warning.number, Warning.version).where(*passed).order_by(Warning.id).limit(_AT_ONCE)
     due = session.execute(query.with_for_update(skip_locked=True)).all()
+    notices.hold(session, [number for number, _ in due])
     for number, version in due:
         expire(session, SYSTEM, number, version)
     return [number for number, _ in due]
@@ -189,6 +190,7 @@ def _begin(session: Session, actor: str, number: str, action: str, if_version: i
 def _end(step: Taken[Warning], action: str, data: dict[str, Any]) -> Warning:
     """Take the step that ends a warning; its end is no later than the one its notice gave. Open notices end with it."""
     step.case.ended_at = min(step.case.ends_at or step.at, step.at)
+    notices.hold(step.session, [step.case.number])
     case = step.done(data)
     effects.end(step.session, case)
     clocks.stop_all(step.session, records.named(MACHINE, case.number), step.at)

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from core.clock import FixedClock
+from core.config import WarningSettings
 from core.database import Database
 from core.duty_settings import DutySettings
 from core.errors import Conflict, NotFound
@@ -45,6 +46,10 @@ from respond.sharing import service as sharing
 from respond.sharing.content import Content, Indicator
 from respond.sharing.models import Published, Receipt
 from respond.sharing.policy import load as load_policy
+from respond.warnings import levels, notices
+from respond.warnings import service as warnings
+from respond.warnings.models import Notice
+from respond.warnings.service import National
 from tests.drills import small_scenario
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, 891234, UTC)
@@ -314,3 +319,27 @@ def test_what_reports_say_of_personal_data_is_a_condition(opened: Database) -> N
             reports.draft(session, None, "user:lee", reports.Draft(agency="seogu", given={**FACTS, "personal_data": word}), DAY)
         made = session.scalars(sa.select(Report.number).order_by(Report.id)).all()
         assert session.scalars(sa.select(Report.number).where(reports.personal())).all() == [made[-3]]
+
+
+def test_a_warning_ends_while_agencies_acknowledge_and_nobody_waits_for_ever(opened: Database) -> None:
+    table, known = levels.load(WarningSettings()), [f"agency-{n}" for n in range(8)]
+    notice = National("NCSC", "2026-1", "caution", "t", "", (), NOW, None)
+    with opened.session() as session:
+        number = warnings.record(session, "user:lead", table, known, notice).number
+        warnings.propagate(session, "user:lead", number, 1, table, known)
+
+    def lift() -> str:
+        with opened.session() as session:
+            return warnings.lift(session, "user:lead", number, 2, "lifted").state
+
+    def acknowledge(place: int) -> str:
+        with opened.session() as session:
+            return notices.take(session, None, "user:lee", f"WNT-2026-{place:06d}", "acknowledge", 1).state
+
+    outcome = at_once([*(lambda place=place: acknowledge(place) for place in range(8, 0, -1)), lift])  # type: ignore[misc]
+    with opened.session(readonly=True) as session:
+        states = set(session.scalars(sa.select(Notice.state)))
+        assert audit.verify(session).problem == ""
+    assert outcome[-1] == "lifted"
+    assert states == {"released"}
+    assert set(outcome[:-1]) <= {"acknowledged", "Conflict"}

@@ -11,8 +11,10 @@ from typing import Any
 
 import httpx
 import pytest
+import sqlalchemy as sa
 
 from core.clock import FixedClock
+from respond.drills.models import Drill
 from tests.servers.api import TestCentre, running_centre, settings_for
 
 NOW = datetime(2026, 5, 1, 3, 0, 30, tzinfo=UTC)
@@ -211,8 +213,14 @@ async def test_a_training_cites_its_drill(centre: TestCentre) -> None:
     async with centre.as_person("lead") as lead:
         _, duties = await started(lead, kind="training", title="Training of 2026")
         number = duties["seogu"]
-        await ok(lead, "duties", number, "cite", object="drill/DRL-2026-000001", note="Joint phishing drill")
-        assert (await step(lead, "duties", number, "cite", object="drill/DRL-2026-000001")).status_code == 422
+        planned = await lead.post("/v1/drills", json={"scenario": "malware-beacon", "agencies": ["seogu"]})
+        drill = f"drill/{planned.json()['number']}"
+        assert (await step(lead, "duties", number, "cite", object=drill)).status_code == 422, "it is not scored yet"
+        with centre.centre.database.session() as session:
+            session.execute(sa.update(Drill).values(state="scored"))
+        assert (await step(lead, "duties", duties["parks"], "cite", object=drill)).status_code == 422, "it took no part"
+        await ok(lead, "duties", number, "cite", object=drill, note="Malware drill")
+        assert (await step(lead, "duties", number, "cite", object=drill)).status_code == 422
         await ok(lead, "duties", number, "inspect", result="Took part")
         await ok(lead, "duties", number, "record_findings", result="Slow to report", findings=[{**OLD_CMS, "subject": "reporting_line"}])
         await ok(lead, "duties", number, "request_correction", findings=[1])
@@ -220,7 +228,7 @@ async def test_a_training_cites_its_drill(centre: TestCentre) -> None:
         assert (asked["article"], "정당한 사유" in asked["wording_ko"]) == ("21(4)", False)
         told = (await lead.get(f"/v1/duties/{number}")).json()
         (cited,) = told["provenance"]
-        assert (cited["object"], cited["known"], cited["by"]) == ("drill/DRL-2026-000001", False, "user:lead")
+        assert (cited["object"], cited["by"]) == (drill, "user:lead")
         assert (told["law"], told["kind"]) == ("CO 21(1)", "training")
 
 
@@ -243,7 +251,7 @@ async def test_an_inspection_uses_data_already_submitted(centre: TestCentre) -> 
         await ok(lead, "duties", audits["seogu"], "sign_off")
         await ok(lead, "duties", duties["seogu"], "cite", object=f"duty/{audits['seogu']}")
         cited = (await officer.get(f"/v1/duties/{duties['seogu']}")).json()["provenance"]
-        assert [(one["object"], one["known"]) for one in cited] == [(f"report/{report}", True), (f"duty/{audits['seogu']}", True)]
+        assert [one["object"] for one in cited] == [f"report/{report}", f"duty/{audits['seogu']}"]
         assert (cited[0]["version"], cited[0]["sha256"], cited[0]["note"]) == (1, sha256, "Cause known")
         for wrong in ("report/RPT-2026-999999", "incident/INC-2026-000001", "report/", "RPT-2026-000001", f"duty/{duties['seogu']}"):
             assert (await step(lead, "duties", duties["seogu"], "cite", object=wrong)).status_code == 422, wrong
