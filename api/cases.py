@@ -220,7 +220,9 @@ class Kind(Generic[Case]):
         )
 
 
-def add_list(router: APIRouter, kind: Kind[Case], wanted: type[CaseFilter], *, name: str, summary: str, description: str, of: str) -> None:
+def add_list(
+    router: APIRouter, kind: Kind[Case], wanted: type[CaseFilter], *, name: str, summary: str, description: str, of: str, path: str = ""
+) -> None:
     """Add `GET <prefix>`, newest first. `of` begins the description of its page ("Requests"); `name` names the operation."""
     noted = f"{of}, newest first. `next_cursor` is empty on the last page."
     page = create_model(f"{kind.model.__name__}Page", __doc__=noted, items=(list[kind.model], ...), next_cursor=(str, ...))  # type: ignore[name-defined]
@@ -234,7 +236,7 @@ def add_list(router: APIRouter, kind: Kind[Case], wanted: type[CaseFilter], *, n
         return page(items=items, next_cursor=found.next_cursor)
 
     endpoint.__annotations__ = {"wanted": Annotated[wanted, Query()], "caller": _reader(kind), "centre": TheCentre}
-    router.add_api_route("", endpoint, methods=["GET"], name=name, summary=summary, description=description, response_model=page)
+    router.add_api_route(path, endpoint, methods=["GET"], name=name, summary=summary, description=description, response_model=page)
 
 
 Tell = Callable[[Session, Centre, Principal, Case, Progress], BaseModel]
@@ -242,7 +244,15 @@ Tell = Callable[[Session, Centre, Principal, Case, Progress], BaseModel]
 
 
 def add_read(
-    router: APIRouter, kind: Kind[Case], model: Any, tell: Tell[Case] | None = None, *, name: str, summary: str, description: str
+    router: APIRouter,
+    kind: Kind[Case],
+    model: Any,
+    tell: Tell[Case] | None = None,
+    *,
+    name: str,
+    summary: str,
+    description: str,
+    path: str = "/{number}",
 ) -> None:
     """Add `GET <prefix>/{number}` with its ETag. `model` is what is shown in lists and `progress` beside, unless `tell` gives more."""
 
@@ -262,7 +272,7 @@ def add_read(
         return whole
 
     endpoint.__annotations__ = {"number": Number, "response": Response, "caller": _reader(kind), "centre": TheCentre}
-    router.add_api_route("/{number}", endpoint, methods=["GET"], name=name, summary=summary, description=description, response_model=model)
+    router.add_api_route(path, endpoint, methods=["GET"], name=name, summary=summary, description=description, response_model=model)
 
 
 def _reader(kind: Kind[Any]) -> Any:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Final
 
+import sqlalchemy as sa
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from api import paging
-from api.cases import CaseOut, Progress, Wish
+from api.cases import CaseFilter, CaseOut, Progress, Wish
+from core.permissions import Principal
+from respond.drills.models import Party
 from respond.drills.service import LONGEST
 
 Text = Annotated[str, Field(min_length=1, max_length=LONGEST)]
@@ -146,13 +148,6 @@ class DrillDetail(Drill):
     progress: Progress
 
 
-class DrillPage(BaseModel):
-    """Drills, newest first. `next_cursor` is empty on the last page."""
-
-    items: list[Drill]
-    next_cursor: str
-
-
 class ScenarioOut(BaseModel):
     """A scenario that can be planned: how long it lasts, its parts, and the lines of each."""
 
@@ -173,12 +168,12 @@ class ScenarioList(BaseModel):
     items: list[ScenarioOut]
 
 
-class Wanted(BaseModel):
-    """What to list; several states mean any of them."""
+class Wanted(CaseFilter):
+    """Which drills to list; `agency` is one that takes part."""
 
-    model_config = ConfigDict(extra="forbid")
+    agency: str = Field(default="", max_length=63, exclude=True)
 
-    state: list[str] = Field(default=[], max_length=16)
-    agency: str = Field(default="", max_length=63)
-    cursor: paging.Cursor = ""
-    limit: int = Field(default=50, ge=1, le=500)
+    def conditions(self, row: type[Any], caller: Principal) -> list[sa.ColumnElement[bool]]:
+        """What the cases meet that were asked for."""
+        part = [row.number.in_(sa.select(Party.drill).where(Party.agency == self.agency))] if self.agency else []
+        return [*super().conditions(row, caller), *part]

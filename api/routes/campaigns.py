@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Final
 
 import sqlalchemy as sa
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
-from api import paging
 from api.auth.dependencies import Allowed, TheCentre
-from api.cases import CaseOut, Instant, Number, Progress, Wish, add_steps, progress, set_etag
+from api.cases import CaseFilter, CaseOut, Instant, Kind, Progress, Wish, add_list, add_read, add_steps, set_etag
 from api.centre import Centre
-from core.errors import NotFound
 from core.permissions import Action, Principal
-from respond.cases import records
 from respond.cases.machine import Step
 from respond.duties import campaigns, policy, standing
 from respond.duties.campaigns import Planned
-from respond.duties.machine import CAMPAIGN, LAW, Kind
+from respond.duties.machine import CAMPAIGN, LAW
+from respond.duties.machine import Kind as DutyKind
 from respond.duties.models import Campaign as Row
 
 router = APIRouter(prefix="/v1/campaigns", tags=["duties"])
@@ -36,7 +35,7 @@ class CampaignWish(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
 
-    kind: Kind
+    kind: DutyKind
     year: int = Field(ge=2000, le=2199, description="A calendar year in Seoul")
     title: str = Field(min_length=1, max_length=200)
     standards: str = Field(default="", max_length=300, description="Of an audit: the standards and their version (article 25(1))")
@@ -58,7 +57,7 @@ class IncludeWish(Wish):
 class Campaign(CaseOut):
     """A campaign. `law` is the paragraph it carries out; `agencies` empty: all; `subjects` is empty before the start."""
 
-    kind: Kind
+    kind: DutyKind
     law: str
     year: int
     title: str
@@ -78,38 +77,11 @@ class CampaignDetail(Campaign):
     progress: Progress
 
 
-class CampaignPage(BaseModel):
-    """Campaigns, newest first. `next_cursor` is empty on the last page."""
+class Wanted(CaseFilter):
+    """Which campaigns to list."""
 
-    items: list[Campaign]
-    next_cursor: str
-
-
-class Wanted(BaseModel):
-    """What to list; several values of one filter mean any of them."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    kind: list[Kind] = Field(default=[], max_length=8)
-    state: list[str] = Field(default=[], max_length=16)
+    kind: list[DutyKind] = Field(default=[], max_length=8)
     year: int | None = Field(default=None, ge=2000, le=2199)
-    cursor: paging.Cursor = ""
-    limit: int = Field(default=50, ge=1, le=500)
-
-
-@router.get("", summary="List campaigns of annual duties")
-def list_campaigns(wanted: Annotated[Wanted, Query()], caller: Reader, centre: TheCentre) -> CampaignPage:
-    """Campaigns, newest first; an agency sees those it has a duty of."""
-    conditions = [campaigns.readable(caller.scope(Action.DUTIES_READ))]
-    if wanted.kind:
-        conditions.append(Row.kind.in_([one.value for one in wanted.kind]))
-    if wanted.state:
-        conditions.append(Row.state.in_(wanted.state))
-    if wanted.year is not None:
-        conditions.append(Row.year == wanted.year)
-    with centre.database.session(readonly=True) as session:
-        found = records.page(session, Row, None, *conditions, cursor=wanted.cursor, limit=wanted.limit)
-    return CampaignPage(items=[_shown(one) for one in found.items], next_cursor=found.next_cursor)
 
 
 @router.post("", status_code=201, summary="Plan a campaign of annual duties")
@@ -125,20 +97,6 @@ def plan(wish: CampaignWish, response: Response, caller: Writer, centre: TheCent
 def get_subjects(_caller: Reader, centre: TheCentre) -> policy.Subjects:
     """The subjects of every kind of duty: those the ordinance names, and the centre's own."""
     return _policy(centre)
-
-
-@router.get("/{number}", summary="Read a campaign of annual duties")
-def get_campaign(number: Number, response: Response, caller: Reader, centre: TheCentre) -> CampaignDetail:
-    """A campaign with its history, how many duties are in which state, and who is overdue."""
-    scope, at = caller.scope(Action.DUTIES_READ), centre.clock.now()
-    with centre.database.session(readonly=True) as session:
-        row = session.scalar(sa.select(Row).where(Row.number == number, campaigns.readable(scope)))
-        if row is None:
-            raise NotFound(f"there is no campaign {number}")
-        counted, late = standing.of_campaign(session, scope, number), standing.late(session, scope, number, at)
-        told = progress(session, CAMPAIGN, row, caller, at)
-    set_etag(response, row.version)
-    return CampaignDetail(**_shown(row).model_dump(), duties=dict(counted), overdue=list(late), progress=told)
 
 
 def _take(session: Session, centre: Centre, caller: Principal, number: str, step: Step, version: int, wish: Wish) -> Row:
@@ -169,7 +127,41 @@ def _known(centre: Centre) -> set[str]:
 
 def _shown(row: Row) -> Campaign:
     fields = {name: getattr(row, name) for name in Campaign.model_fields if name != "law"}
-    return Campaign.model_validate({**fields, "law": LAW[Kind(row.kind)]})
+    return Campaign.model_validate({**fields, "law": LAW[DutyKind(row.kind)]})
 
 
+def _told(session: Session, centre: Centre, caller: Principal, row: Row, went: Progress) -> CampaignDetail:
+    scope = caller.scope(Action.DUTIES_READ)
+    counted = standing.of_campaign(session, scope, row.number)
+    late = standing.late(session, scope, row.number, centre.clock.now())
+    return CampaignDetail(**_shown(row).model_dump(), duties=dict(counted), overdue=list(late), progress=went)
+
+
+def _sees(caller: Principal) -> list[sa.ColumnElement[bool]]:
+    return [campaigns.readable(caller.scope(Action.DUTIES_READ))]
+
+
+def _all_shown(_session: Session, _centre: Centre, _caller: Principal, rows: Sequence[Row]) -> list[Campaign]:
+    return [_shown(one) for one in rows]
+
+
+_KIND: Final = Kind(CAMPAIGN, Row, [Action.DUTIES_READ], Campaign, _sees, _all_shown)
+add_list(
+    router,
+    _KIND,
+    Wanted,
+    of="Campaigns",
+    name="list_campaigns",
+    summary="List campaigns of annual duties",
+    description="Campaigns, newest first; an agency sees those it has a duty of.",
+)
+add_read(
+    router,
+    _KIND,
+    CampaignDetail,
+    _told,
+    name="get_campaign",
+    summary="Read a campaign of annual duties",
+    description="A campaign with its history, how many duties are in which state, and who is overdue.",
+)
 add_steps(router, CAMPAIGN, _take, _shown, Campaign, wishes={"edit": EditWish, "include": IncludeWish})

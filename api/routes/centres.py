@@ -5,14 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Final
 
-import sqlalchemy as sa
 from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
-from api import paging
 from api.auth.dependencies import Allowed, TheCentre
-from api.cases import CaseOut, Number, Progress, Wish, add_steps, progress, set_etag
+from api.cases import CaseFilter, CaseOut, Kind, Number, Progress, Wish, add_list, add_read, add_steps, set_etag
 from api.centre import Centre
 from core.errors import Forbidden
 from core.permissions import Action, Principal
@@ -84,13 +82,6 @@ class LinkedCentreDetail(LinkedCentre):
     progress: Progress
 
 
-class LinkedCentrePage(BaseModel):
-    """Centres, newest first. `next_cursor` is empty on the last page."""
-
-    items: list[LinkedCentre]
-    next_cursor: str
-
-
 class LinkStatus(BaseModel):
     """From `since` on, until the next one, the link stood at `status`."""
 
@@ -117,32 +108,11 @@ class Heartbeat(BaseModel):
     heartbeat_seconds: int
 
 
-class Wanted(BaseModel):
-    """What to list; several values of one filter mean any of them."""
+class Wanted(CaseFilter):
+    """Which centres to list."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    state: list[str] = Field(default=[], max_length=16)
     link: list[Link] = Field(default=[], max_length=4)
     agency: str = Field(default="", max_length=63)
-    cursor: paging.Cursor = ""
-    limit: int = Field(default=50, ge=1, le=500)
-
-
-@router.get("", summary="List linked centres")
-def list_centres(wanted: Annotated[Wanted, Query()], caller: Reader, centre: TheCentre) -> LinkedCentrePage:
-    """The register, newest first, centres that ended included."""
-    conditions: list[sa.ColumnElement[bool]] = []
-    if wanted.state:
-        conditions.append(Row.state.in_(wanted.state))
-    if wanted.link:
-        conditions.append(Row.link.in_([one.value for one in wanted.link]))
-    if wanted.agency:
-        conditions.append(Row.agency == wanted.agency)
-    scope = caller.scope(Action.CENTRES_READ)
-    with centre.database.session(readonly=True) as session:
-        found = records.page(session, Row, scope, *conditions, cursor=wanted.cursor, limit=wanted.limit)
-    return LinkedCentrePage(items=[_shown(one) for one in found.items], next_cursor=found.next_cursor)
 
 
 @router.post("", status_code=201, summary="Register a linked centre", responses={409: {"description": "The name is taken"}})
@@ -166,18 +136,6 @@ def heartbeat(caller: Machine, centre: TheCentre) -> Heartbeat:
         watches=sorted(caller.watched),
         heartbeat_seconds=centre.settings.respond.centres.heartbeat_seconds,
     )
-
-
-@router.get("/{number}", summary="Read a linked centre")
-def get_centre(number: Number, response: Response, caller: Reader, centre: TheCentre) -> LinkedCentreDetail:
-    """A centre with the agencies it watches, its history and the steps the caller may take. Send the ETag as If-Match with a step."""
-    at = centre.clock.now()
-    with centre.database.session(readonly=True) as session:
-        row = records.find(session, MACHINE, Row, caller.scope(Action.CENTRES_READ), number)
-        told = progress(session, MACHINE, row, caller, at)
-        watches = sorted(delegations.watched_by(session, number, at))
-    set_etag(response, row.version)
-    return LinkedCentreDetail(**_shown(row).model_dump(), watches=watches, progress=told)
 
 
 @router.get("/{number}/links", summary="Read how a link stood")
@@ -207,6 +165,31 @@ def _shown(row: Row) -> LinkedCentre:
     return LinkedCentre.model_validate(row, from_attributes=True)
 
 
+def _told(session: Session, centre: Centre, _caller: Principal, row: Row, went: Progress) -> LinkedCentreDetail:
+    watches = sorted(delegations.watched_by(session, row.number, centre.clock.now()))
+    return LinkedCentreDetail(**_shown(row).model_dump(), watches=watches, progress=went)
+
+
+_KIND: Final = Kind(MACHINE, Row, [Action.CENTRES_READ], LinkedCentre)
+add_list(
+    router,
+    _KIND,
+    Wanted,
+    of="Centres",
+    name="list_centres",
+    summary="List linked centres",
+    description="The register, newest first, centres that ended included.",
+)
+add_read(
+    router,
+    _KIND,
+    LinkedCentreDetail,
+    _told,
+    name="get_centre",
+    summary="Read a linked centre",
+    description="A centre with the agencies it watches, its history and the steps the caller may take. Send the ETag as If-Match with "
+    "a step.",
+)
 add_steps(
     router,
     MACHINE,

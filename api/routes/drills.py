@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import sqlalchemy as sa
 from fastapi import APIRouter, Depends, Query, Response
@@ -11,9 +12,9 @@ from sqlalchemy.orm import Session
 
 from api import drill_shapes as shapes
 from api.auth.dependencies import Allowed, TheCentre
-from api.cases import Number, Wish, add_steps, progress, set_etag
+from api.cases import Kind, Number, Progress, Wish, add_list, add_read, add_steps, set_etag
 from api.centre import Centre
-from api.drill_shapes import Drill, DrillDetail, DrillPage, DrillParty, ScenarioList, ScenarioOut, Score
+from api.drill_shapes import Drill, DrillDetail, DrillParty, ScenarioList, ScenarioOut, Score
 from core.errors import Conflict, Invalid
 from core.permissions import Action, Agencies, Principal
 from respond.cases import records
@@ -21,7 +22,6 @@ from respond.cases.machine import Step
 from respond.drills import after_action, scenario, scoring, service
 from respond.drills.machine import MACHINE
 from respond.drills.models import Drill as Row
-from respond.drills.models import Party
 from respond.drills.service import Plan
 
 router = APIRouter(prefix="/v1/drills", tags=["drills"])
@@ -44,19 +44,6 @@ class Language(StrEnum):
     EN = "en"
 
 
-@router.get("", summary="List drills")
-def list_drills(wanted: Annotated[shapes.Wanted, Query()], caller: Reader, centre: TheCentre) -> DrillPage:
-    """Drills within the caller's scope, newest first; an agency sees its own and those it takes part in."""
-    conditions: list[sa.ColumnElement[bool]] = [service.readable(caller.scope(Action.DRILLS_READ))]
-    if wanted.state:
-        conditions.append(Row.state.in_(wanted.state))
-    if wanted.agency:
-        conditions.append(Row.number.in_(sa.select(Party.drill).where(Party.agency == wanted.agency)))
-    with centre.database.session(readonly=True) as session:
-        found = records.page(session, Row, None, *conditions, cursor=wanted.cursor, limit=wanted.limit)
-    return DrillPage(items=[_shown(one) for one in found.items], next_cursor=found.next_cursor)
-
-
 @router.post("", status_code=201, summary="Plan a drill")
 def plan(asked: shapes.Planned, response: Response, caller: Writer, centre: TheCentre) -> Drill:
     """Plan a drill of a scenario at some agencies. Nothing is sent before it is started."""
@@ -76,20 +63,6 @@ def list_scenarios(_caller: Reader, centre: TheCentre) -> ScenarioList:
     """What can be trained: the scope of training that article 21(5) leaves to the city's own rules [ours]."""
     found = scenario.library(centre.settings.respond.drills.scenarios_folder).values()
     return ScenarioList(items=[_of_scenario(one) for one in sorted(found, key=lambda one: one.id)])
-
-
-@router.get("/{number}", summary="Read a drill")
-def get_drill(number: Number, response: Response, caller: Reader, centre: TheCentre) -> DrillDetail:
-    """A drill with its agencies, the score so far, its history and the steps the caller may take."""
-    scope = caller.scope(Action.DRILLS_READ)
-    with centre.database.session(readonly=True) as session:
-        row = records.find(session, MACHINE, Row, None, number, service.readable(scope))
-        parties = service.parties_of(session, number, scope)
-        score = _score(session, centre, row, scope)
-        told = progress(session, MACHINE, row, caller, centre.clock.now())
-    set_etag(response, row.version)
-    shown = [DrillParty.model_validate(one) for one in parties]
-    return DrillDetail(**_shown(row).model_dump(), parties=shown, score=score, progress=told)
 
 
 @router.get(
@@ -166,6 +139,39 @@ def _of_scenario(one: scenario.Scenario) -> ScenarioOut:
     return ScenarioOut(**told, seconds=one.seconds, roles=[role.name for role in one.roles], lines=[role.count for role in one.roles])
 
 
+def _told(session: Session, centre: Centre, caller: Principal, row: Row, went: Progress) -> DrillDetail:
+    scope = caller.scope(Action.DRILLS_READ)
+    parties = [DrillParty.model_validate(one) for one in service.parties_of(session, row.number, scope)]
+    return DrillDetail(**_shown(row).model_dump(), parties=parties, score=_score(session, centre, row, scope), progress=went)
+
+
+def _sees(caller: Principal) -> list[sa.ColumnElement[bool]]:
+    return [service.readable(caller.scope(Action.DRILLS_READ))]
+
+
+def _all_shown(_session: Session, _centre: Centre, _caller: Principal, rows: Sequence[Row]) -> list[Drill]:
+    return [_shown(one) for one in rows]
+
+
+_KIND: Final = Kind(MACHINE, Row, [Action.DRILLS_READ], Drill, _sees, _all_shown)
+add_list(
+    router,
+    _KIND,
+    shapes.Wanted,
+    of="Drills",
+    name="list_drills",
+    summary="List drills",
+    description="Drills within the caller's scope, newest first; an agency sees its own and those it takes part in.",
+)
+add_read(
+    router,
+    _KIND,
+    DrillDetail,
+    _told,
+    name="get_drill",
+    summary="Read a drill",
+    description="A drill with its agencies, the score so far, its history and the steps the caller may take.",
+)
 add_steps(
     router,
     MACHINE,

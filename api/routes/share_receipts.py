@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
-import sqlalchemy as sa
-from fastapi import APIRouter, Depends, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Depends, Response
+from pydantic import Field
 from sqlalchemy.orm import Session
 
-from api import paging, sharing
+from api import sharing
 from api.auth.dependencies import Allowed, TheCentre
-from api.cases import Number, Wish, add_steps, progress, set_etag
+from api.cases import CaseFilter, Kind, Number, Wish, add_list, add_read, add_steps
 from api.centre import Centre
 from api.sharing import STIX_MEDIA, Receipt, ReceiptDetail, ReplyWish
 from core.permissions import Action, Principal
@@ -27,49 +26,11 @@ router = APIRouter(prefix="/v1/share-receipts", tags=["sharing"])
 Reader = Annotated[Principal, Depends(Allowed(Action.SHARING_READ))]
 
 
-class ReceiptPage(BaseModel):
-    """Receipts, newest first. `next_cursor` is empty on the last page."""
+class Wanted(CaseFilter):
+    """Which receipts to list."""
 
-    items: list[Receipt]
-    next_cursor: str
-
-
-class Wanted(BaseModel):
-    """What to list; several states mean any of them."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    state: list[str] = Field(default=[], max_length=16)
     agency: str = Field(default="", max_length=63)
     share: str = Field(default="", max_length=40)
-    cursor: paging.Cursor = ""
-    limit: int = Field(default=50, ge=1, le=500)
-
-
-@router.get("", summary="List receipts of shares")
-def list_receipts(wanted: Annotated[Wanted, Query()], caller: Reader, centre: TheCentre) -> ReceiptPage:
-    """What was shared with the agencies of the caller's scope, newest first."""
-    conditions = [_open_to(caller)]
-    if wanted.state:
-        conditions.append(Row.state.in_(wanted.state))
-    if wanted.agency:
-        conditions.append(Row.agency == wanted.agency)
-    if wanted.share:
-        conditions.append(Row.share == wanted.share)
-    with centre.database.session(readonly=True) as session:
-        scope = caller.scope(Action.SHARING_READ)
-        found = records.page(session, Row, scope, *conditions, cursor=wanted.cursor, limit=wanted.limit)
-    return ReceiptPage(items=[_shown(one) for one in found.items], next_cursor=found.next_cursor)
-
-
-@router.get("/{number}", summary="Read a receipt of a share")
-def get_receipt(number: Number, response: Response, caller: Reader, centre: TheCentre) -> ReceiptDetail:
-    """A receipt with its history and the centre's target for the reply, which is no deadline of the law."""
-    with centre.database.session(readonly=True) as session:
-        row = records.find(session, RECEIPT, Row, caller.scope(Action.SHARING_READ), number, _open_to(caller))
-        told = progress(session, RECEIPT, row, caller, centre.clock.now())
-    set_etag(response, row.version)
-    return ReceiptDetail(**_shown(row).model_dump(), progress=told)
 
 
 @router.get(
@@ -81,14 +42,10 @@ def get_receipt(number: Number, response: Response, caller: Reader, centre: TheC
 def get_bundle(number: Number, caller: Reader, centre: TheCentre) -> Response:
     """What this recipient got, redacted for it and signed; revoked objects say so."""
     with centre.database.session(readonly=True) as session:
-        row = records.find(session, RECEIPT, Row, caller.scope(Action.SHARING_READ), number, _open_to(caller))
-        share = records.find(session, SHARE, Share, None, row.share)
+        row = records.find(session, RECEIPT, Row, caller.scope(Action.SHARING_READ), number, reader=caller.actor)
+        share = records.find(session, SHARE, Share, None, row.share, reader=caller.actor)
         content = service.look(session, share, row.agency, sharing.terms(centre))
     return Response(content, media_type=STIX_MEDIA)
-
-
-def _open_to(caller: Principal) -> sa.ColumnElement[bool]:
-    return Row.share.not_in(sa.select(Share.number).where(sa.not_(service.unrestricted(caller.actor))))
 
 
 def _take(session: Session, centre: Centre, caller: Principal, number: str, step: Step, version: int, wish: Wish) -> Row:
@@ -103,4 +60,22 @@ def _shown(row: Row) -> Receipt:
     return Receipt.model_validate(row)
 
 
+_KIND: Final = Kind(RECEIPT, Row, [Action.SHARING_READ], Receipt)
+add_list(
+    router,
+    _KIND,
+    Wanted,
+    of="Receipts",
+    name="list_receipts",
+    summary="List receipts of shares",
+    description="What was shared with the agencies of the caller's scope, newest first.",
+)
+add_read(
+    router,
+    _KIND,
+    ReceiptDetail,
+    name="get_receipt",
+    summary="Read a receipt of a share",
+    description="A receipt with its history and the centre's target for the reply, which is no deadline of the law.",
+)
 add_steps(router, RECEIPT, _take, _shown, Receipt, wishes={"reply": ReplyWish})

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Final
 
 from anyio import from_thread
 from fastapi import APIRouter, Depends, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from sqlalchemy.orm import Session
 
-from api import disclosure, paging, sharing
+from api import disclosure, sharing
 from api.auth.dependencies import Allowed, TheCentre
-from api.cases import Number, Wish, add_steps, progress, set_etag
+from api.cases import CaseFilter, Kind, Number, Progress, Wish, add_list, add_read, add_steps, set_etag
 from api.centre import Centre
 from api.sharing import STIX_MEDIA, EditWish, Peer, Policy, Receipt, Share, ShareDetail, ShareWish, SupersedeWish
 from core.errors import Invalid, NotFound
@@ -34,24 +35,12 @@ Drafter = Annotated[Principal, Depends(Allowed(Action.SHARING_WRITE))]
 FeedReader = Annotated[Principal, Depends(Allowed(Action.INDICATORS_READ))]
 
 
-class SharePage(BaseModel):
-    """Shares, newest first. `next_cursor` is empty on the last page."""
+class Wanted(CaseFilter):
+    """Which shares to list."""
 
-    items: list[Share]
-    next_cursor: str
-
-
-class Wanted(BaseModel):
-    """What to list; several values of one filter mean any of them."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    state: list[str] = Field(default=[], max_length=16)
     tlp: list[Tlp] = Field(default=[], max_length=5)
     kind: str = Field(default="", max_length=40)
     about: str = Field(default="", max_length=200)
-    cursor: paging.Cursor = ""
-    limit: int = Field(default=50, ge=1, le=500)
 
 
 @router.get("/sharing/policy", summary="Read the policy of sharing", dependencies=[Depends(Allowed(Action.SHARING_READ))])
@@ -65,24 +54,6 @@ def list_peers(_caller: FeedReader, centre: TheCentre) -> list[Peer]:
     """How far every collection of every peer was read, and what went wrong the last time."""
     with centre.database.session(readonly=True) as session:
         return [Peer.model_validate(one) for one in peers.states(session)]
-
-
-@router.get("/shares", summary="List shares")
-def list_shares(wanted: Annotated[Wanted, Query()], caller: Reader, centre: TheCentre) -> SharePage:
-    """Shares of the own agency, or all for whoever sees the whole city, newest first."""
-    conditions = [service.unrestricted(caller.actor)]
-    if wanted.state:
-        conditions.append(Row.state.in_(wanted.state))
-    if wanted.tlp:
-        conditions.append(Row.tlp.in_(wanted.tlp))
-    if wanted.kind:
-        conditions.append(Row.kind == wanted.kind)
-    if wanted.about:
-        conditions.append(Row.about == wanted.about)
-    scope = caller.scope(Action.SHARING_READ)
-    with centre.database.session(readonly=True) as session:
-        found = records.page(session, Row, scope, *conditions, cursor=wanted.cursor, limit=wanted.limit)
-    return SharePage(items=[_shown(one) for one in found.items], next_cursor=found.next_cursor)
 
 
 @router.post("/shares", status_code=201, summary="Draft a share")
@@ -111,19 +82,6 @@ async def draft(wish: ShareWish, response: Response, caller: Drafter, centre: Th
     return made
 
 
-@router.get("/shares/{number}", summary="Read a share")
-def get_share(number: Number, response: Response, caller: Reader, centre: TheCentre) -> ShareDetail:
-    """A share with what it holds, its receipts, its history and the steps the caller may take."""
-    scope = caller.scope(Action.SHARING_READ)
-    with centre.database.session(readonly=True) as session:
-        row = records.find(session, SHARE, Row, scope, number, service.unrestricted(caller.actor))
-        sent = receipts.of_share(session, scope, number)
-        told = progress(session, SHARE, row, caller, centre.clock.now())
-    set_etag(response, row.version)
-    given = [Receipt.model_validate(one) for one in sent]
-    return ShareDetail(**_shown(row).model_dump(), content=Content.model_validate(row.content), receipts=given, progress=told)
-
-
 @router.get(
     "/shares/{number}/bundle",
     summary="Read a share as a signed STIX bundle",
@@ -139,7 +97,7 @@ def get_bundle(
     """What a recipient gets, or would get of a draft. `bongsu share verify` checks it offline. It is no receipt."""
     scope = caller.scope(Action.SHARING_READ)
     with centre.database.session(readonly=True) as session:
-        row = records.find(session, SHARE, Row, scope, number, service.unrestricted(caller.actor))
+        row = records.find(session, SHARE, Row, scope, number, reader=caller.actor)
         terms = sharing.terms(centre)
         if recipient and recipient not in terms.agencies:
             raise NotFound(f"there is no agency {recipient}")
@@ -172,4 +130,34 @@ def _shown(row: Row) -> Share:
     return Share.model_validate(row)
 
 
+def _told(session: Session, _centre: Centre, caller: Principal, row: Row, went: Progress) -> ShareDetail:
+    sent = [Receipt.model_validate(one) for one in receipts.of_share(session, caller.scope(Action.SHARING_READ), row.number)]
+    return ShareDetail(**_shown(row).model_dump(), content=Content.model_validate(row.content), receipts=sent, progress=went)
+
+
+def _all_shown(_session: Session, _centre: Centre, _caller: Principal, rows: Sequence[Row]) -> list[Share]:
+    return [_shown(one) for one in rows]
+
+
+_KIND: Final = Kind(SHARE, Row, [Action.SHARING_READ], Share, shows=_all_shown)
+add_list(
+    router,
+    _KIND,
+    Wanted,
+    of="Shares",
+    name="list_shares",
+    summary="List shares",
+    description="Shares of the own agency, or all for whoever sees the whole city, newest first.",
+    path="/shares",
+)
+add_read(
+    router,
+    _KIND,
+    ShareDetail,
+    _told,
+    name="get_share",
+    summary="Read a share",
+    description="A share with what it holds, its receipts, its history and the steps the caller may take.",
+    path="/shares/{number}",
+)
 add_steps(router, SHARE, _take, _shown, Share, wishes={"edit": EditWish, "supersede": SupersedeWish}, path="/shares/{number}")

@@ -60,6 +60,10 @@ class Receipt(CaseColumns, Base):
     replied_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     chased_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
+    @classmethod
+    def incident_name(cls) -> sa.ColumnElement[str]:
+        return sa.select(Share.about).where(Share.number == cls.share).correlate(cls).scalar_subquery()
+
 
 class Published(Base):
     """One version of a STIX object as one recipient is given it ('' the centre's own, unredacted copy).

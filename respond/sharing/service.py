@@ -147,14 +147,6 @@ def recall(session: Session, actor: str, number: str, if_version: int, terms: Te
     return receipt
 
 
-def unrestricted(member: str) -> sa.ColumnElement[bool]:
-    """That a share is about no incident that `member` (an actor; '' is member of nothing) may not know of, for a query."""
-    secret = sa.select(sa.literal(_INCIDENT, Share.about.type) + Incident.number).where(
-        Incident.restricted.is_(True), sa.not_(visible(Sight(None, member)))
-    )
-    return Share.about.not_in(secret)
-
-
 def look(session: Session, share: Share, recipient: str, terms: Terms) -> bytes:
     """The share as a bundle for `recipient` ('' the centre itself): as it was published, or before its release as it would be."""
     at = now(session)

@@ -16,9 +16,9 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from core.errors import Invalid, NotFound
+from respond.cases import records
 from respond.sharing.models import Published, Share, Submission
 from respond.sharing.policy import LEVELS
-from respond.sharing.service import unrestricted
 
 INBOX: Final = "inbox"
 MEDIA: Final = "application/taxii+json;version=2.1"
@@ -116,7 +116,7 @@ def entry(row: Published) -> dict[str, Any]:
 
 
 def _rows(recipient: str, level: str, member: str) -> sa.Select[Published]:
-    hidden = sa.select(Share.number).where(sa.not_(unrestricted(member)))
+    hidden = sa.select(Share.number).where(~records.known_to(Share, member))
     return sa.select(Published).where(Published.recipient == recipient, Published.tlp == level, Published.share.not_in(hidden))
 
 
