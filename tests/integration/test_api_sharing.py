@@ -16,6 +16,7 @@ import stix2
 from core.clock import FixedClock
 from core.signing import Verifier, load_signer
 from respond.cases.models import Outgoing
+from respond.incidents.models import IncidentPerson, Part
 from respond.models import Incident
 from respond.sharing import signed
 from respond.sharing.policy import load
@@ -300,6 +301,8 @@ async def test_the_restricted_and_exercises_never_leave(centre: TestCentre, what
         number = (await analyst.post("/v1/shares", json=wish)).json()["number"]
         with centre.centre.database.session() as session:
             session.execute(sa.update(Incident).values({what: True}))
+            member = {"incident_id": 1, "part": Part.MEMBER, "person": "user:lead", "at": NOW, "added_by": "user:lead"}
+            session.execute(sa.insert(IncidentPerson), [member])
         refused = await step(lead, f"shares/{number}", "release", 1)
         assert refused.status_code == 422, refused.text
         seen = (await auditor.get(f"/v1/shares/{number}")).status_code
