@@ -4,7 +4,8 @@
 - While the first request is under way, or when the centre died before it could keep the answer, nobody can tell whether it was done: 409.
 - An answer that says "not now" (429, 5xx) is not kept: the same key tries again.
 
-Pure ASGI, inside the gate: the caller is known. Bodies without a limit of their own (log lines, feeds, files) are not looked at.
+Pure ASGI, inside the gate: the caller is known. Not for bodies with a limit of their own (log lines, feeds, files), and not where an
+answer holds a secret, which is never stored.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from core.permissions import Principal
 KEPT: Final = timedelta(days=1)
 LARGEST_ANSWER: Final = 256 << 10
 HEADER: Final = "Idempotency-Key"
+_SECRET: Final = re.compile(r"/v1/(login|logout|keys)(/|$)")
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 _KEPT_HEADERS: Final = ("content-type", "etag", "location")
 
@@ -59,13 +61,14 @@ class Idempotency:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         principal: Principal | None = scope.get("state", {}).get("principal")
-        if principal is None or not _is_creation(scope) or (key := Headers(scope=scope).get(HEADER)) is None:
+        if principal is None or not _is_post(scope) or (key := Headers(scope=scope).get(HEADER)) is None:
             await self._app(scope, receive, send)
             return
         request = Request(scope, receive)
-        if _KEY.fullmatch(key) is None:
-            answer: Response = problems.answer(request, 422, "invalid", f"{HEADER} has 1 to 255 visible ASCII characters")
-            await answer(scope, receive, send)
+        wrong = "" if is_taken(scope["path"]) else f"this route takes no {HEADER}: its answer is not kept"
+        wrong = wrong or ("" if _KEY.fullmatch(key) else f"{HEADER} has 1 to 255 visible ASCII characters")
+        if wrong:
+            await problems.answer(request, 422, "invalid", wrong)(scope, receive, send)
             return
         body = await request.body()
         digest = _digest(scope, body)
@@ -148,8 +151,13 @@ def _again(request: Request, before: Answered, digest: str) -> Response:
     return Response(before.body, before.status, {**dict(before.headers), "Idempotency-Replayed": "true"})
 
 
-def _is_creation(scope: Scope) -> bool:
-    return scope["type"] == "http" and scope["method"] == "POST" and scope["path"].startswith("/v1/") and not UNBOUNDED.match(scope["path"])
+def is_taken(path: str) -> bool:
+    """Whether a POST to `path` takes a key."""
+    return path.startswith("/v1/") and not UNBOUNDED.match(path) and not _SECRET.match(path)
+
+
+def _is_post(scope: Scope) -> bool:
+    return bool(scope["type"] == "http" and scope["method"] == "POST")
 
 
 def _digest(scope: Scope, body: bytes) -> str:

@@ -6,8 +6,7 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 
-from api.envelope import UNBOUNDED
-from api.idempotency import HEADER
+from api.idempotency import HEADER, is_taken
 
 _IDEMPOTENCY: Final[dict[str, Any]] = {
     "name": HEADER,
@@ -25,7 +24,7 @@ def install(app: FastAPI) -> None:
     def complete() -> dict[str, Any]:
         if app.openapi_schema is None:
             for path, operations in plain()["paths"].items():
-                if "post" in operations and not UNBOUNDED.match(path):
+                if "post" in operations and is_taken(path):
                     operations["post"].setdefault("parameters", []).append(_IDEMPOTENCY)
         return plain()
 

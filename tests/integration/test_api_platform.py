@@ -57,6 +57,16 @@ async def test_a_key_is_for_one_request(centre: TestCentre) -> None:
         assert await drafts(analyst) == 1
 
 
+async def test_no_answer_with_a_secret_is_kept(centre: TestCentre) -> None:
+    wish = {"name": "forwarder", "actions": ["logs:write"], "agency": "seogu", "source": "fw-1", "days": 30}
+    async with centre.as_person("admin") as admin:
+        answer = await admin.post("/v1/keys", json=wish, headers={"Idempotency-Key": "k1"})
+        assert (answer.status_code, "takes no Idempotency-Key" in answer.json()["detail"]) == (422, True)
+        assert (await admin.post("/v1/keys", json=wish)).status_code == 201
+    with centre.centre.database.session(readonly=True) as session:
+        assert session.scalars(sa.select(Answered.key)).all() == []
+
+
 async def test_a_refusal_is_kept_like_any_answer(centre: TestCentre) -> None:
     async with centre.as_person("analyst") as analyst:
         first = await draft(analyst, "k1", article="99")
@@ -132,4 +142,5 @@ async def test_the_document_tells_of_the_key(centre: TestCentre) -> None:
         paths = (await analyst.get("/v1/openapi.json")).json()["paths"]
     posts = {path: {one["name"] for one in found["post"].get("parameters", [])} for path, found in paths.items() if "post" in found}
     assert "Idempotency-Key" in posts["/v1/requests"]
-    assert "Idempotency-Key" not in posts["/v1/logs"]
+    for path in ("/v1/logs", "/v1/keys", "/taxii2/root/collections/{collection}/objects/"):
+        assert "Idempotency-Key" not in posts[path]
