@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import StreamingResponse
 
 from api import disclosure, live
-from api.auth.dependencies import Caller, TheCentre
+from api.auth.dependencies import Allowed, TheCentre
 from api.centre import Centre
 from api.incident_shapes import Incident
 from api.live import Feed, New
@@ -23,6 +23,7 @@ from respond.incidents import queries
 
 router = APIRouter(prefix="/v1", tags=["live"])
 
+Listener = Annotated[Principal, Depends(Allowed(Action.INCIDENTS_READ, Action.LOGS_READ, Action.COUNTERS_READ))]
 Topic = Literal["incidents", "detections", "counters"]
 _EXAMPLE: Final = 'id: 1767323046000.1767323045120\nevent: detection\ndata: {"detection_id":"...","rule_title":"SSH brute force"}\n\n'
 
@@ -40,7 +41,7 @@ _EXAMPLE: Final = 'id: 1767323046000.1767323045120\nevent: detection\ndata: {"de
 )
 async def stream(
     request: Request,
-    caller: Caller,
+    caller: Listener,
     centre: TheCentre,
     topics: Annotated[list[Topic], Query(min_length=1, max_length=3, description="What to hear of")] = ["incidents"],  # noqa: B006 - FastAPI copies it
     last: Annotated[str, Header(alias="Last-Event-ID", max_length=64, description="The id of the last event heard")] = "",
