@@ -116,7 +116,8 @@ async def test_what_is_imported_is_met_on_the_stream_within_one_message(centre: 
     assert len(records) == 1
     found = arrow.decode(records[0].value)
     assert found.schema.equals(DETECTIONS.schema)
-    rows = found.to_pylist()
+    assert found["raw_offset"].to_pylist() == [5, 5, 5, 6, 6]
+    rows = sorted(found.to_pylist(), key=lambda row: (row["raw_offset"], row["raw_line"], row["rule_id"]))  # of one line in any order
     assert [(row["rule_id"], row["raw_offset"], row["raw_line"]) for row in rows] == [
         ("00000000-0000-4000-8000-000000000001", 5, 0),
         ("indicator-kisa", 5, 0),
