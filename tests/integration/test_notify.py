@@ -333,7 +333,7 @@ def test_nobody_is_called_outside_about_an_exercise(database: Database, mailbox:
     dispatch.work(database, settings)
     assert [recipients for recipients, _ in box.mails] == ([["kim@soc.example"]] if drills else [])
     with database.session(readonly=True) as session:
-        assert len(oncall.open_pages(session)) == 1, "on screen it stands all the same"
+        assert len(oncall.open_pages(session, "")) == 1, "on screen it stands all the same"
 
 
 def test_somebody_put_on_call_later_is_called(database: Database, clock: FixedClock, mailbox: tuple[Mailbox, int]) -> None:
