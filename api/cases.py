@@ -9,32 +9,29 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Final, Generic, TypeVar
 
 import sqlalchemy as sa
-from fastapi import APIRouter, Depends, Header, Path, Query, Response
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, create_model
+from fastapi import APIRouter, Depends, Path, Query, Response
+from pydantic import BaseModel, ConfigDict, Field, create_model
 from sqlalchemy.orm import Session
-from starlette.exceptions import HTTPException
 
 from api import disclosure, paging
 from api.auth.dependencies import Allowed, TheCentre
 from api.centre import Centre
-from core.errors import Invalid
+from api.etags import CONDITIONAL, SeenVersion, set_etag
 from core.permissions import Action, Principal
 from respond.cases import clocks, records
 from respond.cases.machine import Machine, Step
 from respond.cases.models import CaseClock, CaseColumns
 from respond.incidents.compartment import veiled
 
-_ETAG: Final = re.compile(r'"(\d{1,9})"')
 _CONFLICTS: Final[dict[int | str, dict[str, Any]]] = {
-    409: {"description": "Somebody else changed it, or there is no such step now"},
-    428: {"description": "If-Match is missing"},
+    **CONDITIONAL,
+    409: {"description": "There is no such step now"},
 }
 
 
@@ -98,32 +95,8 @@ class Progress(BaseModel):
     steps: list[str]
 
 
-def if_match(value: Annotated[str, Header(alias="If-Match", description="The ETag of the case as you saw it")] = "") -> int:
-    """The version the caller saw; 428 when it did not say."""
-    if not value:
-        raise HTTPException(428, "send If-Match with the ETag of the case as you saw it")
-    version = _ETAG.fullmatch(value)
-    if version is None:
-        raise Invalid('If-Match must be an ETag given by us, such as "3"')
-    return int(version[1])
-
-
-def _plausible(at: datetime) -> datetime:
-    if not 2000 <= at.year < 2200:
-        raise ValueError("a time lies between 2000 and 2199")
-    return at.astimezone(UTC)
-
-
-Instant = Annotated[AwareDatetime, AfterValidator(_plausible)]
-"""A time with its zone as a body gives it, in UTC."""
-SeenVersion = Annotated[int, Depends(if_match)]
 Number = Annotated[str, Path(pattern=r"^[A-Z]{3}-\d{4}-\d{6,12}$", examples=["RPT-2026-000001"])]
 """The number of a case, of whatever kind."""
-
-
-def set_etag(response: Response, version: int) -> None:
-    """Give the version as ETag."""
-    response.headers["ETag"] = f'"{version}"'
 
 
 def progress(session: Session, machine: Machine, case: CaseColumns, caller: Principal, at: datetime) -> Progress:
@@ -160,6 +133,7 @@ class CaseFilter(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     state: list[str] = Field(default=[], max_length=16)
+    overdue: bool = Field(default=False, exclude=True, description="Only those a clock of which runs past its time")
     cursor: paging.Cursor = ""
     limit: int = Field(default=50, ge=1, le=500)
 
@@ -171,13 +145,13 @@ class CaseFilter(BaseModel):
 
 
 class IncidentFilter(CaseFilter):
-    """Filters of cases whose `about` names an incident."""
+    """Filters of cases that may be about an incident, which they name with `incident/` or without."""
 
     incident: str = Field(default="", max_length=63, exclude=True)
 
     def conditions(self, row: type[Any], caller: Principal) -> list[Condition]:
         """What the cases meet that were asked for."""
-        about = [row.about == f"incident/{self.incident}"] if self.incident else []
+        about = [row.incident_name().in_([self.incident, f"incident/{self.incident}"])] if self.incident else []
         return [*super().conditions(row, caller), *about]
 
 
@@ -191,7 +165,8 @@ class Kind(Generic[Case]):
 
     `sees` is what exists for a caller; by default what is within the scope of the first of `may`. `shows` makes models of some cases at
     once, in their order; by default of their columns. Cases about a restricted incident exist for its members alone, and who reads them is
-    written to the trail. So is who reads personal data: `personal` says what of a case that is, read alone or listed, or ''.
+    written to the trail. So is who reads personal data: `personal` says what of a case that is, read alone or listed, or ''. `parts`
+    are the machines of what belongs to a case under its number and has clocks of its own.
     """
 
     machine: Machine
@@ -201,6 +176,12 @@ class Kind(Generic[Case]):
     sees: Callable[[Principal], Sequence[Condition]] | None = None
     shows: Callable[[Session, Centre, Principal, Sequence[Case]], Sequence[BaseModel]] | None = None
     personal: Callable[[Principal, Case, bool], str] = _nothing_personal
+    parts: Sequence[Machine] = ()
+
+    def has_clock(self, which: Condition) -> Condition:
+        """That a case has a clock that meets `which`."""
+        names = [sa.literal(f"{one.kind}/").concat(self.row.number) for one in (self.machine, *self.parts)]
+        return sa.exists().where(CaseClock.object.in_(names), which)
 
     def visible(self, caller: Principal) -> Sequence[Condition]:
         """What a case meets that exists for `caller`."""
@@ -220,15 +201,21 @@ class Kind(Generic[Case]):
         )
 
 
+KINDS: Final[dict[str, Kind[Any]]] = {}
+"""Every kind of case that is listed, by its word."""
+
+
 def add_list(
     router: APIRouter, kind: Kind[Case], wanted: type[CaseFilter], *, name: str, summary: str, description: str, of: str, path: str = ""
 ) -> None:
     """Add `GET <prefix>`, newest first. `of` begins the description of its page ("Requests"); `name` names the operation."""
+    KINDS[kind.machine.kind] = kind
     noted = f"{of}, newest first. `next_cursor` is empty on the last page."
     page = create_model(f"{kind.model.__name__}Page", __doc__=noted, items=(list[kind.model], ...), next_cursor=(str, ...))  # type: ignore[name-defined]
 
     def endpoint(wanted: CaseFilter, caller: Principal, centre: Centre) -> BaseModel:
-        conditions = [*kind.visible(caller), *wanted.conditions(kind.row, caller)]
+        late = [kind.has_clock(clocks.late(centre.clock.now()))] if wanted.overdue else []
+        conditions = [*kind.visible(caller), *wanted.conditions(kind.row, caller), *late]
         with centre.database.session(readonly=True) as session:
             found = records.page(session, kind.row, None, *conditions, cursor=wanted.cursor, limit=wanted.limit, reader=caller.actor)
             items = kind.shown(session, centre, caller, found.items)
@@ -305,6 +292,7 @@ def add_steps(
             operation_id=f"{machine.kind}_{one.action}",
             response_model=model,
             responses=_CONFLICTS,
+            openapi_extra={"x-step": {"machine": machine.kind, "to": one.to, "needs_reason": one.needs_reason, "law": one.law}},
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from api.rule_bench import Bench
 from core.bus.contract import Bus
 from core.clock import Clock
 from core.config import Settings
@@ -44,3 +45,4 @@ class Centre:
     stages: Callable[[], Sequence[StageState]]
     rules: RuleLibrary
     packs: PackBook
+    bench: Bench

@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Annotated, Any, Final
 
 import sqlalchemy as sa
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from api.cases import CaseFilter, CaseOut, Progress, Wish
+from core.instants import Instant
 from core.permissions import Principal
 from respond.drills.models import Party
 from respond.drills.service import LONGEST
@@ -31,7 +32,7 @@ class Planned(BaseModel):
     agencies: list[str] = Field(min_length=1, max_length=200)
     title: str = Field(default="", max_length=300, description="Empty: that of the scenario")
     joint: bool = Field(default=False, description="Joint training of the Mayor [CO 21(2)]; with several agencies it always is")
-    planned_for: AwareDatetime | None = None
+    planned_for: Instant | None = None
 
 
 class NoticeWish(Wish):

@@ -1,11 +1,14 @@
 """What surrounds every request: an id, security headers, limits on query and body, and the count of requests.
 
+Every answer says in `Server-Timing` how many milliseconds passed until it began.
+
 Pure ASGI, so that a streamed body is never buffered. A defect that escapes the application ends here as a problem document.
 """
 
 from __future__ import annotations
 
 import re
+import time
 import uuid
 from typing import Final
 
@@ -16,8 +19,10 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import problems
+from api.auth.gate import LOGIN_PATHS
+from api.auth.oidc import Provider
 from api.centre import Centre
-from api.live import Recent, Streams
+from api.live import Changes, Recent, Streams
 from api.overview import Overviews
 from core import metrics
 
@@ -46,11 +51,15 @@ class Envelope:
 
     def __init__(self, app: ASGIApp, *, centre: Centre) -> None:
         self._app = app
+        oidc = centre.settings.api.identity.oidc
         self._given = {
             "centre": centre,
             "overviews": Overviews(centre),
             "streams": Streams(),
             "recent": Recent(centre.store),
+            "changes": Changes(centre.database, centre.clock),
+            "application": self,
+            "provider": None if oidc is None else Provider(oidc, centre.clock.now),
         }
         self._tls = centre.settings.api.tls is not None
 
@@ -59,15 +68,18 @@ class Envelope:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = _request_id(Headers(scope=scope))
+        request_id, began = _request_id(Headers(scope=scope)), time.perf_counter()
         scope["state"]["request_id"] = request_id
         status = 0
 
         async def send_wrapped(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
-                self._add_headers(MutableHeaders(scope=message), scope["path"], request_id)
+                status, seconds = message["status"], time.perf_counter() - began
+                metrics.REQUEST_SECONDS.labels(_route(scope)).observe(seconds)
+                headers = MutableHeaders(scope=message)
+                headers["Server-Timing"] = f"total;dur={1000 * seconds:.1f}"
+                self._add_headers(headers, scope["path"], request_id)
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
@@ -122,7 +134,7 @@ def _request_id(headers: Headers) -> str:
 def _policy(path: str, content_type: str) -> str:
     if not content_type.startswith("text/html"):
         return _DATA_POLICY
-    return _LOGIN_POLICY if path == "/login" else _PAGE_POLICY
+    return _LOGIN_POLICY if path in LOGIN_PATHS else _PAGE_POLICY
 
 
 def _route(scope: Scope) -> str:

@@ -2,7 +2,7 @@
 
 - A key belongs to its caller, and to one request: method, path, query and body. With another request it is refused (422).
 - While the first request is under way, or when the centre died before it could keep the answer, nobody can tell whether it was done: 409.
-- An answer that says "not now" (429, 5xx) is not kept: the same key tries again.
+- An answer that says "not now" or "not so" (412, 428, 429, 5xx) is not kept: the same key tries again.
 
 Pure ASGI, inside the gate: the caller is known. Not for bodies with a limit of their own (log lines, feeds, files), and not where an
 answer holds a secret, which is never stored.
@@ -33,8 +33,9 @@ from core.permissions import Principal
 KEPT: Final = timedelta(days=1)
 LARGEST_ANSWER: Final = 256 << 10
 HEADER: Final = "Idempotency-Key"
-_SECRET: Final = re.compile(r"/v1/(login|logout|keys)(/|$)")
+_SECRET: Final = re.compile(r"/v1/(login|logout|keys|account)(/|$)|/v1/users/[^/]+/password$")
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
+_NOT_KEPT: Final = (412, 428, 429)
 _KEPT_HEADERS: Final = ("content-type", "etag", "location")
 
 
@@ -135,7 +136,7 @@ class _Made:
 
     @property
     def is_final(self) -> bool:
-        return self._ended and len(self.body) <= LARGEST_ANSWER and self.status < 500 and self.status != 429
+        return self._ended and len(self.body) <= LARGEST_ANSWER and self.status < 500 and self.status not in _NOT_KEPT
 
 
 def _again(request: Request, before: Answered, digest: str) -> Response:

@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import Path
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from api.cases import Progress, Wish
+from core.instants import Instant
 from respond.cases.files import LONGEST_NAME
 from respond.incidents.compartment import MOST_MEMBERS
 from respond.incidents.machine import State
@@ -150,6 +151,7 @@ class Task(_Added):
     due_at: datetime | None
     done_at: datetime | None
     done_by: str
+    version: int = Field(description="The ETag")
 
 
 class Attachment(_Added):
@@ -178,7 +180,7 @@ class IncidentDetail(Incident):
 
 
 class IncidentPage(BaseModel):
-    """Incidents, newest first. `next_cursor` is empty on the last page."""
+    """Incidents in the order asked for. `next_cursor` is empty on the last page."""
 
     items: list[Incident]
     next_cursor: str
@@ -213,13 +215,13 @@ class RelatedIncidents(BaseModel):
 class ConfirmWish(Wish):
     """When the centre learned of it; empty: now."""
 
-    aware_at: AwareDatetime | None = None
+    aware_at: Instant | None = None
 
 
 class AcknowledgeWish(Wish):
     """When the agency learned of it; empty: now. The centre may write down what the agency said otherwise."""
 
-    aware_at: AwareDatetime | None = None
+    aware_at: Instant | None = None
 
 
 class AssignWish(Wish):
@@ -281,7 +283,7 @@ class TaskWish(BaseModel):
 
     title: str = Field(min_length=1, max_length=500)
     assignee: str = Field(default="", max_length=64)
-    due_at: AwareDatetime | None = None
+    due_at: Instant | None = None
 
 
 class TaskChange(BaseModel):

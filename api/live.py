@@ -20,9 +20,12 @@ from typing import Any, Final, NamedTuple
 import structlog
 
 from core.clock import Clock, from_millis, millis
+from core.database import Database
 from core.errors import Invalid, StoreError, TooMany
 from core.storage import detection_queries
 from core.storage.contract import Store
+from respond.incidents import queries
+from respond.incidents.sight import Sight
 
 MOST_STREAMS: Final = 8  # of one caller
 MOST_TOLD_AGAIN: Final = 5000
@@ -30,6 +33,7 @@ LOOK_SECONDS: Final = 0.5
 _IDENTITY_EVERY: Final = 60  # looks
 _SILENT_LOOKS: Final = 30  # then a comment shows that the connection holds
 _LATE: Final = timedelta(seconds=10)  # so long after the time it bears a change may be committed, and a detection stored
+CHANGES_KEPT: Final = timedelta(seconds=30)
 _log = structlog.get_logger()
 
 
@@ -108,6 +112,36 @@ class Recent:
                 self._rows = await detection_queries.found_since(self._store, at, None, MOST_TOLD_AGAIN + 1)
                 self._from, self._read_at = at, time.monotonic()
         return [row for row in self._rows if datetime.fromisoformat(row["detected_at"]) >= at]
+
+
+@dataclass
+class Changes:
+    """Incidents that changed in the last half minute, asked for once for all open pages; belongs to one event loop.
+
+    Who looks more often than that, and remembers what was told (number and `updated_at`), misses nothing that was committed within
+    the ten seconds after the time it bears.
+    """
+
+    _database: Database
+    _clock: Clock
+    _rows: Sequence[queries.Change] = ()
+    _read_at: float = -LOOK_SECONDS
+    _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def latest(self, sight: Sight) -> list[queries.Change]:
+        """What `sight` sees of it, in the order of the last change. TooMuch when more changed than is told: read the list anew."""
+        async with self._reading:
+            if time.monotonic() - self._read_at >= LOOK_SECONDS * 0.9:  # pages look every LOOK_SECONDS, not to the millisecond
+                self._rows = await asyncio.to_thread(self._read)
+                self._read_at = time.monotonic()
+            rows = self._rows
+        if len(rows) > MOST_TOLD_AGAIN:
+            raise TooMuch
+        return [one for one in rows if one.seen_by(sight)]
+
+    def _read(self) -> Sequence[queries.Change]:
+        with self._database.session(readonly=True) as session:
+            return queries.changes(session, self._clock.now() - CHANGES_KEPT, MOST_TOLD_AGAIN + 1)
 
 
 def heard(text: str, feeds: int, now: datetime) -> list[datetime]:

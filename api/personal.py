@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from api.cases import CaseFilter, CaseOut, Progress, Wish
+from api.cases import CaseOut, IncidentFilter, Progress, Wish
+from core.instants import Instant
 from respond.personal.facts import Facts, Findings
 from respond.personal.letters import LetterKind
 from respond.personal.packs import Recipient
@@ -56,8 +57,8 @@ class SupportWish(Wish):
 class EvidenceWish(Wish):
     """The least the controller needs of the incident's evidence: `since` <= event time < `until`."""
 
-    since: AwareDatetime
-    until: AwareDatetime
+    since: Instant
+    until: Instant
     columns: list[Annotated[str, Field(max_length=40)]] = Field(
         default=["event_time", "device", "src_net", "dst_ip", "action"],
         min_length=1,
@@ -71,13 +72,13 @@ class EvidenceWish(Wish):
 class AwareWish(Wish):
     """When the controller learned of it."""
 
-    aware_at: AwareDatetime | None = Field(default=None, description="Empty: now")
+    aware_at: Instant | None = Field(default=None, description="Empty: now")
 
 
 class DetermineWish(Wish):
     """What the privacy officer determined; fields that are left out stay as they are."""
 
-    aware_at: AwareDatetime | None = Field(default=None, description="When the controller became aware; a correction needs a reason")
+    aware_at: Instant | None = Field(default=None, description="When the controller became aware; a correction needs a reason")
     determination: Determination = Determination()
 
 
@@ -91,7 +92,7 @@ class SendWish(Wish):
     """Notices that went out to data subjects."""
 
     letter: int = Field(ge=1, description="Version of the letter")
-    at: AwareDatetime | None = Field(default=None, description=_AT)
+    at: Instant | None = Field(default=None, description=_AT)
     method: Literal["letter", "email", "text_message", "phone", "in_person"] = "letter"
     recipients: int = Field(ge=0, le=1_000_000_000, description="How many were sent")
 
@@ -100,7 +101,7 @@ class InLieuWish(Wish):
     """A posting, or newspapers, in place of notices; `reason` is the good reason."""
 
     letter: int = Field(ge=1, description="Version of the posting")
-    at: AwareDatetime | None = Field(default=None, description=_AT)
+    at: Instant | None = Field(default=None, description=_AT)
     newspapers: int = Field(default=0, ge=0, le=20, description="In how many national dailies instead of posting; 0: posted")
     address: Short = ""
 
@@ -108,7 +109,7 @@ class InLieuWish(Wish):
 class ExplainWish(Wish):
     """The reason explained in writing."""
 
-    at: AwareDatetime | None = Field(default=None, description=_AT)
+    at: Instant | None = Field(default=None, description=_AT)
     to: Recipient
     receipt: Short = ""
 
@@ -117,7 +118,7 @@ class PostWish(Wish):
     """A posting that is up."""
 
     letter: int = Field(ge=1, description="Version of the posting")
-    at: AwareDatetime | None = Field(default=None, description=_AT)
+    at: Instant | None = Field(default=None, description=_AT)
     place: Literal["website", "workplace"] = Field(default="website", description="The workplace where there is no website")
     address: Short = ""
 
@@ -125,14 +126,14 @@ class PostWish(Wish):
 class AtWish(Wish):
     """When something was done."""
 
-    at: AwareDatetime | None = Field(default=None, description=_AT)
+    at: Instant | None = Field(default=None, description=_AT)
 
 
 class FileWish(Wish):
     """A report that was filed; the centre files nothing."""
 
     letter: int = Field(ge=1, description="Version of the report")
-    at: AwareDatetime | None = Field(default=None, description=_AT)
+    at: Instant | None = Field(default=None, description=_AT)
     to: list[Recipient] = Field(default=[], max_length=3)
     receipt: Short = ""
 
@@ -251,7 +252,7 @@ class PersonalDetail(PersonalCase):
     progress: Progress
 
 
-class Wanted(CaseFilter):
+class Wanted(IncidentFilter):
     """Which cases to list."""
 
     agency: str = Field(default="", max_length=63)

@@ -7,13 +7,14 @@ from datetime import datetime
 from ipaddress import ip_network
 from typing import Any, Final, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from api.cases import CaseOut, Progress, Wish
 from api.centre import Centre
 from core.clock import Clock
 from core.config import MaskingSettings
 from core.errors import Invalid
+from core.instants import Instant
 from core.permissions import Action, Principal
 from core.signing import load_signer
 from core.storage import indicators as stored
@@ -126,7 +127,7 @@ class Peer(BaseModel):
     peer: str
     collection: str
     added_after: str
-    asked_at: AwareDatetime
+    asked_at: Instant
     objects: int
     indicators: int
     problem: str

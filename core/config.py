@@ -14,13 +14,14 @@ from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, IPvAnyNetwork, PrivateAttr, SecretStr, ValidationError, model_validator
 
 from core.baseline_settings import BaselineSettings
 from core.centre_settings import CentreSettings
 from core.drill_settings import DrillSettings
 from core.duty_settings import DutySettings
 from core.errors import ConfigError, FileError
+from core.identity_settings import IdentitySettings
 from core.sharing_settings import SharingSettings
 
 ENV_PREFIX = "BONGSU_"
@@ -415,6 +416,7 @@ class ApiSettings(_Section):
     tls: TlsSettings | None = Field(default=None, description="Serve HTTPS ourselves; empty: plain HTTP, for loopback or a proxy with TLS")
     session_hours: int = Field(default=12, ge=1, le=168, description="How long a login lasts")
     requests_per_minute: int = Field(default=1200, ge=10, description="Requests one person or machine may send to one process of the API")
+    identity: IdentitySettings = IdentitySettings()
 
 
 class StageMetricsSettings(_Section):
@@ -450,6 +452,7 @@ class Settings(_Section):
     api: ApiSettings = ApiSettings()
     stage_metrics: StageMetricsSettings = StageMetricsSettings()
     demo: DemoSettings = DemoSettings()
+    _environment: frozenset[str] = PrivateAttr(default=frozenset())
 
     @model_validator(mode="after")
     def _agencies_known(self) -> Settings:
@@ -462,12 +465,25 @@ class Settings(_Section):
         for agency in self.detect.baselines.agencies:
             if agency not in ids:
                 raise ValueError(f"detect.baselines.agencies names the unknown agency {agency!r}")
+        oidc = self.api.identity.oidc
+        if oidc is not None and (unknown := set(oidc.agencies.values()) - set(ids)):
+            raise ValueError(f"api.identity.oidc.agencies names the unknown agency {', '.join(sorted(unknown))}")
         return self
+
+    @property
+    def from_environment(self) -> frozenset[str]:
+        """The keys (dotted) the environment set."""
+        return self._environment
 
     @property
     def signing_key(self) -> Path:
         """The file of the centre's own key pair."""
         return self.audit.signing_key or self.data_dir / "keys" / "signing.pem"
+
+    @property
+    def secrets_key(self) -> Path:
+        """The file of the key that seals secrets of people."""
+        return self.api.identity.secrets_key or self.data_dir / "keys" / "secrets.key"
 
     @property
     def audit_copy(self) -> Path:
@@ -485,10 +501,15 @@ class Settings(_Section):
 def load(file: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
     """Settings of `file` with the environment over it. ConfigError names the first wrong key and the reason."""
     tree = _read(file) if file else {}
+    given = set()
     for name, value in sorted((os.environ if environment is None else environment).items()):
         if name.startswith(ENV_PREFIX) and name not in _OF_COMMANDS:
-            _put(tree, name.removeprefix(ENV_PREFIX).lower().split("__"), value)
-    return validate(tree)
+            path = name.removeprefix(ENV_PREFIX).lower().split("__")
+            _put(tree, path, value)
+            given.add(".".join(path))
+    settings = validate(tree)
+    settings._environment = frozenset(given)
+    return settings
 
 
 def validate(tree: Mapping[str, Any]) -> Settings:

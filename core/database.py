@@ -216,7 +216,7 @@ class Database:
             return Health(str(error))
         needed = ScriptDirectory(str(MIGRATIONS)).get_current_head()
         problem = "" if found == needed else f"schema is {found or 'empty'}, this program needs {needed}: run `bongsu db migrate`"
-        return Health(problem, f"{connection.dialect.name} {version}".strip())
+        return Health(problem, f"{connection.dialect.name} {version}".strip(), found or "")
 
     def close(self) -> None:
         """Let go of all connections; a session still open elsewhere keeps its own until it ends."""
@@ -256,7 +256,7 @@ def now(session: Session) -> datetime:
 def exclusive(session: Session, name: str) -> None:
     """Wait until no other transaction holds the lock `name`, and hold it until this one ends. Writers on SQLite exclude each other anyway.
 
-    Take locks in one order everywhere: `incidents`, `readiness`, `sharing`, `delegations`, rows, `audit`.
+    Take locks in one order everywhere: `incidents`, `readiness`, `sharing`, `delegations`, `ledger`, rows, `audit`.
     """
     if session.get_bind().dialect.name == "postgresql":
         session.execute(_advisory_lock(name))

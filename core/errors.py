@@ -13,7 +13,7 @@
     ├── DictionaryError       an inventory or a list of the operator's is wrong; what was read before stays (file, line, reason)
     ├── RuleError             a Sigma rule is wrong or unsupported; it is set aside (file, line, reason)
     └── DomainError           a request the domain refuses; carries an HTTP status and a stable code
-        ├── NotFound 404 · Forbidden 403 · Unauthenticated 401 · Conflict 409 · Invalid 422 · TooMany 429
+        ├── NotFound 404 · Forbidden 403 · Unauthenticated 401 · Conflict 409 (Stale 412) · Invalid 422 · TooMany 429
         └── TooLarge 413 · Unsupported 415
 
 Every message says what happened, where, and what to do. Secrets never appear in one.
@@ -129,10 +129,17 @@ class NotFound(DomainError):
 
 
 class Conflict(DomainError):
-    """The state changed meanwhile, or does not allow this step."""
+    """The state does not allow this step."""
 
     status = 409
     code = "conflict"
+
+
+class Stale(Conflict):
+    """Somebody else changed it since it was seen."""
+
+    status = 412
+    code = "stale"
 
 
 class Invalid(DomainError):

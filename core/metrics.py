@@ -30,6 +30,7 @@ ROWS_STORED = Counter("bongsu_stored_rows_total", "Rows written", ["table"])
 MESSAGES_UNREADABLE = Counter("bongsu_store_unreadable_messages_total", "Messages passed over because they hold no rows of ours", ["topic"])
 ROWS_REPEATED = Counter("bongsu_repeated_rows_total", "Rows of a repeated delivery that were already stored", ["table"])
 EXERCISE_TICKETS = Counter("bongsu_exercise_tickets_total", "Tickets of exercises that were shown, by what became of them", ["outcome"])
+LEDGER_ENTRIES = Counter("bongsu_ledger_entries_total", "Entries of the intake ledger, by whether their numbers agree", ["outcome"])
 
 # Detect
 EVENTS_EVALUATED = Counter("bongsu_evaluated_events_total", "Events run through the rule set")
@@ -67,4 +68,7 @@ TURNS = Counter("bongsu_periodic_turns_total", "Turns of what is done now and th
 
 # API
 REQUESTS = Counter("bongsu_http_requests_total", "HTTP requests", ["method", "route", "status"])
+REQUEST_SECONDS = Histogram(
+    "bongsu_http_request_seconds", "Until an answer began", ["route"], buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1, 2, 5)
+)
 LOGINS = Counter("bongsu_logins_total", "Attempts to log in", ["outcome"])

@@ -37,6 +37,7 @@ class Action(StrEnum):
     INCIDENTS_APPROVE = "incidents:approve"
     RULES_READ = "rules:read"
     RULES_WRITE = "rules:write"
+    RULES_APPROVE = "rules:approve"
     HUNTS_RUN = "hunts:run"
     INDICATORS_READ = "indicators:read"
     INDICATORS_WRITE = "indicators:write"
@@ -87,6 +88,11 @@ class Action(StrEnum):
     KEYS_READ = "keys:read"
     KEYS_WRITE = "keys:write"
     METRICS_READ = "metrics:read"
+    USERS_READ = "users:read"
+    USERS_PROPOSE = "users:propose"
+    USERS_APPROVE = "users:approve"
+    USERS_OPERATE = "users:operate"
+    SYSTEM_READ = "system:read"
 
 
 class Reach(StrEnum):
@@ -119,15 +125,16 @@ _ANALYSIS: Final = _granted(
 GRANTS: Final[Mapping[Role, Mapping[Action, Reach]]] = {
     Role.MAYORS_OFFICE: _granted(
         "incidents:read indicators:read counters:read reports:read personal:status warnings:read readiness:read teams:read "
-        "teams:approve requests:read requests:draft requests:issue drills:read drills:approve duties:read sharing:read",
+        "teams:approve requests:read requests:draft requests:issue drills:read drills:approve duties:read sharing:read "
+        "users:read users:approve system:read",
         _ALL,
     ),
     Role.ANALYST: _ANALYSIS,
     # Issuing a request needs the mayor's delegation besides (`respond.requests`).
     Role.SOC_LEAD: _ANALYSIS
     | _granted(
-        "incidents:approve reports:receive warnings:write readiness:decide teams:propose requests:issue sharing:release "
-        "blocks:approve centres:write duties:write oncall:write audit:read",
+        "incidents:approve rules:approve reports:receive warnings:write readiness:decide teams:propose requests:issue sharing:release "
+        "blocks:approve centres:write duties:write oncall:write audit:read users:read users:propose system:read",
         _ALL,
     ),
     Role.AGENCY_OFFICER: _granted(
@@ -138,14 +145,16 @@ GRANTS: Final[Mapping[Role, Mapping[Action, Reach]]] = {
     ),
     Role.AUDITOR: _granted(
         "incidents:read rules:read indicators:read counters:read keys:read reports:read personal:redacted warnings:read readiness:read "
-        "teams:read requests:read drills:read sharing:read blocks:read centres:read duties:read audit:read audit:verify",
+        "teams:read requests:read drills:read sharing:read blocks:read centres:read duties:read audit:read audit:verify "
+        "users:read system:read",
         _ALL,
     ),
     Role.PRIVACY_OFFICER: _granted("counters:read warnings:read", _ALL)
     | _granted("personal:read personal:decide requests:read audit:read", _OWN)
     | _granted("incidents:read reports:read", Reach.OWN_PERSONAL),
-    # Runs the system and reads no personal information: neither raw logs nor incidents.
-    Role.ADMIN: _granted("counters:read keys:read keys:write metrics:read", _ALL),
+    # Runs the system and reads no personal information: neither raw logs nor incidents. So an administrator gives nobody rights alone:
+    # accounts and roles are proposed, and approved by the mayor's office [ours].
+    Role.ADMIN: _granted("counters:read keys:read keys:write metrics:read users:read users:propose users:operate system:read", _ALL),
 }
 
 
@@ -197,6 +206,7 @@ class Principal:
 
     `id` is the user's or the key's; `session` is the id of the person's session ('' for a machine); `source` is the log source a key
     writes as. `centre` is the number of the linked centre a machine belongs to, or '', and `watched` the agencies that one watches now.
+    `due` is what a person has to do before anything else: `password` or `second_factor`; until then nothing is granted.
     """
 
     kind: str
@@ -209,6 +219,7 @@ class Principal:
     source: str = ""
     centre: str = ""
     watched: frozenset[str] = frozenset()
+    due: str = ""
 
     @property
     def actor(self) -> str:

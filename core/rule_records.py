@@ -2,6 +2,7 @@
 
 - `RuleSet`, `RuleState` and `RuleText` are written by each process that detects (`detect.published`), and read by the API and by `respond`.
 - `RuleTuning` is written for the API (`respond.tunings`), and read by the detect stage (`detect.tuning`) and by `respond`.
+- `ApprovedRule` is written when people approve a draft (`respond.rule_drafts`), and read by whatever loads rules (`detect.approved`).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from core.database import AnyText, Base, Json, UtcDateTime
 from core.events import DETECTIONS, Kind
+from core.versions import Versioned
 
 EVERY_AGENCY: Final = ""
 """In place of an agency: all of them."""
@@ -88,7 +90,7 @@ class RuleText(Base):
     first_run_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
-class RuleTuning(Base):
+class RuleTuning(Versioned, Base):
     """What is different about a rule at an agency ('': at every one that has no row of its own).
 
     `level` '' and NULLs leave what the rule says. `condition` is Sigma's of a correlation, such as {"gte": 20}.
@@ -105,6 +107,20 @@ class RuleTuning(Base):
     owner: Mapped[str] = mapped_column(AnyText)
     reason: Mapped[str] = mapped_column(AnyText)
     at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class ApprovedRule(Base):
+    """A text of rules that people approved: it is in force beside the files, and its rules take the place of a file's with the same id.
+
+    `draft` is the number of the draft it came from; no id stands in two rows.
+    """
+
+    __tablename__ = "approved_rules"
+
+    draft: Mapped[str] = mapped_column(AnyText, primary_key=True)
+    text: Mapped[str] = mapped_column(AnyText)
+    rule_ids: Mapped[list[str]] = mapped_column(Json)
+    approved_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import os
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat, load_pem_private_key
 
 from core.errors import FileError, Invalid
+from core.key_files import write_new
 
 _ID_DIGITS: Final = 16
 
@@ -45,7 +45,7 @@ class Verifier:
     @property
     def key_id(self) -> str:
         """Sixteen hex digits that name the key."""
-        return hashlib.sha256(self._key.public_bytes(Encoding.Raw, PublicFormat.Raw)).hexdigest()[:_ID_DIGITS]
+        return key_id(self.text)
 
     def verifies(self, kind: str, content: bytes, signature: str) -> bool:
         """Whether `signature` (base64) was made with this key for `content` as a thing of this `kind`."""
@@ -68,6 +68,11 @@ class Signer(Verifier):
         return base64.b64encode(self._private.sign(statement(kind, content))).decode()
 
 
+def key_id(text: str) -> str:
+    """Sixteen hex digits that name the public key whose 32 bytes `text` is (base64)."""
+    return hashlib.sha256(base64.b64decode(text)).hexdigest()[:_ID_DIGITS]
+
+
 def statement(kind: str, content: bytes) -> bytes:
     """What is signed: the kind, a zero byte, the SHA-256 of the content."""
     return b"bongsu " + kind.encode() + b"\0" + hashlib.sha256(content).digest()
@@ -87,17 +92,4 @@ def load_signer(file: Path) -> Signer:
 
 
 def _make(file: Path) -> None:
-    """Write a new key so that nobody ever sees half of one; the first of two that do it at once wins."""
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    content = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    draft = file.with_name(f"{file.name}.{os.getpid()}.new")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
-        out.write(content)
-        out.flush()
-        os.fsync(out.fileno())
-    try:
-        os.link(draft, file)
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink()
+    write_new(file, Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))

@@ -5,17 +5,15 @@ The parts of a rule are named as in its `detection`; a part that stands in the c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from ipaddress import IPv6Address
-from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
-import yaml
 from sigma.rule import SigmaRule
-from sigma.rule.base import SigmaYAMLLoader
 
 from core.engine import Session
 from core.events import EVENTS, Kind
@@ -69,51 +67,65 @@ class Part:
 
 def of_event(session: Session, rule: Rule, events: pa.Table) -> Part:
     """The rule on the one row of `events` (columns of EVENTS): its log source, then its condition."""
-    row = events.to_pylist()[0]
-    fields = EventFields()
+    return of_events(session, rule, events)[0]
+
+
+def of_events(session: Session, rule: Rule, events: pa.Table) -> list[Part]:
+    """The same for each row of `events`, in their order and in one statement."""
+    fields, rows = EventFields(), events.to_pylist()
     columns = ", ".join(as_stored(EVENTS.column(name)) for name in events.column_names)
-    judge = _Judge(session, f"(SELECT {columns} FROM Python(rows))", events, fields, lambda name: _of_column(fields, row, name))
-    condition = judge.part(rule.tree, _names(rule))
-    source = _log_source(rule, row)
-    return Part("all of", source.holds and condition.holds, rule.title, parts=(source, condition))
+    values = [lambda name, row=row: _of_column(fields, row, name) for row in rows]
+    judge = _Judge(session, f"(SELECT {columns} FROM Python(rows))", events, fields, values)
+    conditions = judge.parts(rule.tree, _names(rule))
+    sources = [_log_source(rule, row) for row in rows]
+    return [
+        Part("all of", source.holds and condition.holds, rule.title, parts=(source, condition))
+        for source, condition in zip(sources, conditions, strict=True)
+    ]
 
 
 def of_object(session: Session, rule: Rule, event: Mapping[str, Any]) -> Part:
     """The condition on an object whose fields are used as they are named (`detect.match`); the log source is not looked at."""
     names = sorted(fields_of(rule.tree))
-    judge = _Judge(session, "Python(rows)", match.columns_of([event], names), ObjectFields(names), lambda name: _of_object(event, name))
-    return judge.part(rule.tree, _names(rule))
+    judge = _Judge(session, "Python(rows)", match.columns_of([event], names), ObjectFields(names), [lambda name: _of_object(event, name)])
+    return judge.parts(rule.tree, _names(rule))[0]
+
+
+_Value = Callable[[str | None], tuple[str | None, str]]
+"""What a field of a row holds, and a remark about it."""
 
 
 class _Judge:
-    """Judges all parts of a tree in one statement over one row."""
+    """Judges all parts of a tree in one statement over rows; `values` tells of the fields of each."""
 
-    def __init__(
-        self, session: Session, source: str, rows: pa.Table, fields: Fields, value: Callable[[str | None], tuple[str | None, str]]
-    ) -> None:
+    def __init__(self, session: Session, source: str, rows: pa.Table, fields: Fields, values: Sequence[_Value]) -> None:
         self._session = session
         self._source = source
         self._rows = rows
         self._fields = fields
-        self._value = value
+        self._values = values
 
-    def part(self, tree: Node, names: Mapping[Node, str]) -> Part:
+    def parts(self, tree: Node, names: Mapping[Hashable, str]) -> list[Part]:
         nodes = list(_every(tree))
         tests = ", ".join(f"toUInt8({expression(node, self._fields).sql}) AS t{place}" for place, node in enumerate(nodes))
-        found = self._session.arrow(f"SELECT {tests} FROM {self._source}", self._rows).to_pylist()[0]
-        return self._told(tree, names, {id(node): bool(found[f"t{place}"]) for place, node in enumerate(nodes)})
+        found = self._session.arrow(f"SELECT {tests} FROM {self._source} SETTINGS max_threads = 1", self._rows).to_pylist()
+        return [
+            _told(tree, names, {id(node): bool(row[f"t{place}"]) for place, node in enumerate(nodes)}, value)
+            for row, value in zip(found, self._values, strict=True)
+        ]
 
-    def _told(self, node: Node, names: Mapping[Node, str], held: Mapping[int, bool]) -> Part:
-        name, holds = names.get(node, ""), held[id(node)]
-        match node:
-            case Item():
-                value, remark = self._value(node.field)
-                return Part(said(node), holds, name, value, remark)
-            case Negation(inner):
-                return Part("not", holds, name, parts=(self._told(inner, names, held),))
-            case AllOf(nodes) | AnyOf(nodes):
-                what = "all of" if isinstance(node, AllOf) else "any of"
-                return Part(what, holds, name, parts=tuple(self._told(child, names, held) for child in nodes))
+
+def _told(node: Node, names: Mapping[Hashable, str], held: Mapping[int, bool], value: _Value) -> Part:
+    name, holds = names.get(_alike(node), ""), held[id(node)]
+    match node:
+        case Item():
+            shown, remark = value(node.field)
+            return Part(said(node), holds, name, shown, remark)
+        case Negation(inner):
+            return Part("not", holds, name, parts=(_told(inner, names, held, value),))
+        case AllOf(nodes) | AnyOf(nodes):
+            what = "all of" if isinstance(node, AllOf) else "any of"
+            return Part(what, holds, name, parts=tuple(_told(child, names, held, value) for child in nodes))
 
 
 def _every(node: Node) -> Sequence[Node]:
@@ -121,22 +133,25 @@ def _every(node: Node) -> Sequence[Node]:
     return [node, *(inner for child in children for inner in _every(child))]
 
 
-def _names(rule: Rule) -> dict[Node, str]:
-    """The filters laid over a rule, and the detections of its file (none where several documents are merged), by what they mean."""
-    return _detections(rule) | {one.tree: f"filter: {one.title}" for one in rule.filters}
+def _names(rule: Rule) -> dict[Hashable, str]:
+    """The filters laid over a rule, and the detections of its document, by what they mean."""
+    return _detections(rule) | {_alike(one.tree): f"filter: {one.title}" for one in rule.filters}
 
 
-def _detections(rule: Rule) -> dict[Node, str]:
-    try:
-        text = Path(rule.file).read_text("utf-8")
-        documents = list(yaml.load_all(text, SigmaYAMLLoader))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        return {}
-    for document in documents:
-        if isinstance(document, dict) and str(document.get("id", "")) == rule.id and "detection" in document:
-            parsed = SigmaRule.from_dict(document, collect_errors=True)
-            return {tree: name for name, tree in meaning.parts_of(parsed.detection, {}).items()}
-    return {}
+def _detections(rule: Rule) -> dict[Hashable, str]:
+    parsed = SigmaRule.from_dict(json.loads(rule.sources[0]), collect_errors=True)
+    return {_alike(tree): name for name, tree in meaning.parts_of(parsed.detection, {}).items()}
+
+
+def _alike(node: Node) -> Hashable:
+    """The same for nodes that mean the same: a rule's kept source does not say in which order its parts stood."""
+    match node:
+        case AllOf(nodes) | AnyOf(nodes):
+            return type(node), frozenset(_alike(child) for child in nodes)
+        case Negation(inner):
+            return Negation, _alike(inner)
+        case _:
+            return node
 
 
 def _log_source(rule: Rule, row: Mapping[str, Any]) -> Part:

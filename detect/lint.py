@@ -42,7 +42,7 @@ def _warnings(files: Sequence[Path], compiled: Sequence[CompiledRule]) -> Iterat
     running = {one.rule.id for one in compiled}
     yield from _of_pysigma([(file, document) for file, document in documents if str(document.get("id", "")) in running])
     for file, document in documents:
-        for reason in _wishes(document):
+        for reason in wishes(document):
             yield Warning(str(file), 0, f"{document.get('title')!r}: {reason}")
     for file in files:
         if not file.with_suffix(".samples.yml").exists():
@@ -76,7 +76,8 @@ def _documents(file: Path) -> list[dict[str, Any]]:
     return [document for document in found if isinstance(document, dict) and ("detection" in document or "correlation" in document)]
 
 
-def _wishes(document: dict[str, Any]) -> Iterator[str]:
+def wishes(document: dict[str, Any]) -> Iterator[str]:
+    """What a document of a rule lacks by our own wishes."""
     tags = document.get("tags")
     if not isinstance(tags, list) or not any(str(tag).startswith("attack.") for tag in tags):
         yield "no tag of ATT&CK: it is missing in the table of `bongsu rules coverage`"

@@ -51,8 +51,10 @@ CATEGORIES: Final[Mapping[str, frozenset[LogClass]]] = {
     "dns_query": _classes(LogClass.DNS),
     "authentication": _classes(LogClass.AUTH, LogClass.VPN),
     "configuration": _classes(LogClass.CONFIG),
-    # Ours, for what several kinds of device tell of: every sensor that sees web requests; what administrators do on a device itself.
+    # Ours, for what several kinds of device tell of: every sensor that sees web requests; what administrators do on a device itself;
+    # whatever there is, for rules made from searches.
     "web_traffic": _classes(LogClass.WEB, LogClass.WAF, LogClass.PROXY, LogClass.IPS),
+    "any": _ALL,
     "management": _classes(LogClass.AUTH, LogClass.CONFIG, LogClass.SYSTEM),
     **{log_class.value: _classes(log_class) for log_class in LogClass},
 }

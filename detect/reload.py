@@ -4,7 +4,7 @@
 - What is on disk is what runs: a rule that was broken by an edit is set aside with its reason, as at a start, and the others run on. So a
   restart changes nothing, and the broken rule is told of in the log, in the metrics and by the API.
 - Compiling happens in a thread beside the stream, which goes on with the rules it has. When the engine does not answer, it is tried again.
-- The database says what people tuned; while it does not answer, what was read last holds.
+- The database says what people approved and tuned; while it does not answer, what was read last holds.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from core.errors import BongsuError
 from detect import published
 from detect.correlation.stage import CorrelateStage
 from detect.published import Snapshot
-from detect.rule_files import RuleFiles, fingerprint
+from detect.rule_files import RuleFiles
 from detect.rules import RuleBook
 from detect.ruleset import SETTINGS
 from detect.stream import Detector, Prepared
@@ -50,7 +50,7 @@ class FileWatcher:
 
     def look(self) -> None:
         """What `take` raises comes out, and the next look tries again."""
-        found, looked = fingerprint(self._rules.folders), self._looked
+        found, looked = self._rules.look(), self._looked
         self._looked = found
         if found == self._rules.fingerprint or found != looked:
             return

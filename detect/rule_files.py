@@ -1,4 +1,4 @@
-"""The rules of folders, and whether they have changed since they were read."""
+"""The rules of folders and those people approved, and whether they have changed since they were read."""
 
 from __future__ import annotations
 
@@ -6,23 +6,30 @@ import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from detect.rules import RuleBook, rule_files
-
-Fingerprint = frozenset[tuple[str, int, int]]
+from detect.approved import Approved, Fingerprint
+from detect.rules import RuleBook, Text, rule_files
 
 
 class RuleFiles:
-    """The rules of folders as they were when `fingerprint` was taken; `load` reads them."""
+    """The rules of folders, and of `approved` beside them, as they were when `fingerprint` was taken; `load` reads the folders and lays the
+    texts it is given over them.
+    """
 
-    def __init__(self, folders: Iterable[Path], load: Callable[[], RuleBook]) -> None:
+    def __init__(self, folders: Iterable[Path], load: Callable[[Iterable[Text]], RuleBook], approved: Approved | None = None) -> None:
         self.folders = tuple(folders)
-        self.fingerprint = fingerprint(self.folders)  # before reading: what changes meanwhile is seen at the next look
-        self.book = load()
+        self._approved = approved
+        self.fingerprint = self.look()  # before reading: what changes meanwhile is seen at the next look
+        self.book = load(approved.texts() if approved else ())
         self._load = load
+
+    def look(self) -> Fingerprint:
+        """The fingerprint as it is now."""
+        found = fingerprint(self.folders)
+        return found | self._approved.fingerprint() if self._approved else found
 
     def again(self) -> RuleFiles:
         """The rules as they are now."""
-        return RuleFiles(self.folders, self._load)
+        return RuleFiles(self.folders, self._load, self._approved)
 
 
 class RuleLibrary:
@@ -35,7 +42,7 @@ class RuleLibrary:
     def current(self) -> RuleBook:
         """The rule book; the same object as before when nothing changed. Blocks while it is read."""
         with self._guard:
-            if fingerprint(self._files.folders) != self._files.fingerprint:
+            if self._files.look() != self._files.fingerprint:
                 self._files = self._files.again()
             return self._files.book
 

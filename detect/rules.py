@@ -3,13 +3,14 @@
 Invariants:
 - What is wrong or not supported is set aside as a RuleError with file, line and reason; it never stops another rule and never becomes
   a rule that means something else.
-- Ids are unique over all folders; the first in order of path keeps it.
+- Ids are unique over all folders; the first in order of path keeps it. A text that is laid over the folders takes the id from all of them.
 - A rule's `hash` changes exactly when its document, or a filter laid over it, changes.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -139,10 +140,20 @@ Read = Rule | RuleFilter | Correlation
 """What a document may hold."""
 
 
-def load(folders: Iterable[Path], placeholders: Placeholders | None = None, disabled: Collection[str] = ()) -> RuleBook:
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text of rules that stands in no folder, and the name that stands in place of its file's."""
+
+    name: str
+    text: str
+
+
+def load(
+    folders: Iterable[Path], placeholders: Placeholders | None = None, disabled: Collection[str] = (), texts: Iterable[Text] = ()
+) -> RuleBook:
     """Every rule of every `.yml` and `.yaml` file under `folders` (or of one file) but those whose id is `disabled`, filters applied.
 
-    Files `*.samples.yml` are not rules.
+    Files `*.samples.yml` are not rules. A rule of `texts` takes the place of that of a file, or of an earlier text, with the same id.
     """
     found: list[Read] = []
     errors: list[RuleError] = []
@@ -158,6 +169,11 @@ def load(folders: Iterable[Path], placeholders: Placeholders | None = None, disa
             read, wrong = read_text(text, str(path), placeholders or {})
             found += read
             errors += wrong
+    for one in texts:
+        read, wrong = read_text(one.text, one.name, placeholders or {})
+        taken = {rule.id for rule in read}
+        found = [rule for rule in found if rule.id not in taken] + read
+        errors += wrong
     return _bound([one for one in found if one.id not in disabled], errors)
 
 
@@ -171,7 +187,8 @@ def rule_files(folder: Path) -> list[Path]:
     """The files of rules under `folder`, in order of path, or the one file that it is; none when there is no such folder."""
     if folder.is_file():
         return [folder]
-    return sorted(path for path in folder.rglob("*") if path.suffix in (".yml", ".yaml") and ".samples." not in path.name)
+    files = (Path(where, name) for where, _, names in os.walk(folder) for name in names if name.endswith((".yml", ".yaml")))
+    return sorted(path for path in files if ".samples." not in path.name)
 
 
 def load_file(file: Path, folders: Iterable[Path]) -> RuleBook:
@@ -197,7 +214,7 @@ def read_text(text: str, file: str, placeholders: Placeholders, *, strict: bool 
     found: list[Read] = []
     errors: list[RuleError] = []
     merge: dict[str, Any] = {}
-    for line, source in _documents(text):
+    for line, source in documents(text):
         try:
             document = yaml.load(source, SigmaYAMLLoader)  # noqa: S506 - pySigma's loader is a CSafeLoader that also refuses repeated keys
             if document is None:
@@ -221,7 +238,7 @@ def read_text(text: str, file: str, placeholders: Placeholders, *, strict: bool 
     return found, errors
 
 
-def _documents(text: str) -> Iterator[tuple[int, str]]:
+def documents(text: str) -> Iterator[tuple[int, str]]:
     """Each YAML document with the line it begins on, so that one that is broken leaves the others readable."""
     start = 0
     for separator in [*_SEPARATOR.finditer(text), None]:
@@ -354,11 +371,12 @@ def _bound(found: Sequence[Read], errors: list[RuleError]) -> RuleBook:
         if isinstance(one, RuleFilter):
             if not any(one.applies(rule) for rule in kept):
                 errors.append(RuleError(one.file, "the filter fits no rule that is loaded", one.line))
-            kept = [_filtered(rule, one) if one.applies(rule) else rule for rule in kept]
+            kept = [filtered(rule, one) if one.applies(rule) else rule for rule in kept]
     correlations = tuple(one for one in unique if isinstance(one, Correlation))
     return RuleBook(tuple(kept), tuple(errors), correlations)
 
 
-def _filtered(rule: Rule, by: RuleFilter) -> Rule:
+def filtered(rule: Rule, by: RuleFilter) -> Rule:
+    """The rule with a filter laid over it."""
     sources = (*rule.sources, by.source)
     return replace(rule, tree=AllOf((rule.tree, by.tree)), hash=hash_of(sources), filters=(*rule.filters, by), sources=sources)

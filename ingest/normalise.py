@@ -1,7 +1,8 @@
 """Messages of `logs.raw` to rows of `events` and `quarantine`, in columns throughout.
 
-Every line of every message ends in exactly one row of one of the two tables, but for lines that hold nothing: those are counted. The rows
-are in the order of the lines. The columns of intake are attached here in Arrow; only the line and its time of receipt go through SQL.
+Every line of every message ends in exactly one row of one of the two tables. Two kinds of rows stand for several lines (`lines`): one for
+all lines of a message that hold nothing, and one for a message that cannot be read. The rows are in the order of the lines. The columns
+of intake are attached here in Arrow; only the line and its time of receipt go through SQL.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -38,19 +39,33 @@ from ingest.privacy.masking import Masker
 from ingest.rawbatch import Origin, RawBatch
 
 BAD_MESSAGE: Final = "bad_message"
+BLANK: Final = "blank"
 _BAD_VALUE_KEPT: Final = 64 << 10
 _EARLIEST: Final = 631_152_000_000  # 1990: what claims to be older is a device without a clock
 _LATEST: Final = 4_102_444_800_000  # 2100
 _TIME: Final = pa.timestamp("ms", "UTC")
+NOTHING: Final = QUARANTINE.schema.empty_table()
+_NONE: Final = np.zeros(0, np.int64)
 _log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Normalised:
-    """Rows of `core.events.EVENTS` and of `core.events.QUARANTINE`, each in the order of the lines."""
+    """Rows of `core.events.EVENTS` and of `core.events.QUARANTINE`, each in the order of the lines.
+
+    `blank` are rows of quarantine too, one for the lines of a message that hold nothing.
+    """
 
     events: pa.Table
     quarantine: pa.Table
+    blank: pa.Table
+
+    @property
+    def refused(self) -> pa.Table:
+        """All rows of quarantine, in the order of the lines."""
+        if not self.blank.num_rows:
+            return self.quarantine
+        return pa.concat_tables([self.quarantine, self.blank]).sort_by([("raw_offset", "ascending"), ("raw_line", "ascending")])
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +82,17 @@ class _Batch:
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """The lines of many messages that hold something, as text: `of` says which message each is from, `places` where in it."""
+    """The lines of many messages that hold something, as text: `of` says which message each is from, `places` where in it.
+
+    `blank` are the messages of the lines that hold nothing, one for each line.
+    """
 
     text: pa.StringArray
     of: Array
     places: Array
     flags: Array
     wide: bool
+    blank: Array
 
 
 class Normaliser:
@@ -119,13 +138,14 @@ class Normaliser:
                 broken.append((record, str(error)))
         clean = masked([raw for _, raw in read], self._masker)
         batches = [self._batch(record, raw) for (record, _), raw in zip(read, clean, strict=True)]
-        done = self._normalise(batches, _rows(batches), epoch)
+        lines = _rows(batches)
+        done = self._normalise(batches, lines, epoch)
         if broken:
-            bad = pa.concat_tables([_bad_message(record, reason, epoch, self._masker) for record, reason in broken])
+            bad = pa.concat_tables([self._bad_message(record, reason, epoch) for record, reason in broken])
             metrics.LINES_QUARANTINED.labels(BAD_MESSAGE).inc(len(broken))
             rows = pa.concat_tables([done.quarantine, bad])
-            done = Normalised(done.events, rows.sort_by([("raw_offset", "ascending"), ("raw_line", "ascending")]))
-        return done
+            done = replace(done, quarantine=rows.sort_by([("raw_offset", "ascending"), ("raw_line", "ascending")]))
+        return replace(done, blank=_blank(batches, lines.blank, epoch)) if len(lines.blank) else done
 
     def zone(self, name: str) -> str:
         """The zone a source's zoneless times are in: its own when that is a zone, else the installation's."""
@@ -144,7 +164,7 @@ class Normaliser:
 
     def _normalise(self, batches: Sequence[_Batch], read: _Rows, epoch: str) -> Normalised:
         if not len(read.text):
-            return Normalised(EVENTS.schema.empty_table(), QUARANTINE.schema.empty_table())
+            return Normalised(EVENTS.schema.empty_table(), NOTHING, NOTHING)
         received = np.array([batch.received for batch in batches], np.int64)[read.of]
         stops = np.searchsorted(read.of, np.arange(len(batches)), side="right").tolist()
         parts = [
@@ -165,12 +185,26 @@ class Normaliser:
         rows_of_events = pa.table(known.columns + events.columns, names=known.column_names + events.column_names)
         if self._library and self._library.tables:
             rows_of_events = enrich(rows_of_events, self._library.tables)
-        return Normalised(in_shape(EVENTS, rows_of_events), _quarantined(outcome, intake))
+        return Normalised(in_shape(EVENTS, rows_of_events), _quarantined(outcome, intake), NOTHING)
 
     def _batch(self, record: Record, raw: RawBatch) -> _Batch:
         changed = raw.masking.changed(len(raw.binary)) if raw.masking.bits else None
         received = millis(raw.received_at)
         return _Batch(record, raw.origin, received, raw.binary, changed, self._exercises.number(raw.origin, received))
+
+    def _bad_message(self, record: Record, reason: str, epoch: str) -> pa.Table:
+        """The row for a message whose value is not what its headers say."""
+        origin = rawbatch.origin_of(record.headers)
+        value = self._masker.mask(record.value[:_BAD_VALUE_KEPT])
+        told = {
+            "intake_flags": int(origin.flags | IntakeFlag.MASKED if value.counts else origin.flags),
+            "exercise": self._exercises.number(origin, millis(rawbatch.received_at(record))),
+            "raw": escaped(value.data),
+            "reason": BAD_MESSAGE,
+            "detail": reason,
+            "lines": rawbatch.lines_of(record),
+        }
+        return pa.Table.from_pylist([_row(record, origin, epoch) | told], schema=QUARANTINE.schema)
 
 
 def _rows(batches: Sequence[_Batch]) -> _Rows:
@@ -183,14 +217,20 @@ def _rows(batches: Sequence[_Batch]) -> _Rows:
     if any(batch.masked is not None for batch in batches):
         changed = np.concatenate([np.zeros(len(batch.lines), bool) if batch.masked is None else batch.masked for batch in batches])
         flags[changed[lines.places]] |= np.uint32(IntakeFlag.MASKED)
-    if lines.empty:
-        _count_empty(batches, np.array(counts) - np.bincount(of, minlength=len(batches)))
-    return _Rows(lines.text, of, places, flags, lines.wide)
+    missing = np.array(counts) - np.bincount(of, minlength=len(batches)) if lines.empty else _NONE
+    return _Rows(lines.text, of, places, flags, lines.wide, np.repeat(np.arange(len(missing)), missing))
 
 
-def _count_empty(batches: Sequence[_Batch], missing: Array) -> None:
-    for place in np.flatnonzero(missing):
-        metrics.LINES_EMPTY.labels(batches[int(place)].origin.transport).inc(int(missing[place]))
+def _blank(batches: Sequence[_Batch], blank: Array, epoch: str) -> pa.Table:
+    """A row for the blank lines of each message that has some; it stands behind the message's last line."""
+    numbers, counts = np.unique(blank, return_counts=True)
+    rows = []
+    for number, count in zip(numbers.tolist(), counts.tolist(), strict=True):
+        batch = batches[number]
+        metrics.LINES_EMPTY.labels(batch.origin.transport).inc(count)
+        own = {"received_at": batch.received, "raw_line": len(batch.lines), "exercise": batch.exercise, "reason": BLANK, "lines": count}
+        rows.append(_row(batch.record, batch.origin, epoch) | own)
+    return pa.Table.from_pylist(rows, schema=QUARANTINE.schema)
 
 
 def parsed_columns(parsed: Sequence[Parsed], received: Array) -> tuple[pa.Table, Array]:
@@ -269,38 +309,34 @@ def _take(table: pa.Table, rows: Array) -> pa.Table:
 
 def _quarantined(outcome: Outcome, intake: pa.Table) -> pa.Table:
     if not outcome.refused:
-        return QUARANTINE.schema.empty_table()
+        return NOTHING
     rows = np.concatenate([one.rows for one in outcome.refused])
     reasons = [one.reason for one in outcome.refused for _ in one.details]
     details = [detail for one in outcome.refused for detail in one.details]
     for reason, count in Counter(reasons).items():
         metrics.LINES_QUARANTINED.labels(reason).inc(count)
     order = pa.array(np.argsort(rows, kind="stable"))
-    columns = [*intake.take(pa.array(rows)).columns, pa.array(reasons), pa.array(details)]
+    columns = [*intake.take(pa.array(rows)).columns, pa.array(reasons), pa.array(details), pa.nulls(len(rows), pa.uint32())]
     return pa.table(columns, schema=QUARANTINE.schema).take(order)
 
 
-def _bad_message(record: Record, reason: str, epoch: str, masker: Masker) -> pa.Table:
-    """The row for a message whose value is not what its headers say."""
-    origin = rawbatch.origin_of(record.headers)
-    value = masker.mask(record.value[:_BAD_VALUE_KEPT])
-    row = {
+def _row(record: Record, origin: Origin, epoch: str) -> dict[str, Any]:
+    """What a row of quarantine that is made of no line has of its message."""
+    return {
         "raw_epoch": epoch,
         "raw_partition": record.partition,
         "raw_offset": record.offset,
         "raw_line": 0,
-        "received_at": record.timestamp,
+        "received_at": rawbatch.received_at(record),
         "agency": origin.agency,
         "source": origin.source,
         "transport": origin.transport,
         "peer_ip": _address(origin.peer),
-        "intake_flags": int(origin.flags | IntakeFlag.MASKED if value.counts else origin.flags),
+        "intake_flags": int(origin.flags),
         "exercise": "",
-        "raw": escaped(value.data),
-        "reason": BAD_MESSAGE,
-        "detail": reason,
+        "raw": "",
+        "detail": "",
     }
-    return pa.Table.from_pylist([row], schema=QUARANTINE.schema)
 
 
 def _address(text: str) -> bytes | None:

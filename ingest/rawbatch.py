@@ -30,6 +30,7 @@ _COMPRESS_FROM = 4096
 _LARGEST = 256 << 20
 _LONGEST_MILLIS = 14  # digits: to the year 5138
 _LONGEST_FLAGS = 9
+_LONGEST_COUNT = 9
 _ALL_FLAGS = ~IntakeFlag.NONE
 
 
@@ -137,9 +138,24 @@ def decode(record: Record) -> RawBatch:
     headers = record.headers
     value = _decompress(record, headers.get(topics.H_COMPRESSION, ""))
     lines = _by_length(record, value) if headers.get(topics.H_FRAMING) == "length" else _by_line_end(value)
-    received = headers.get(topics.H_RECEIVED_AT, "")
-    told = received.isdecimal() and len(received) <= _LONGEST_MILLIS
-    return RawBatch(origin_of(headers), from_millis(int(received)) if told else record.timestamp, lines, _masking_of(headers))
+    return RawBatch(origin_of(headers), received_at(record), lines, _masking_of(headers))
+
+
+def received_at(record: Record) -> datetime:
+    """When the lines of a message were received: as it says, else when the bus took it."""
+    told = record.headers.get(topics.H_RECEIVED_AT, "")
+    return from_millis(int(told)) if told.isdecimal() and len(told) <= _LONGEST_MILLIS else record.timestamp
+
+
+def lines_of(record: Record) -> int:
+    """How many lines a message says it carries; of one that does not say, how many there are, and one when it cannot be read."""
+    told = record.headers.get(topics.H_LINES, "")
+    if told.isdecimal() and len(told) <= _LONGEST_COUNT:
+        return int(told)
+    try:
+        return len(decode(record).binary)
+    except BadMessage:
+        return 1
 
 
 def _masking_of(headers: Mapping[str, str]) -> Masking:

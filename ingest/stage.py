@@ -59,7 +59,7 @@ class NormaliseStage:
         for partition, ordered in groupby(records, key=attrgetter("partition")):
             done: Normalised = normaliser.normalise(list(ordered), self._epoch)
             events += [Message(arrow.encode(rows), partition=partition) for rows in _whole_offsets(done.events)]
-            quarantine += [Message(arrow.encode(rows), partition=partition) for rows in _whole_offsets(done.quarantine)]
+            quarantine += [Message(arrow.encode(rows), partition=partition) for rows in _whole_offsets(done.refused)]
         return events, quarantine
 
 

@@ -6,6 +6,7 @@ Scope is in the query.
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -56,10 +57,18 @@ def figures(session: Session, scope: Agencies, rule_id: str, since: datetime) ->
     by_agency: dict[str, Counter[State]] = defaultdict(Counter)
     for agency, state, count in session.execute(grouped.group_by(Incident.agency, Incident.state)):
         by_agency[agency][state] += count
-    return [
-        Figures(agency, states.total(), sum(states[state] for state in _TRUE), states[State.FALSE_POSITIVE])
-        for agency, states in sorted(by_agency.items())
-    ]
+    return [_figures(agency, states) for agency, states in sorted(by_agency.items())]
+
+
+def of_every_rule(session: Session, scope: Agencies, since: datetime) -> dict[str, Figures]:
+    """The figures of each rule with incidents opened since, by its id, over all agencies of the scope (`agency` is '')."""
+    named = sa.cast(Incident.rule_ids, sa.Text)
+    grouped = sa.select(named, Incident.state, sa.func.count()).where(*_counted(scope, since)).group_by(named, Incident.state)
+    by_rule: dict[str, Counter[State]] = defaultdict(Counter)
+    for rules, state, count in session.execute(grouped):
+        for rule_id in json.loads(rules):
+            by_rule[rule_id][state] += count
+    return {rule_id: _figures("", states) for rule_id, states in by_rule.items()}
 
 
 def suggestion(session: Session, scope: Agencies, rule_id: str, since: datetime) -> Suggestion | None:
@@ -83,7 +92,26 @@ def suggestion(session: Session, scope: Agencies, rule_id: str, since: datetime)
     return Suggestion(agency, _COLUMN[kind], value, times)
 
 
+def recent(session: Session, sight: Sight, rule_id: str, limit: int, *, before: int | None = None) -> Sequence[Incident]:
+    """The incidents of the rule, newest first, exercises too; `before` is the row id of the last one already seen."""
+    query = sa.select(Incident).where(visible(sight), _named(rule_id), Incident.merged_into_id.is_(None))
+    if before is not None:
+        query = query.where(Incident.id < before)
+    return session.scalars(query.order_by(Incident.id.desc()).limit(limit)).all()
+
+
 def _of_rule(scope: Agencies, rule_id: str, since: datetime) -> tuple[sa.ColumnElement[bool], ...]:
+    return (_named(rule_id), *_counted(scope, since))
+
+
+def _named(rule_id: str) -> sa.ColumnElement[bool]:
     # The list of rules is JSON text on both engines when cast; an id in quotes is found whole.
-    named = sa.cast(Incident.rule_ids, sa.Text).contains(f'"{rule_id}"', autoescape=True)
-    return (visible(Sight(scope)), named, Incident.opened_at >= since, Incident.merged_into_id.is_(None), Incident.exercise.is_(False))
+    return sa.cast(Incident.rule_ids, sa.Text).contains(f'"{rule_id}"', autoescape=True)
+
+
+def _counted(scope: Agencies, since: datetime) -> tuple[sa.ColumnElement[bool], ...]:
+    return (visible(Sight(scope)), Incident.opened_at >= since, Incident.merged_into_id.is_(None), Incident.exercise.is_(False))
+
+
+def _figures(agency: str, states: Counter[State]) -> Figures:
+    return Figures(agency, states.total(), sum(states[state] for state in _TRUE), states[State.FALSE_POSITIVE])

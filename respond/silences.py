@@ -25,6 +25,7 @@ from core.database import AnyText, Base, Json, RowId, UtcDateTime, now
 from core.errors import Conflict, Forbidden, Invalid, NotFound
 from core.events import DETECTIONS, Kind
 from core.rule_records import GROUPED
+from core.versions import Versioned, check_seen
 from respond import audit
 
 Scope = frozenset[str] | None
@@ -38,7 +39,7 @@ _SHORTEST: Final = timedelta(minutes=1)
 _HIGHEST: Final = {Kind.UINT8: 2**8, Kind.UINT16: 2**16, Kind.UINT32: 2**32, Kind.UINT64: 2**64}
 
 
-class SilenceRow(Base):
+class SilenceRow(Versioned, Base):
     """One silence. '' of `rule_id` and `agency` means any; `match` is column to value, all of which must hold."""
 
     __tablename__ = "silences"
@@ -88,6 +89,7 @@ class Silence:
     detections: int
     last_at: datetime | None
     active: bool
+    version: int
 
 
 def make(session: Session, scope: Scope, actor: str, wish: Wish, longest: timedelta) -> Silence:
@@ -118,14 +120,15 @@ def make(session: Session, scope: Scope, actor: str, wish: Wish, longest: timede
     return _silence(row, at)
 
 
-def end(session: Session, scope: Scope, actor: str, number: int) -> Silence:
-    """End a silence now; ending one that is over changes nothing. NotFound when there is none in scope."""
+def end(session: Session, scope: Scope, actor: str, number: int, *, seen: int | None = None) -> Silence:
+    """End a silence now; ending one that is over changes nothing. NotFound when there is none in scope; Stale unless of version `seen`."""
     at = now(session)
     row = session.scalar(_rows(scope).where(SilenceRow.id == number).with_for_update())
     if row is None:
         raise NotFound(f"there is no silence {number}")
+    check_seen(f"the silence {number}", row.version, seen)
     if row.ended_at is None and row.expires_at > at:
-        row.ended_at, row.ended_by = at, actor
+        row.ended_at, row.ended_by, row.version = at, actor, row.version + 1
         session.flush()
         audit.record(session, actor, "silence.ended", f"silence/{row.id}", {"detections": row.detections})
     return _silence(row, at)

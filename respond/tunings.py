@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from core.database import exclusive, now
 from core.errors import Forbidden, Invalid, NotFound
 from core.rule_records import EVERY_AGENCY, RELATIONS, RuleTuning, suppression
+from core.versions import ABSENT, check_seen
 from respond import audit
 from respond.grouping import LEVELS
 
@@ -40,20 +41,26 @@ class Tuning:
     owner: str
     reason: str
     at: datetime
+    version: int = ABSENT
 
 
-def put(session: Session, scope: Scope, actor: str, wish: Tuning) -> Tuning:
-    """Set how the rule is at the agency, in place of what was set before; `wish.at` is not looked at. Invalid: what is wrong with it."""
+def put(session: Session, scope: Scope, actor: str, wish: Tuning, *, seen: int | None = None) -> Tuning:
+    """Set how the rule is at the agency, in place of what was set before; `wish.at` and `wish.version` are not looked at.
+
+    Invalid: what is wrong with it. Stale: what is set is not of the version `seen`, ABSENT where nothing was; None replaces whatever is.
+    """
     _check(wish)
     _within(scope, wish.agency)
     exclusive(session, "tunings")
     row = session.get(RuleTuning, (wish.rule_id, wish.agency))
+    check_seen(_named(wish.rule_id, wish.agency), row.version if row else ABSENT, seen)
     before = _changed(row) if row else None
     if row is None:
         if (session.scalar(sa.select(sa.func.count()).select_from(RuleTuning)) or 0) >= _MOST:
             raise Invalid(f"there are {_MOST} tunings already: change the rules instead")
-        row = RuleTuning(rule_id=wish.rule_id, agency=wish.agency)
+        row = RuleTuning(rule_id=wish.rule_id, agency=wish.agency, version=ABSENT)
         session.add(row)
+    row.version += 1
     row.enabled, row.level = wish.enabled, wish.level
     row.condition = dict(wish.condition) if wish.condition else None
     row.suppress = suppression(wish.suppress).plain if wish.suppress else None
@@ -64,26 +71,46 @@ def put(session: Session, scope: Scope, actor: str, wish: Tuning) -> Tuning:
     return _tuning(row)
 
 
-def drop(session: Session, scope: Scope, actor: str, rule_id: str, agency: str) -> None:
-    """The rule is again at the agency as it is written. NotFound when nothing was changed about it."""
+def drop(session: Session, scope: Scope, actor: str, rule_id: str, agency: str, *, seen: int | None = None) -> None:
+    """The rule is again at the agency as it is written. NotFound when nothing was changed about it; Stale as for `put`."""
     _within(scope, agency)
     row = session.get(RuleTuning, (rule_id, agency), with_for_update=True)
     if row is None:
         raise NotFound(f"nothing is changed about the rule {rule_id} at {agency or 'every agency'}")
+    check_seen(_named(rule_id, agency), row.version, seen)
     before = _changed(row)
     session.delete(row)
     session.flush()
     audit.record(session, actor, "rule.tuning_dropped", _object(rule_id), {"agency": agency, "before": before})
 
 
+def find(session: Session, scope: Scope, rule_id: str, agency: str) -> Tuning:
+    """What is changed about the rule at the agency. NotFound when nothing is, or not within `scope`."""
+    row = session.get(RuleTuning, (rule_id, agency))
+    if row is None or not (scope is None or agency in scope or agency == EVERY_AGENCY):
+        raise NotFound(f"nothing is changed about the rule {rule_id} at {agency or 'every agency'}")
+    return _tuning(row)
+
+
+def page(session: Session, scope: Scope, *, after: tuple[str, str] | None, limit: int) -> list[Tuning]:
+    """What is changed, by rule and agency, at most `limit` after that rule and agency."""
+    query = _within_reach(scope).limit(limit)
+    if after is not None:
+        query = query.where(sa.tuple_(RuleTuning.rule_id, RuleTuning.agency) > after)
+    return [_tuning(row) for row in session.scalars(query)]
+
+
 def listed(session: Session, scope: Scope, rule_id: str = "") -> list[Tuning]:
     """What is changed, by rule and agency; of one rule when it is named."""
-    query = sa.select(RuleTuning).order_by(RuleTuning.rule_id, RuleTuning.agency)
-    if scope is not None:
-        query = query.where(RuleTuning.agency.in_(scope | {EVERY_AGENCY}))
+    query = _within_reach(scope)
     if rule_id:
         query = query.where(RuleTuning.rule_id == rule_id)
     return [_tuning(row) for row in session.scalars(query)]
+
+
+def _within_reach(scope: Scope) -> sa.Select[RuleTuning]:
+    query = sa.select(RuleTuning).order_by(RuleTuning.rule_id, RuleTuning.agency)
+    return query if scope is None else query.where(RuleTuning.agency.in_(scope | {EVERY_AGENCY}))
 
 
 def _check(wish: Tuning) -> None:
@@ -110,6 +137,10 @@ def _within(scope: Scope, agency: str) -> None:
         raise Forbidden("you may change rules at your own agency only: name it")
 
 
+def _named(rule_id: str, agency: str) -> str:
+    return f"what is changed about the rule {rule_id} at {agency or 'every agency'}"
+
+
 def _object(rule_id: str) -> str:
     return f"rule/{rule_id}"[: audit.LONGEST_OBJECT]
 
@@ -119,4 +150,4 @@ def _changed(row: RuleTuning) -> dict[str, Any]:
 
 
 def _tuning(row: RuleTuning) -> Tuning:
-    return Tuning(row.rule_id, row.agency, row.enabled, row.level, row.condition, row.suppress, row.owner, row.reason, row.at)
+    return Tuning(row.rule_id, row.agency, row.enabled, row.level, row.condition, row.suppress, row.owner, row.reason, row.at, row.version)

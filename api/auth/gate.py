@@ -4,7 +4,8 @@ A machine shows its key (`Authorization: Bearer bongsu_...`; to TAXII also as th
 TLS handshake verified and that is registered; a browser its session cookie. What a browser is made to send by another site is refused
 (CSRF): with a cookie, a changing request or a socket needs our own `Origin`, or the session's `X-CSRF-Token`; with a certificate, which a
 browser would show by itself, it must not come from a page at all. The caller is then `request.state.principal`, and has so many requests a
-minute (`api.rates`); whether they may do what they ask is decided by the route (`api.auth.dependencies`).
+minute (`api.rates`); while something is due of them, they reach only their own account. Whether they may do what they ask is decided by
+the route (`api.auth.dependencies`).
 """
 
 from __future__ import annotations
@@ -23,46 +24,78 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api import problems
 from api.auth import keys, sessions
+from api.auth.sessions import Rules
 from api.rates import Rates
 from core.crypto import derive, same
 from core.database import Database
-from core.errors import DomainError, Forbidden, StoreUnavailable, Unauthenticated
+from core.errors import DomainError, Forbidden, StoreUnavailable, TooMany, Unauthenticated
 from core.permissions import Principal
 
 COOKIE: Final = "bongsu_session"
-OPEN_PATHS: Final = frozenset({"/healthz", "/readyz", "/login", "/v1/login", "/preferences", "/favicon.ico"})
+STEP_COOKIE: Final = "bongsu_login"
+"""Of a log-in that is half done: only the routes that finish it look at it."""
+LOGIN_PATHS: Final = frozenset({"/login", "/login/code", "/login/oidc", "/login/oidc/callback", "/v1/login", "/v1/login/code"})
+OPEN_PATHS: Final = LOGIN_PATHS | {"/healthz", "/readyz", "/preferences", "/favicon.ico"}
 CERTIFICATE: Final = "client_certificate"
 """Where the server puts the SHA-256 (hex) of the certificate a client proved to have: in the state of the ASGI scope."""
+INSIDE: Final = "inside"
+"""In the state of the scope when a page of this process calls the API for its visitor, whose page was counted already."""
 OPEN_FOLDER: Final = "/static/"
 OPTIONAL_PATHS: Final = frozenset({"/metrics"})
 """Here identity is looked for, and the route decides what to do without."""
+ACCOUNT_PAGE: Final = "/account"
+_ACCOUNT: Final = ("/v1/account", "/v1/me", "/v1/logout", "/logout", ACCOUNT_PAGE, "/_nicegui")
+"""What whoever has something due (`Principal.due`) reaches: what settles it, and the way out."""
+_DUE: Final = {
+    "password": "set a password of your own first: POST /v1/account/password",
+    "second_factor": "set up a second factor first: POST /v1/account/second-factor",
+}
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Gate:
     """ASGI middleware."""
 
-    def __init__(self, app: ASGIApp, *, database: Database, rates: Rates) -> None:
+    def __init__(self, app: ASGIApp, *, database: Database, rates: Rates, rules: Rules) -> None:
         self._app = app
         self._database = database
         self._rates = rates
+        self._rules = rules
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket") or _is_open(scope["path"]):
+        if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
         connection = HTTPConnection(scope)
+        if _is_open(scope["path"]):
+            await self._open(connection, scope, receive, send)
+            return
         try:
             principal = await self._identify(connection)
             if principal is None and scope["path"] not in OPTIONAL_PATHS:
                 raise Unauthenticated("log in, send a key as `Authorization: Bearer bongsu_...`, or show a certificate that is registered")
-            if principal is not None and scope["type"] == "http":
+            if principal is not None and scope["type"] == "http" and INSIDE not in scope["state"]:
                 self._rates.take(principal.actor)
+            if principal is not None and principal.due and not scope["path"].startswith(_ACCOUNT):
+                if scope["type"] == "http" and _is_page(Request(scope)):
+                    await RedirectResponse(ACCOUNT_PAGE, status_code=303)(scope, receive, send)
+                    return
+                raise Forbidden(_DUE[principal.due])
         except (DomainError, StoreUnavailable) as error:
             await _refuse(scope, receive, send, error)
             return
         connection.state.principal = principal
         connection.state.identify = partial(self._identify, connection)  # for what outlives a session or key: a stream
+        await self._app(scope, receive, send)
+
+    async def _open(self, connection: HTTPConnection, scope: Scope, receive: Receive, send: Send) -> None:
+        """What needs no identity. Logging in is work and leaves rows, so an address may ask for it only so often."""
+        if scope["path"] in LOGIN_PATHS:
+            try:
+                self._rates.take(f"address:{connection.client.host if connection.client else ''}")
+            except TooMany as error:
+                await _refuse(scope, receive, send, error)
+                return
         await self._app(scope, receive, send)
 
     async def _identify(self, connection: HTTPConnection) -> Principal | None:
@@ -76,7 +109,7 @@ class Gate:
         cookie = connection.cookies.get(COOKIE, "")
         if not cookie:
             return await self._by_certificate(connection)
-        principal = await run_sync(sessions.by_token, self._database, cookie)
+        principal = await run_sync(sessions.by_token, self._database, cookie, self._rules)
         if principal is not None and not _is_own_doing(connection, cookie):
             raise Forbidden("this request does not come from our own pages: send the session's X-CSRF-Token (GET /v1/me gives it)")
         return principal
@@ -135,7 +168,8 @@ async def _refuse(scope: Scope, receive: Receive, send: Send, error: DomainError
         return
     request = Request(scope)
     if isinstance(error, Unauthenticated) and _is_page(request):
-        where = quote(request.url.path, safe="/")
+        query = f"?{request.url.query}" if request.url.query else ""
+        where = quote(request.url.path + query, safe="/")
         await RedirectResponse(f"/login?next={where}", status_code=303)(scope, receive, send)
         return
     await problems.of_error(request, error)(scope, receive, send)

@@ -24,6 +24,7 @@ from core.crypto import digest, same, token
 from core.database import Database, now
 from core.errors import Conflict, Forbidden, Invalid, NotFound, StoreUnavailable
 from core.permissions import MACHINE_ACTIONS, OF_CENTRES, Action, Agencies, MachineRole, Principal, Reach, parse_actions
+from core.versions import check_seen
 from respond import audit
 from respond.centres import delegations, links
 from respond.centres.machine import ACTIVE
@@ -93,14 +94,15 @@ def create_key(session: Session, wish: KeyWish, *, actor: str) -> tuple[ApiKey, 
     return row, f"bongsu_{row.id}_{secret}" if secret else ""
 
 
-def rotate_key(session: Session, key_id: str, overlap: timedelta, *, actor: str, certificate: str = "") -> tuple[ApiKey, str]:
+def rotate_key(
+    session: Session, key_id: str, overlap: timedelta, *, actor: str, certificate: str = "", seen: int | None = None
+) -> tuple[ApiKey, str]:
     """Make a key that may do the same for as long again, as `create_key` gives it; the old one ends after `overlap`, or before by itself.
 
-    NotFound when there is none; Conflict when it has ended. One shown by a certificate is rotated to another certificate, and only such.
+    NotFound when there is none; Stale unless of version `seen`; Conflict when it has ended. One shown by a certificate is rotated to
+    another certificate, and only such.
     """
-    old = session.get(ApiKey, key_id, with_for_update=True)
-    if old is None:
-        raise NotFound("there is no such key")
+    old = _seen(session, key_id, seen)
     at = now(session)
     if old.revoked_at is not None or old.expires_at <= at:
         raise Conflict("this key has ended: make a new one")
@@ -110,9 +112,17 @@ def rotate_key(session: Session, key_id: str, overlap: timedelta, *, actor: str,
     agency = "" if old.centre else old.agency
     wish = KeyWish(old.name, old.actions.split(","), agency, old.source, lifetime, centre=old.centre, certificate=certificate)
     made = create_key(session, wish, actor=actor)
-    old.expires_at = min(old.expires_at, at + overlap)
+    old.expires_at, old.version = min(old.expires_at, at + overlap), old.version + 1
     audit.record(session, actor, "key.rotated", f"key/{old.id}", {"to": made[0].id, "expires_at": old.expires_at.isoformat()})
     return made
+
+
+def find_key(session: Session, agencies: Agencies, key_id: str) -> ApiKey:
+    """One key of `agencies`, ended or not. NotFound when there is none."""
+    row = session.get(ApiKey, key_id)
+    if row is None or not (agencies is None or row.agency in agencies):
+        raise NotFound("there is no such key")
+    return row
 
 
 def list_keys(
@@ -127,13 +137,11 @@ def list_keys(
     return session.scalars(query).all()
 
 
-def revoke_key(session: Session, key_id: str, *, actor: str) -> ApiKey:
-    """End a key at once; ending it twice changes nothing. NotFound when there is none."""
-    row = session.get(ApiKey, key_id, with_for_update=True)
-    if row is None:
-        raise NotFound("there is no such key")
+def revoke_key(session: Session, key_id: str, *, actor: str, seen: int | None = None) -> ApiKey:
+    """End a key at once; ending it twice changes nothing. NotFound when there is none; Stale unless of version `seen`."""
+    row = _seen(session, key_id, seen)
     if row.revoked_at is None:
-        row.revoked_at = now(session)
+        row.revoked_at, row.version = now(session), row.version + 1
         audit.record(session, actor, "key.revoked", f"key/{row.id}", {"name": row.name})
     return row
 
@@ -150,6 +158,14 @@ def by_text(database: Database, text: str) -> Principal | None:
 def by_certificate(database: Database, sha256: str) -> Principal | None:
     """Whose certificate this is, that was verified in the handshake; otherwise as `by_text`."""
     return _identified(database, ApiKey.certificate == sha256, lambda _: True)
+
+
+def _seen(session: Session, key_id: str, seen: int | None) -> ApiKey:
+    row = session.get(ApiKey, key_id, with_for_update=True)
+    if row is None:
+        raise NotFound("there is no such key")
+    check_seen(f"the key {key_id}", row.version, seen)
+    return row
 
 
 def _identified(database: Database, which: sa.ColumnElement[bool], shown: Callable[[ApiKey], bool]) -> Principal | None:

@@ -41,6 +41,11 @@ def of_name(name: str) -> Subject:
     return Subject(f"name:{digest(name)}", limit=5)
 
 
+def of_proof(user_id: str) -> Subject:
+    """Whoever has to show a code, or the password again: the wrong ones are counted apart, so that a right password forgives none."""
+    return Subject(f"proof:{user_id}", limit=5)
+
+
 def of_address(peer: str) -> Subject:
     """The address an attempt comes from; an IPv6 customer has a whole /64. Many people may share one address: the limit is wider."""
     try:
@@ -73,7 +78,12 @@ def forgive(session: Session, name: Subject, address: Subject) -> None:
     if row is not None:
         row.failures = max(0, row.failures - 1)
         row.blocked_until = None if row.failures < address.limit else row.blocked_until
-    session.execute(sa.delete(FailedAttempts).where(FailedAttempts.subject == name.key))
+    forget(session, name)
+
+
+def forget(session: Session, subject: Subject) -> None:
+    """What was shown was right: the subject starts afresh."""
+    session.execute(sa.delete(FailedAttempts).where(FailedAttempts.subject == subject.key))
 
 
 def _row(session: Session, subject: Subject, at: datetime) -> FailedAttempts:

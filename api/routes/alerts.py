@@ -9,10 +9,10 @@ from fastapi import APIRouter, Depends
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from api.auth.dependencies import Allowed, TheCentre
-from api.cases import Instant
 from core import metrics
 from core.config import Level
 from core.errors import Forbidden, Invalid
+from core.instants import Instant
 from core.permissions import Action, Principal
 from ingest.privacy.masking import Masker
 from respond.centres import alerts

@@ -8,16 +8,18 @@ from typing import Annotated, Any, Final
 import sqlalchemy as sa
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import StreamingResponse
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
+from api import paging
 from api.auth.dependencies import Allowed, TheCentre
+from core.instants import Instant
 from core.permissions import Action, Principal
-from core.signing import load_signer
+from core.signing import key_id, load_signer
 from respond import trail
 from respond.audit import record
 from respond.incidents.linked import closed_names
 from respond.incidents.sight import closed
-from respond.models import Audit
+from respond.models import Audit, AuditCheckpoint
 
 router = APIRouter(prefix="/v1/audit", tags=["audit"])
 
@@ -70,6 +72,22 @@ class Verified(BaseModel):
     problem: str
 
 
+class Checkpoint(BaseModel):
+    """A signature over the chain up to row `seq`. `key` is the id of the key that signed."""
+
+    seq: int
+    at: datetime
+    key: str
+
+
+class Checkpoints(BaseModel):
+    """How many signatures there are, and some of them, newest first. `next_cursor` is empty on the last page."""
+
+    total: int
+    items: list[Checkpoint]
+    next_cursor: str
+
+
 class Wanted(BaseModel):
     """What to list; empty means any."""
 
@@ -78,8 +96,8 @@ class Wanted(BaseModel):
     object: str = Field(default="", max_length=200, description="Such as incident/INC-2026-000001")
     actor: str = Field(default="", max_length=200)
     action: str = Field(default="", max_length=100)
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
+    since: Instant | None = None
+    until: Instant | None = None
     cursor: str = Field(default="", pattern=r"^[0-9]{0,18}$", description="`next_cursor` of the page before; empty: from the newest")
     limit: int = Field(default=50, ge=1, le=500)
 
@@ -97,6 +115,25 @@ def list_audit(wanted: Annotated[Wanted, Query()], caller: Reader, centre: TheCe
         rows = session.scalars(query.order_by(Audit.seq.desc()).limit(wanted.limit + 1)).all()
     following = str(rows[wanted.limit - 1].seq) if len(rows) > wanted.limit else ""
     return EntryPage(items=[Entry.model_validate(row) for row in rows[: wanted.limit]], next_cursor=following)
+
+
+@router.get("/checkpoints", summary="See up to where the audit trail is signed")
+def list_checkpoints(
+    caller: Reader,  # noqa: ARG001 - whoever reads the trail reads all of it
+    centre: TheCentre,
+    cursor: paging.RowCursor = "",
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+) -> Checkpoints:
+    """The signatures, as they are kept; whether they are good is what verifying says."""
+    query = sa.select(AuditCheckpoint).order_by(AuditCheckpoint.seq.desc()).limit(limit + 1)
+    if cursor:
+        query = query.where(AuditCheckpoint.seq < int(cursor))
+    with centre.database.session(readonly=True) as session:
+        total = session.scalar(sa.select(sa.func.count()).select_from(AuditCheckpoint)) or 0
+        rows = session.scalars(query).all()
+    following = str(rows[limit - 1].seq) if len(rows) > limit else ""
+    shown = [Checkpoint(seq=row.seq, at=row.at, key=key_id(row.key)) for row in rows[:limit]]
+    return Checkpoints(total=total, items=shown, next_cursor=following)
 
 
 @router.get("/verify", summary="Verify the audit trail")

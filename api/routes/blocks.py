@@ -7,13 +7,15 @@ from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Header, Path, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
 from api.auth.dependencies import Allowed, TheCentre
-from api.cases import CaseFilter, CaseOut, Kind, Progress, Wish, add_list, add_read, add_steps, set_etag
+from api.cases import CaseOut, IncidentFilter, Kind, Progress, Wish, add_list, add_read, add_steps
 from api.centre import Centre
+from api.etags import set_etag
 from core.errors import NotFound
+from core.instants import Instant
 from core.permissions import Action, Principal
 from core.signing import load_signer
 from respond.blocks import service
@@ -46,14 +48,14 @@ class Proposed(BaseModel):
     agency: str = Field(default="", max_length=63)
     about: str = Field(default="", max_length=200, description="The case it came from")
     why: str = Field(min_length=1, max_length=4000)
-    expires_at: AwareDatetime
+    expires_at: Instant
     exercise: bool = False
 
 
 class ExtendWish(Wish):
     """Until when it is blocked."""
 
-    expires_at: AwareDatetime | None = None
+    expires_at: Instant | None = None
 
 
 class Block(CaseOut):
@@ -73,7 +75,7 @@ class BlockDetail(Block):
     progress: Progress
 
 
-class Wanted(CaseFilter):
+class Wanted(IncidentFilter):
     """Which blocks to list."""
 
     agency: str = Field(default="", max_length=63)

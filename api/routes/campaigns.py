@@ -12,8 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
 from api.auth.dependencies import Allowed, TheCentre
-from api.cases import CaseFilter, CaseOut, Instant, Kind, Progress, Wish, add_list, add_read, add_steps, set_etag
+from api.cases import CaseFilter, CaseOut, Kind, Progress, Wish, add_list, add_read, add_steps
 from api.centre import Centre
+from api.etags import set_etag
+from core.instants import Instant
 from core.permissions import Action, Principal
 from respond.cases.machine import Step
 from respond.duties import campaigns, policy, standing

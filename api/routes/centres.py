@@ -10,8 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
 from api.auth.dependencies import Allowed, TheCentre
-from api.cases import CaseFilter, CaseOut, Kind, Number, Progress, Wish, add_list, add_read, add_steps, set_etag
+from api.cases import CaseFilter, CaseOut, Kind, Number, Progress, Wish, add_list, add_read, add_steps
 from api.centre import Centre
+from api.etags import set_etag
 from core.errors import Forbidden
 from core.permissions import Action, Principal
 from respond.cases import records

@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from api import paging
 from api.auth.dependencies import Allowed, TheCentre
-from api.cases import Instant
+from api.etags import CONDITIONAL, SeenVersion, set_etag
+from core.instants import Instant
 from core.permissions import Action, Principal
 from respond.cases.records import LONGEST_REASON
 from respond.centres import delegations
@@ -63,6 +65,7 @@ class Delegation(BaseModel):
     made_at: datetime
     ended_by: str
     ended_reason: str
+    version: int = Field(description="The ETag")
 
 
 class DelegationPage(BaseModel):
@@ -129,19 +132,34 @@ def get_map(
     return Map(at=moment, agencies=agencies, unwatched=[one.agency for one in agencies if not one.watched])
 
 
+@router.get("/{delegation_id}", summary="Read a delegation")
+def get_delegation(delegation_id: paging.RowNumber, response: Response, _caller: Reader, centre: TheCentre) -> Delegation:
+    """One delegation, over or not."""
+    with centre.database.session(readonly=True) as session:
+        found = _shown(delegations.find(session, delegation_id))
+    set_etag(response, found.version)
+    return found
+
+
 @router.post("", status_code=201, summary="Let a centre watch an agency", responses=_OVERLAPS)
-def delegate(wish: NewDelegation, caller: Writer, centre: TheCentre) -> Delegation:
+def delegate(wish: NewDelegation, response: Response, caller: Writer, centre: TheCentre) -> Delegation:
     """Record that an agency is watched by its own centre, or uses that of another."""
     known = {one.id for one in centre.settings.agencies}
     with centre.database.session() as session:
-        return _shown(delegations.delegate(session, caller.actor, known, Wish(**wish.model_dump())))
+        made = _shown(delegations.delegate(session, caller.actor, known, Wish(**wish.model_dump())))
+    set_etag(response, made.version)
+    return made
 
 
-@router.post("/{delegation_id}/end", summary="End a delegation", responses=_OVERLAPS)
-def end(delegation_id: Annotated[int, Path(ge=1, lt=1 << 63)], wish: EndWish, caller: Writer, centre: TheCentre) -> Delegation:
+@router.post("/{delegation_id}/end", summary="End a delegation", responses={**CONDITIONAL, **_OVERLAPS})
+def end(
+    delegation_id: paging.RowNumber, wish: EndWish, caller: Writer, centre: TheCentre, version: SeenVersion, response: Response
+) -> Delegation:
     """End it now or at a time; one that has not begun never does."""
     with centre.database.session() as session:
-        return _shown(delegations.end(session, caller.actor, delegation_id, wish.until, wish.reason))
+        ended = _shown(delegations.end(session, caller.actor, delegation_id, wish.until, wish.reason, seen=version))
+    set_etag(response, ended.version)
+    return ended
 
 
 def _watched(one: Watched) -> WatchedAgency:

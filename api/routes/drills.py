@@ -12,9 +12,10 @@ from sqlalchemy.orm import Session
 
 from api import drill_shapes as shapes
 from api.auth.dependencies import Allowed, TheCentre
-from api.cases import Kind, Number, Progress, Wish, add_list, add_read, add_steps, set_etag
+from api.cases import Kind, Number, Progress, Wish, add_list, add_read, add_steps
 from api.centre import Centre
 from api.drill_shapes import Drill, DrillDetail, DrillParty, ScenarioList, ScenarioOut, Score
+from api.etags import set_etag
 from core.errors import Conflict, Invalid
 from core.permissions import Action, Agencies, Principal
 from respond.cases import records

@@ -14,11 +14,13 @@ from sqlalchemy.orm import Session
 from api import files, paging
 from api.access_rights import access_rights
 from api.auth.dependencies import Allowed, TheCentre
-from api.cases import CaseOut, Instant, Number, Progress, Wish, add_steps, progress, set_etag
+from api.cases import CaseOut, Number, Progress, Wish, add_steps, progress
 from api.centre import Centre
 from api.checklists import Measure, ProofWish, proof
+from api.etags import set_etag
 from api.incident_shapes import FileName
 from core.config import Level
+from core.instants import Instant
 from core.permissions import Action, Principal
 from respond.cases import files as kept
 from respond.cases import records
@@ -212,7 +214,7 @@ async def attach(request: Request, number: Number, name: Annotated[FileName, Que
     response_class=Response,
     responses=files.DOWNLOAD,
 )
-def download(number: Number, file_id: int, caller: Reader, centre: TheCentre) -> Response:
+def download(number: Number, file_id: paging.RowNumber, caller: Reader, centre: TheCentre) -> Response:
     """The file's bytes, always as a download."""
     with centre.database.session(readonly=True) as session:
         records.find(session, DUTY, Row, caller.scope(Action.DUTIES_READ), number)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import JSONResponse, StreamingResponse
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict
 
 from api import exports, paging
 from api.auth.dependencies import Allowed, TheCentre
 from api.centre import Centre
+from api.time_range import TimeRange
 from core.errors import Invalid
 from core.events import EVENTS, POSITION, Column, Kind
 from core.permissions import Action, Principal
@@ -27,7 +28,6 @@ router = APIRouter(prefix="/v1/events", tags=["events"])
 
 Reader = Annotated[Principal, Depends(Allowed(Action.LOGS_READ))]
 MOST_FILTERS: Final = 32
-_DEFAULT_RANGE: Final = timedelta(hours=1)
 _EXAMPLE: Final[dict[str, Any]] = {
     "event_id": "k3f9-0-1842-17",
     "received_at": "2026-01-02T03:04:06Z",
@@ -115,7 +115,7 @@ class Columns(BaseModel):
 def _wanted(
     request: Request,
     caller: Reader,
-    centre: TheCentre,
+    happened: TimeRange,
     q: Annotated[
         str,
         Query(
@@ -124,18 +124,12 @@ def _wanted(
             examples=['src_ip:10.0.0.0/8 AND dst_port:(22 OR 3389) AND "union select"'],
         ),
     ] = "",
-    since: Annotated[AwareDatetime | None, Query(description="Happened at or after; default: an hour before `until`")] = None,
-    until: Annotated[AwareDatetime | None, Query(description="Happened before; default: now")] = None,
 ) -> Wanted:
     """What all questions about events have in common; each column is a filter of its own besides: `src_ip=10.0.0.0/8`."""
-    end = until or centre.clock.now()
-    start = since or end - _DEFAULT_RANGE
-    if start >= end:
-        raise Invalid("since must be before until")
     terms = _terms(request)
     searched = parse(q)
     parts = terms if searched is None else (searched, *terms)
-    return Wanted(start, end, caller.scope(Action.LOGS_READ), All(parts) if parts else None)
+    return Wanted(happened.since, happened.until, caller.scope(Action.LOGS_READ), All(parts) if parts else None)
 
 
 Asked = Annotated[Wanted, Depends(_wanted)]

@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api import paging
 from api.auth.dependencies import Allowed, TheCentre
-from api.cases import Instant
 from api.centre import Centre
 from core.errors import NotFound
+from core.instants import Instant
 from core.permissions import Action, Principal, Reach
 from respond.feed import csv_file, entries, issues, paper
 from respond.feed.issues import File

@@ -8,13 +8,15 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Path, Query, Response
 from fastapi.responses import JSONResponse
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from api import paging
 from api.auth.dependencies import Allowed, TheCentre
 from api.centre import Centre
+from api.etags import CONDITIONAL, SeenVersion, set_etag
 from core.clock import from_millis, millis
 from core.errors import Forbidden, Invalid, NotFound
+from core.instants import Instant
 from core.permissions import Action, Agencies, Principal
 from detect.compiled import CompiledRule
 from detect.hunt import requests, results, tuned
@@ -45,8 +47,8 @@ class Wanted(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
 
-    since: AwareDatetime = Field(description="Happened at or after")
-    until: AwareDatetime = Field(description="Happened before")
+    since: Instant = Field(description="Happened at or after")
+    until: Instant = Field(description="Happened before")
     rule_ids: list[Annotated[str, Field(max_length=200)]] = Field(default=[], max_length=requests.MOST_RULES)
     rules: str = Field(default="", max_length=requests.LONGEST_TEXT, description="Sigma rules as YAML")
     agencies: list[Annotated[str, Field(max_length=63)]] | None = Field(
@@ -110,6 +112,7 @@ class Hunt(BaseModel):
     slices_total: int
     slices_done: int
     rules: list[RuleResult]
+    version: int = Field(description="The ETag; it counts what people decide, not how far the search is")
 
 
 class HuntPage(BaseModel):
@@ -124,6 +127,19 @@ class DetectionPage(BaseModel):
 
     items: list[dict[str, Any]]
     next_cursor: str
+
+
+class Hour(BaseModel):
+    """Detections of one hour from `at`."""
+
+    at: datetime
+    detections: int
+
+
+class Hours(BaseModel):
+    """The hours in which the detections of a search happened, in order; hours without any are left out."""
+
+    items: list[Hour]
 
 
 class FirstKnowable(BaseModel):
@@ -198,20 +214,23 @@ def list_hunts(
 
 
 @router.get("/hunts/{hunt_id}", summary="Read a search of history")
-def get_hunt(hunt_id: HuntId, caller: Hunter, centre: TheCentre) -> Hunt:
+def get_hunt(hunt_id: HuntId, response: Response, caller: Hunter, centre: TheCentre) -> Hunt:
     """A search, its progress and what it has found so far."""
     scope = caller.scope(Action.HUNTS_RUN)
     with centre.database.session(readonly=True) as session:
-        return _hunt(requests.get(session, scope, hunt_id), scope)
+        found = _hunt(requests.get(session, scope, hunt_id), scope)
+    set_etag(response, found.version)
+    return found
 
 
-@router.delete("/hunts/{hunt_id}", summary="Cancel a search of history")
-def cancel(hunt_id: HuntId, caller: Hunter, centre: TheCentre) -> Hunt:
+@router.delete("/hunts/{hunt_id}", summary="Cancel a search of history", responses=CONDITIONAL)
+def cancel(hunt_id: HuntId, caller: Hunter, centre: TheCentre, version: SeenVersion, response: Response) -> Hunt:
     """End a search. What it has found stays."""
     scope = caller.scope(Action.HUNTS_RUN)
     with centre.database.session() as session:
-        row = requests.cancel(session, scope, hunt_id)
+        row = requests.cancel(session, scope, hunt_id, seen=version)
         audit.record(session, caller.actor, "hunt.cancelled", f"hunt/{row.id}", {"slices_done": row.slices_done})
+    set_etag(response, row.version)
     return _hunt(row, scope)
 
 
@@ -227,15 +246,23 @@ async def detections(
     """Detections with their events, raw lines included: needs `logs:read` too, and shows the agencies it reaches."""
     scope = _both(caller.scope(Action.HUNTS_RUN), caller.scope(Action.LOGS_READ))
     after = paging.decode_instant(cursor)
-
-    def read() -> Row:
-        with centre.database.session(readonly=True) as session:
-            return requests.get(session, caller.scope(Action.HUNTS_RUN), hunt_id)
-
-    row = await asyncio.to_thread(read)
+    row = await asyncio.to_thread(_row, centre, caller, hunt_id)
     page = await results.detections(centre.store, row, scope, rule_id=rule_id, after=_place(after), limit=limit)
     cursor_after = paging.encode_instant(from_millis(page.after[0]), f"{page.after[1]}.{page.after[2]}") if page.after else ""
     return JSONResponse({"items": page.rows, "next_cursor": cursor_after})
+
+
+@router.get("/hunts/{hunt_id}/hours", summary="Count what a search found by the hour")
+async def hours(hunt_id: HuntId, caller: Hunter, centre: TheCentre) -> Hours:
+    """The detections a search made, by the hour of their events (`MOST_KEPT` of each rule at most), in the agencies within reach."""
+    row = await asyncio.to_thread(_row, centre, caller, hunt_id)
+    found = await results.by_hour(centre.store, row, caller.scope(Action.HUNTS_RUN))
+    return Hours(items=[Hour(at=at, detections=count) for at, count in found.items()])
+
+
+def _row(centre: Centre, caller: Principal, hunt_id: str) -> Row:
+    with centre.database.session(readonly=True) as session:
+        return requests.get(session, caller.scope(Action.HUNTS_RUN), hunt_id)
 
 
 @router.get("/rules/{rule_id}/first-knowable", summary="Read what history says of a rule")
@@ -307,6 +334,7 @@ def _hunt(row: Row, scope: Agencies) -> Hunt:
         slices_total=len(row.slices or ()),
         slices_done=row.slices_done,
         rules=[_result(row, about, scope) for about in row.rules],
+        version=row.version,
     )
 
 

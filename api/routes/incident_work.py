@@ -1,4 +1,4 @@
-"""What people add to an incident: comments, tasks, files, watching. The incident stays as it is, so nothing needs If-Match."""
+"""What people add to an incident: comments, tasks, files, watching. The incident stays as it is; a task has a version of its own."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Depends, Query, Request, Response
 from sqlalchemy.orm import Session
 
-from api import disclosure, files
+from api import disclosure, files, paging
 from api.auth.dependencies import Allowed, TheCentre
 from api.auth.users import known_actor
 from api.centre import Centre
+from api.etags import CONDITIONAL, SeenVersion, set_etag
 from api.incident_shapes import Attachment, Comment, CommentWish, FileName, Number, Task, TaskChange, TaskWish
 from core.errors import Forbidden
 from core.permissions import Action, Principal
@@ -33,20 +34,41 @@ def comment(number: Number, wish: CommentWish, caller: Writer, centre: TheCentre
 
 
 @router.post("/tasks", status_code=201, summary="Add a task to an incident")
-def add_task(number: Number, wish: TaskWish, caller: Writer, centre: TheCentre) -> Task:
+def add_task(number: Number, wish: TaskWish, response: Response, caller: Writer, centre: TheCentre) -> Task:
     """Write down something to be done."""
     with centre.database.session() as session:
         assignee = _person(session, wish.assignee)
-        return Task.model_validate(work.add_task(session, _sight(caller), caller.actor, number, wish.title, assignee, wish.due_at))
+        task = Task.model_validate(work.add_task(session, _sight(caller), caller.actor, number, wish.title, assignee, wish.due_at))
+    set_etag(response, task.version)
+    return task
 
 
-@router.patch("/tasks/{task_id}", summary="Change a task of an incident")
-def change_task(number: Number, task_id: int, wish: TaskChange, caller: Writer, centre: TheCentre) -> Task:
+@router.get("/tasks/{task_id}", summary="Read a task of an incident")
+def read_task(number: Number, task_id: paging.RowNumber, response: Response, caller: Reader, centre: TheCentre) -> Task:
+    """One task, as the incident shows it."""
+    with centre.database.session(readonly=True) as session:
+        task = Task.model_validate(work.task(session, queries.find(session, disclosure.sight(caller), number), task_id))
+    set_etag(response, task.version)
+    return task
+
+
+@router.patch("/tasks/{task_id}", summary="Change a task of an incident", responses=CONDITIONAL)
+def change_task(
+    number: Number,
+    task_id: paging.RowNumber,
+    wish: TaskChange,
+    caller: Writer,
+    centre: TheCentre,
+    version: SeenVersion,
+    response: Response,
+) -> Task:
     """Say that a task is done or open again, or whose it is. What is so already changes nothing."""
     with centre.database.session() as session:
         assignee = None if wish.assignee is None else _person(session, wish.assignee)
-        row = work.change_task(session, _sight(caller), caller.actor, number, task_id, done=wish.done, assignee=assignee)
-        return Task.model_validate(row)
+        row = work.change_task(session, _sight(caller), caller.actor, number, task_id, done=wish.done, assignee=assignee, seen=version)
+        task = Task.model_validate(row)
+    set_etag(response, task.version)
+    return task
 
 
 @router.post("/attachments", status_code=201, summary="Attach a file to an incident", openapi_extra=files.upload(_LIMIT))
@@ -62,7 +84,7 @@ async def attach(request: Request, number: Number, name: Annotated[FileName, Que
     response_class=Response,
     responses=files.DOWNLOAD,
 )
-def download(number: Number, attachment_id: int, caller: Reader, centre: TheCentre) -> Response:
+def download(number: Number, attachment_id: paging.RowNumber, caller: Reader, centre: TheCentre) -> Response:
     """The file's bytes, always as a download and never of a type a browser would open. For callers who read the agency's raw logs."""
     with centre.database.session(readonly=True) as session:
         incident = queries.find(session, disclosure.sight(caller), number)

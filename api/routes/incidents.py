@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
 from api import disclosure, paging
 from api.auth.dependencies import Allowed, TheCentre
 from api.auth.users import known_actor
-from api.cases import Wish, add_steps, progress, set_etag
+from api.cases import Wish, add_steps, progress
 from api.centre import Centre
+from api.etags import set_etag
 from api.incident_shapes import (
     AcknowledgeWish,
     AssessWish,
@@ -37,12 +39,14 @@ from api.incident_shapes import (
     Task,
     Timeline,
 )
+from core.instants import Instant
 from core.permissions import Action, Principal
 from respond import reads
 from respond.cases.machine import Step
 from respond.incidents import closing, compartment, queries, service, severity, story, work
 from respond.incidents.machine import MACHINE, State
 from respond.incidents.models import Part
+from respond.incidents.order import Order
 from respond.incidents.queries import Filters, Summary
 from respond.models import Incident as Row
 
@@ -59,26 +63,39 @@ class Wanted(BaseModel):
     state: list[State] = Field(default=[], max_length=16)
     severity: list[str] = Field(default=[], max_length=8)
     agency: str = Field(default="", max_length=63)
-    assignee: str = Field(default="", max_length=80, description="Such as user:lee")
+    assignee: str = Field(default="", max_length=80, description="Such as user:lee; `me`, or `nobody`")
+    reported: bool | None = Field(default=None, description="Only those with an accident report, or without")
     exercise: bool | None = Field(default=None, description="Only exercises, or none")
-    since: AwareDatetime | None = Field(default=None, description="Opened at or after")
-    until: AwareDatetime | None = Field(default=None, description="Opened before")
+    since: Instant | None = Field(default=None, description="Opened at or after")
+    until: Instant | None = Field(default=None, description="Opened before")
+    within_hours: int | None = Field(
+        default=None, ge=1, le=24 * 3660, description="Opened in the last hours; beside `since` the later holds"
+    )
     q: str = Field(default="", max_length=200, description="A number, words of a title, or the exact value of an entity")
+    sort: Order = Field(default=Order.NEWEST, description="Gravest and last event first: of equals the newest")
     cursor: paging.Cursor = ""
     limit: int = Field(default=50, ge=1, le=500)
+
+    def filters(self, caller: Principal, now: datetime) -> Filters:
+        """As `queries` takes them."""
+        since = [one for one in (self.since, now - timedelta(hours=self.within_hours) if self.within_hours else None) if one]
+        assignee = {"": None, "me": caller.actor, "nobody": ""}.get(self.assignee, self.assignee)
+        return Filters(
+            states=frozenset(self.state),
+            severities=frozenset(self.severity),
+            assignee=assignee,
+            since=max(since, default=None),
+            **self.model_dump(include={"agency", "reported", "exercise", "until", "q"}),
+        )
 
 
 @router.get("", summary="List incidents")
 def list_incidents(wanted: Annotated[Wanted, Query()], caller: Reader, centre: TheCentre) -> IncidentPage:
-    """Incidents within the caller's sight, newest first. Searches that meet restricted incidents are audited."""
-    filters = Filters(
-        states=frozenset(wanted.state),
-        severities=frozenset(wanted.severity),
-        **wanted.model_dump(include={"agency", "assignee", "exercise", "since", "until", "q"}),
-    )
+    """Incidents within the caller's sight. Searches that meet restricted incidents are audited."""
+    filters = wanted.filters(caller, centre.clock.now())
     sight = disclosure.sight(caller)
     with centre.database.session(readonly=True) as session:
-        page = queries.list_incidents(session, sight, filters, cursor=wanted.cursor, limit=wanted.limit)
+        page = queries.list_incidents(session, sight, filters, wanted.sort, cursor=wanted.cursor, limit=wanted.limit)
         shown = [one.number for one in page.items if one.restricted]
         met = queries.restricted_met(session, sight, filters) if wanted.q or shown else []
     if met:

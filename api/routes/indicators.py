@@ -12,17 +12,19 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, BinaryIO, Final, Literal, cast
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Request
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from api import paging
 from api.auth.dependencies import Allowed, TheCentre
+from api.etags import CONDITIONAL, SeenVersion, set_etag
 from core.errors import Invalid, TooLarge, Unsupported
 from core.permissions import Action, Principal
 from core.storage import indicators as stored
 from detect.indicators import feeds, values
 from detect.indicators.feeds import Defaults
 from detect.indicators.model import RED
-from detect.indicators.tables import IndicatorImport, IndicatorSighting
+from detect.indicators.tables import IndicatorFeed, IndicatorImport, IndicatorSighting
 from detect.indicators.values import BadValue
 from ingest.inflate import BadCompression, Encoding, Inflater
 
@@ -33,7 +35,6 @@ _WRITES: Final = Depends(Allowed(Action.INDICATORS_WRITE))
 Reader = Annotated[Principal, _READS]
 Writer = Annotated[Principal, _WRITES]
 FeedName = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$", description="The feed: small letters, digits, `_`, `.` and `-`")]
-ImportId = Annotated[int, Path(ge=1, le=2**53)]
 Format = Literal["stix", "misp", "csv"]
 Tlp = Literal["clear", "green", "amber", "amber+strict", "red"]
 
@@ -142,6 +143,7 @@ class Feed(BaseModel):
     created_by: str
     in_force: dict[str, int]
     last_import: Import | None
+    version: int = Field(description="The ETag; every import counts")
 
 
 class Indicator(BaseModel):
@@ -214,27 +216,30 @@ async def list_feeds(centre: TheCentre) -> list[Feed]:
 
     def ask() -> list[Feed]:
         with centre.database.session(readonly=True) as session:
-            return [
-                Feed(
-                    name=feed.name,
-                    expire_days=feed.expire_days,
-                    tlp=feed.tlp,
-                    confidence=feed.confidence,
-                    created_at=feed.created_at,
-                    created_by=feed.created_by,
-                    in_force=dict(counts.get(feed.name, {})),
-                    last_import=_import(last) if last else None,
-                )
-                for feed, last in feeds.list_feeds(session)
-            ]
+            return [_feed(feed, last, counts.get(feed.name, {})) for feed, last in feeds.list_feeds(session)]
 
     return await asyncio.to_thread(ask)
 
 
-@router.delete("/feeds/{name}", status_code=204, summary="Delete a feed")
-async def delete_feed(name: FeedName, caller: Writer, centre: TheCentre) -> None:
+@router.get("/feeds/{name}", summary="Read a feed", dependencies=[Depends(Allowed(Action.INDICATORS_READ, Action.INDICATORS_WRITE))])
+async def get_feed(name: FeedName, response: Response, centre: TheCentre) -> Feed:
+    """One feed."""
+    counts = await stored.count_in_force(centre.store, centre.clock.now())
+
+    def ask() -> Feed:
+        with centre.database.session(readonly=True) as session:
+            feed = feeds.get_feed(session, name)
+            return _feed(feed, feeds.last_import(session, name), counts.get(name, {}))
+
+    found = await asyncio.to_thread(ask)
+    set_etag(response, found.version)
+    return found
+
+
+@router.delete("/feeds/{name}", status_code=204, summary="Delete a feed", responses=CONDITIONAL)
+async def delete_feed(name: FeedName, caller: Writer, centre: TheCentre, version: SeenVersion) -> None:
     """Delete the feed with all its indicators. Its imports stay, with what they met in history."""
-    await centre.importer.delete(name, caller.actor)
+    await centre.importer.delete(name, caller.actor, version)
 
 
 @router.get("", summary="Ask whether a value is known")
@@ -262,7 +267,7 @@ async def find_hash(digest: Annotated[str, Path(pattern=r"^[0-9a-f]{16}$")], cen
 @router.get("/imports", summary="List imports", dependencies=[_READS])
 def list_imports(
     centre: TheCentre,
-    cursor: Annotated[str, Query(max_length=20, pattern=r"^[0-9]*$", description="`next_cursor` of the page before")] = "",
+    cursor: Annotated[str, Query(max_length=18, pattern=r"^[0-9]*$", description="`next_cursor` of the page before")] = "",
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> ImportPage:
     """All imports, of deleted feeds too."""
@@ -273,7 +278,7 @@ def list_imports(
 
 
 @router.get("/imports/{import_id}", summary="Read an import and what history knew")
-def get_import(import_id: ImportId, caller: Reader, centre: TheCentre) -> ImportDetail:
+def get_import(import_id: paging.RowNumber, caller: Reader, centre: TheCentre) -> ImportDetail:
     """One import; the earliest match of each agency the caller may see, and the matches themselves."""
     scope = caller.scope(Action.INDICATORS_READ)
     with centre.database.session(readonly=True) as session:
@@ -291,7 +296,7 @@ def get_import(import_id: ImportId, caller: Reader, centre: TheCentre) -> Import
 
 
 @router.get("/imports/{import_id}/refusals", summary="List the entries of an import that were refused", dependencies=[_WRITES])
-def list_refusals(import_id: ImportId, centre: TheCentre) -> list[Refusal]:
+def list_refusals(import_id: paging.RowNumber, centre: TheCentre) -> list[Refusal]:
     """The first 1,000, with the reason of each."""
     with centre.database.session(readonly=True) as session:
         feeds.get_import(session, import_id)
@@ -333,6 +338,11 @@ async def _spool(body: AsyncIterator[bytes], file: BinaryIO, limit: int) -> str:
         digest.update(data)
         await asyncio.to_thread(file.write, data)
     return digest.hexdigest()
+
+
+def _feed(row: IndicatorFeed, last: IndicatorImport | None, in_force: Mapping[str, int]) -> Feed:
+    own = {name: getattr(row, name) for name in Feed.model_fields if name not in ("in_force", "last_import")}
+    return Feed(**own, in_force=dict(in_force), last_import=_import(last) if last else None)
 
 
 def _import(row: IndicatorImport) -> Import:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from api import paging
@@ -13,6 +13,7 @@ from api.auth import keys
 from api.auth.dependencies import Allowed, TheCentre
 from api.auth.keys import KeyWish
 from api.auth.tables import ApiKey
+from api.etags import CONDITIONAL, SeenVersion, set_etag
 from core.errors import Invalid
 from core.permissions import Action, MachineRole, Principal
 
@@ -20,6 +21,7 @@ router = APIRouter(prefix="/v1/keys", tags=["keys"])
 
 Reader = Annotated[Principal, Depends(Allowed(Action.KEYS_READ))]
 Writer = Annotated[Principal, Depends(Allowed(Action.KEYS_WRITE))]
+KeyId = Annotated[str, Path(max_length=64, examples=["3f2a9c0d1e4b"])]
 
 
 class NewKey(BaseModel):
@@ -69,6 +71,7 @@ class Key(BaseModel):
     expires_at: datetime
     revoked_at: datetime | None
     last_used_at: datetime | None = Field(description="To the minute")
+    version: int = Field(description="The ETag")
 
 
 class MadeKey(Key):
@@ -109,20 +112,29 @@ def make_key(wish: NewKey, caller: Writer, centre: TheCentre) -> MadeKey:
     return MadeKey(**_key(row).model_dump(), key=text)
 
 
-@router.post("/{key_id}/rotate", status_code=201, summary="Replace a key", responses={409: {"description": "It has ended"}})
-def rotate_key(key_id: Annotated[str, Path(max_length=64)], wish: Rotation, caller: Writer, centre: TheCentre) -> MadeKey:
+@router.get("/{key_id}", summary="Read a key")
+def read_key(key_id: KeyId, response: Response, caller: Reader, centre: TheCentre) -> Key:
+    """One key, ended or not; never its secret."""
+    with centre.database.session(readonly=True) as session:
+        row = keys.find_key(session, caller.scope(Action.KEYS_READ), key_id)
+    set_etag(response, row.version)
+    return _key(row)
+
+
+@router.post("/{key_id}/rotate", status_code=201, summary="Replace a key", responses={**CONDITIONAL, 409: {"description": "It has ended"}})
+def rotate_key(key_id: KeyId, wish: Rotation, caller: Writer, centre: TheCentre, version: SeenVersion) -> MadeKey:
     """Make a key that may do the same for as long again; the old one works on for `overlap_hours`."""
     with centre.database.session() as session:
         overlap = timedelta(hours=wish.overlap_hours)
-        row, text = keys.rotate_key(session, key_id, overlap, actor=caller.actor, certificate=wish.certificate)
+        row, text = keys.rotate_key(session, key_id, overlap, actor=caller.actor, certificate=wish.certificate, seen=version)
     return MadeKey(**_key(row).model_dump(), key=text)
 
 
-@router.delete("/{key_id}", status_code=204, summary="Revoke a key")
-def revoke_key(key_id: Annotated[str, Path(max_length=64)], caller: Writer, centre: TheCentre) -> None:
+@router.delete("/{key_id}", status_code=204, summary="Revoke a key", responses=CONDITIONAL)
+def revoke_key(key_id: KeyId, caller: Writer, centre: TheCentre, version: SeenVersion) -> None:
     """End a key at once. Revoking it again changes nothing."""
     with centre.database.session() as session:
-        keys.revoke_key(session, key_id, actor=caller.actor)
+        keys.revoke_key(session, key_id, actor=caller.actor, seen=version)
 
 
 def _key(row: ApiKey) -> Key:
@@ -140,4 +152,5 @@ def _key(row: ApiKey) -> Key:
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,
         last_used_at=row.last_used_at,
+        version=row.version,
     )

@@ -6,12 +6,15 @@ from datetime import datetime
 from typing import Annotated, Any, Final
 
 import sqlalchemy as sa
-from fastapi import APIRouter, Depends, Path, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Depends, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
 
+from api import paging
 from api.auth.dependencies import Allowed, Caller, TheCentre
+from api.etags import CONDITIONAL, SeenVersion, set_etag
 from core.database import insert_into
 from core.errors import Forbidden, Invalid
+from core.instants import Instant
 from core.permissions import Action, Principal, Reach
 from respond.cases.models import Outgoing
 from respond.notify import dispatch, oncall
@@ -24,7 +27,6 @@ router = APIRouter(prefix="/v1", tags=["notifications"])
 
 OnCallReader = Annotated[Principal, Depends(Allowed(Action.ONCALL_READ))]
 OnCallWriter = Annotated[Principal, Depends(Allowed(Action.ONCALL_WRITE))]
-Id = Annotated[int, Path(ge=1, lt=1 << 63)]
 
 READ_BY: Final = {
     "incident": Action.INCIDENTS_READ,
@@ -45,6 +47,7 @@ READ_BY: Final = {
     "drill": Action.DRILLS_READ,
     "centre": Action.CENTRES_READ,
     **dict.fromkeys(("campaign", "duty"), Action.DUTIES_READ),
+    "rule_draft": Action.RULES_WRITE,
 }
 """The permission that shows news of each kind of case."""
 
@@ -101,8 +104,8 @@ class ShiftWish(BaseModel):
     person: str = Field(min_length=1, max_length=64)
     address: str = Field(min_length=3, max_length=254, pattern=r"^[^@\s,]+@[^@\s,]+$", description="E-mail address that calls go to")
     tier: int = Field(default=0, ge=0, le=9)
-    begins_at: AwareDatetime
-    ends_at: AwareDatetime
+    begins_at: Instant
+    ends_at: Instant
     level: str = Field(default="", max_length=40, description="On call only while a national warning of this level or a graver is in force")
 
 
@@ -113,6 +116,7 @@ class Shift(ShiftWish):
 
     id: int
     made_by: str
+    version: int = Field(description="The ETag")
 
 
 class Call(BaseModel):
@@ -176,19 +180,30 @@ def list_shifts(caller: OnCallReader, centre: TheCentre) -> list[Shift]:  # noqa
 
 
 @router.post("/oncall", status_code=201, summary="Put somebody on call")
-def plan_shift(wish: ShiftWish, caller: OnCallWriter, centre: TheCentre) -> Shift:
+def plan_shift(wish: ShiftWish, response: Response, caller: OnCallWriter, centre: TheCentre) -> Shift:
     """Add a shift to the rota."""
     if wish.level and not levels.load(centre.settings.respond.warnings).knows(wish.level):
         raise Invalid(f"there is no level {wish.level!r}; GET /v1/warnings/levels tells them")
     with centre.database.session() as session:
-        return Shift.model_validate(oncall.plan(session, caller.actor, NewShift(**wish.model_dump())))
+        made = Shift.model_validate(oncall.plan(session, caller.actor, NewShift(**wish.model_dump())))
+    set_etag(response, made.version)
+    return made
 
 
-@router.delete("/oncall/{shift_id}", status_code=204, summary="Take a shift off the rota")
-def remove_shift(shift_id: Id, caller: OnCallWriter, centre: TheCentre) -> None:
+@router.get("/oncall/{shift_id}", summary="Read a shift of the rota")
+def read_shift(shift_id: paging.RowNumber, response: Response, _caller: OnCallReader, centre: TheCentre) -> Shift:
+    """One shift, over or not."""
+    with centre.database.session(readonly=True) as session:
+        found = Shift.model_validate(oncall.find(session, shift_id))
+    set_etag(response, found.version)
+    return found
+
+
+@router.delete("/oncall/{shift_id}", status_code=204, summary="Take a shift off the rota", responses=CONDITIONAL)
+def remove_shift(shift_id: paging.RowNumber, caller: OnCallWriter, centre: TheCentre, version: SeenVersion) -> None:
     """Calls made already stay as they are."""
     with centre.database.session() as session:
-        oncall.remove(session, caller.actor, shift_id)
+        oncall.remove(session, caller.actor, shift_id, seen=version)
 
 
 @router.get("/calls", summary="List calls nobody has acknowledged")
@@ -199,7 +214,7 @@ def list_calls(caller: OnCallReader, centre: TheCentre) -> list[Call]:
 
 
 @router.post("/calls/{call_id}/acknowledge", summary="Acknowledge a call")
-def acknowledge(call_id: Id, caller: OnCallReader, centre: TheCentre) -> Call:
+def acknowledge(call_id: paging.RowNumber, caller: OnCallReader, centre: TheCentre) -> Call:
     """Say that you take care of it: nobody else is called. A machine cannot."""
     if caller.kind != "user":
         raise Forbidden("a person acknowledges a call")
@@ -216,7 +231,7 @@ def list_dead(caller: OnCallReader, centre: TheCentre) -> list[Delivery]:
 
 
 @router.post("/deliveries/{delivery_id}/again", summary="Deliver again")
-def deliver_again(delivery_id: Id, caller: OnCallWriter, centre: TheCentre) -> Delivery:
+def deliver_again(delivery_id: paging.RowNumber, caller: OnCallWriter, centre: TheCentre) -> Delivery:
     """Try a delivery that was given up once more."""
     with centre.database.session() as session:
         return Delivery.model_validate(dispatch.again(session, caller.actor, delivery_id))

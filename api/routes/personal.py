@@ -7,13 +7,14 @@ from datetime import datetime
 from typing import Annotated, Any, Final
 
 import sqlalchemy as sa
-from fastapi import APIRouter, Depends, Path, Response
+from fastapi import APIRouter, Depends, Response
 from sqlalchemy.orm import Session
 
-from api import disclosure
+from api import disclosure, paging
 from api.auth.dependencies import Allowed, TheCentre
-from api.cases import CaseOut, Happened, Kind, Number, Progress, Take, Wish, add_list, add_read, add_steps, progress, set_etag
+from api.cases import CaseOut, Happened, Kind, Number, Progress, Take, Wish, add_list, add_read, add_steps, progress
 from api.centre import Centre
+from api.etags import set_etag
 from api.personal import (
     AcceptWish,
     AtWish,
@@ -84,7 +85,7 @@ def open_case(opened: Opened, response: Response, caller: Writer, centre: TheCen
 
 
 @router.get("/{number}/letters/{kind}/{version}", summary="Read a letter")
-def get_letter(number: Number, kind: LetterKind, version: Annotated[int, Path(ge=1)], caller: FullReader, centre: TheCentre) -> LetterText:
+def get_letter(number: Number, kind: LetterKind, version: paging.RowNumber, caller: FullReader, centre: TheCentre) -> LetterText:
     """One version of a letter, in Korean and English."""
     with centre.database.session(readonly=True) as session:
         row = records.find(session, CASE, CaseRow, caller.scope(Action.PERSONAL_READ), number, reader=caller.actor)
@@ -99,7 +100,7 @@ def get_letter(number: Number, kind: LetterKind, version: Annotated[int, Path(ge
     response_class=Response,
     responses={200: {"content": {"application/zip": {}}, "description": "The zip as it was given"}},
 )
-def get_package(number: Number, entry: Annotated[int, Path(ge=1)], caller: FullReader, centre: TheCentre) -> Response:
+def get_package(number: Number, entry: paging.RowNumber, caller: FullReader, centre: TheCentre) -> Response:
     """The zip as it was given. Who fetches it is recorded in the audit trail."""
     with centre.database.session() as session:
         row = records.find(session, CASE, CaseRow, caller.scope(Action.PERSONAL_READ), number, reader=caller.actor)
@@ -226,7 +227,7 @@ def _personal(caller: Principal, row: CaseRow, listed: bool) -> str:
     return "" if listed else (view(caller, row.agency) or View.STATUS).name.lower()
 
 
-_KIND: Final = Kind(CASE, CaseRow, READING, PersonalStatus, _sees, _statuses, _personal)
+_KIND: Final = Kind(CASE, CaseRow, READING, PersonalStatus, _sees, _statuses, _personal, tuple(TRACKS.values()))
 add_list(
     router,
     _KIND,

@@ -12,9 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
 from api.auth.dependencies import Allowed, TheCentre
-from api.cases import CaseOut, IncidentFilter, Instant, Kind, Progress, Wish, add_list, add_read, add_steps, set_etag
+from api.cases import CaseOut, IncidentFilter, Kind, Progress, Wish, add_list, add_read, add_steps
 from api.centre import Centre
+from api.etags import set_etag
 from core.errors import Forbidden
+from core.instants import Instant
 from core.permissions import Action, Agencies, Principal, Reach
 from respond import outbox
 from respond.cases import records

@@ -8,13 +8,15 @@ from typing import Annotated, Any, Final
 
 import sqlalchemy as sa
 from fastapi import APIRouter, Depends, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
 from api.auth.dependencies import Allowed, TheCentre
-from api.cases import CaseFilter, CaseOut, Kind, Progress, Wish, add_list, add_read, add_steps, set_etag
+from api.cases import CaseOut, IncidentFilter, Kind, Progress, Wish, add_list, add_read, add_steps
 from api.centre import Centre
+from api.etags import set_etag
 from core.errors import Forbidden
+from core.instants import Instant
 from core.permissions import Action, Principal, Role
 from respond.cases import records
 from respond.cases.machine import Step
@@ -51,7 +53,7 @@ class Asked(BaseModel):
     title: str = Field(min_length=1, max_length=300)
     purpose: Text
     items: list[Text] = Field(min_length=1, max_length=100)
-    due_at: AwareDatetime | None = Field(default=None, description="Needed at the latest when it is issued")
+    due_at: Instant | None = Field(default=None, description="Needed at the latest when it is issued")
     exercise: bool = False
 
 
@@ -62,7 +64,7 @@ class EditWish(Asked, Wish):
 class IssueWish(Wish):
     """When the answer is due; empty: as drafted, or as before."""
 
-    due_at: AwareDatetime | None = None
+    due_at: Instant | None = None
 
 
 class AnswerWish(Wish):
@@ -83,7 +85,7 @@ class Request(CaseOut):
     title: str
     purpose: str
     items: list[str]
-    due_at: AwareDatetime | None
+    due_at: Instant | None
     reply: dict[str, Any]
 
 
@@ -93,7 +95,7 @@ class RequestDetail(Request):
     progress: Progress
 
 
-class Wanted(CaseFilter):
+class Wanted(IncidentFilter):
     """Which requests to list."""
 
     agency: str = Field(default="", max_length=63)

@@ -8,23 +8,22 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy.orm import Session
 
 from api import rule_effects
 from api.auth.dependencies import Allowed, TheCentre
 from api.centre import Centre
+from api.rule_deliveries import delivered
 from api.rule_effects import RuleEffect
+from api.rule_states import RuleId, RuleTuning, state_of
 from core import level_effects
 from core.clock import from_millis, millis
-from core.errors import Invalid, NotFound
 from core.level_effects import Effect, Ruling
 from core.permissions import Action, Agencies, Principal
-from core.rule_records import EVERY_AGENCY
 from core.storage import rule_queries
 from detect import coverage, published
-from detect.needs import Delivered
+from detect.approved import draft_of
 from respond import feedback, tunings
 from respond.tunings import Tuning
 
@@ -32,10 +31,6 @@ router = APIRouter(prefix="/v1/rules", tags=["rules"])
 
 Reader = Annotated[Principal, Depends(Allowed(Action.RULES_READ))]
 Writer = Annotated[Principal, Depends(Allowed(Action.RULES_WRITE))]
-RuleId = Annotated[str, Path(max_length=128, examples=["0d894093-71bc-43c3-8c4d-ecfc28dcf5d9"])]
-ALL: Final = "_all"
-"""In a path: every agency."""
-AgencyId = Annotated[str, Path(max_length=63, pattern=r"^([a-z0-9][a-z0-9_.-]*|_all|_unknown)$", description=f"`{ALL}`: every agency")]
 _LOOKED_BACK: Final = timedelta(days=30)
 _SUGGESTED: Final = timedelta(days=30)
 
@@ -74,6 +69,8 @@ class Rule(BaseModel):
     file: str
     line: int
     suppress: dict[str, Any] | None
+    classes: list[str] = Field(description="The log classes it looks at; of a correlation none: see those of its rules")
+    draft: str = Field(description="The draft it was approved as, or empty: it stands in a file")
 
 
 class RulePage(BaseModel):
@@ -99,22 +96,6 @@ class AtAgency(BaseModel):
     precision: float | None
 
 
-class RuleTuning(BaseModel):
-    """What is changed about a rule at an agency (empty: every agency that has nothing of its own)."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    rule_id: str
-    agency: str
-    enabled: bool
-    level: str
-    condition: dict[str, float] | None
-    suppress: dict[str, Any] | None
-    owner: str
-    reason: str
-    at: datetime
-
-
 class SuggestedSilence(BaseModel):
     """The entity that was taken for false most often, as a body for POST /v1/silences; put in why."""
 
@@ -132,30 +113,6 @@ class RuleDetail(Rule):
     tunings: list[RuleTuning]
     effects: list[RuleEffect]
     suggested_silence: SuggestedSilence | None
-
-
-class TuningWish(BaseModel):
-    """How a rule shall be at an agency; what is left out is as the rule says."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={
-            "examples": [{"enabled": True, "level": "low", "condition": {"gte": 50}, "reason": "The scanner of the district"}]
-        },
-    )
-
-    enabled: bool = True
-    level: str = Field(default="", max_length=16, description="informational, low, medium, high, critical")
-    condition: dict[str, float] | None = Field(default=None, max_length=6, description="A correlation's: lt, lte, gt, gte, eq, neq")
-    suppress: dict[str, Any] | None = Field(default=None, max_length=2, description='Such as {"by": ["src_ip"], "for": "1h"}')
-    owner: str = Field(default="", max_length=128, description="Who answers for it; empty: the caller")
-    reason: str = Field(min_length=1, max_length=tunings.LONGEST_REASON)
-
-
-class TuningPage(BaseModel):
-    """Everything that is changed, by rule and agency."""
-
-    items: list[RuleTuning]
 
 
 class Technique(BaseModel):
@@ -229,9 +186,9 @@ async def rule_coverage(
     until = centre.clock.now()
     since = until - timedelta(hours=hours)
     scope = caller.scope(Action.RULES_READ)
-    delivered = await _delivered(centre, since, until, scope)
+    known = await delivered(centre, since, until, scope)
     version, states = await asyncio.to_thread(_every_rule, centre)
-    agencies = await asyncio.to_thread(coverage.at_agencies, states, delivered)
+    agencies = await asyncio.to_thread(coverage.at_agencies, states, known)
     return RuleCoverage(
         version=version,
         since=since,
@@ -239,14 +196,6 @@ async def rule_coverage(
         techniques=[Technique.model_validate(one) for one in coverage.techniques(states)],
         agencies=[_coverage(one) for one in agencies],
     )
-
-
-@router.get("/tunings", summary="List what is changed about rules")
-def list_tunings(caller: Reader, centre: TheCentre) -> TuningPage:
-    """Every change at the agencies within the caller's scope, and those for every agency."""
-    with centre.database.session(readonly=True) as session:
-        found = tunings.listed(session, caller.scope(Action.RULES_READ))
-    return TuningPage(items=[RuleTuning.model_validate(one) for one in found])
 
 
 @router.get("/{rule_id}", summary="Read a rule and how it does")
@@ -266,36 +215,6 @@ async def get_rule(rule_id: RuleId, caller: Reader, centre: TheCentre) -> RuleDe
     )
 
 
-@router.put("/{rule_id}/tunings/{agency}", summary="Change a rule at an agency")
-def put_tuning(rule_id: RuleId, agency: AgencyId, wish: TuningWish, caller: Writer, centre: TheCentre) -> RuleTuning:
-    """Switch a rule on or off at an agency, or change its level, a correlation's thresholds, or what is suppressed. It holds in seconds."""
-    wanted = Tuning(
-        rule_id=rule_id,
-        agency=_agency(centre, agency),
-        enabled=wish.enabled,
-        level=wish.level,
-        condition=wish.condition,
-        suppress=wish.suppress,
-        owner=wish.owner or caller.name,
-        reason=wish.reason,
-        at=centre.clock.now(),
-    )
-    with centre.database.session() as session:
-        state = _state(session, rule_id)
-        if wish.condition is not None and state.kind != "correlation":
-            raise Invalid("only a correlation has thresholds: this rule looks at one event at a time")
-        if wish.condition is not None and state.about.get("boolean"):
-            raise Invalid("its condition says which of its rules must match and has no thresholds: change the rule, or switch it off here")
-        return RuleTuning.model_validate(tunings.put(session, caller.scope(Action.RULES_WRITE), caller.actor, wanted))
-
-
-@router.delete("/{rule_id}/tunings/{agency}", status_code=204, summary="Undo what is changed about a rule at an agency")
-def drop_tuning(rule_id: RuleId, agency: AgencyId, caller: Writer, centre: TheCentre) -> None:
-    """The rule is again as it is written, also when it does not run any more."""
-    with centre.database.session() as session:
-        tunings.drop(session, caller.scope(Action.RULES_WRITE), caller.actor, rule_id, EVERY_AGENCY if agency == ALL else agency)
-
-
 @dataclass(frozen=True, slots=True)
 class _Known:
     """What the database says of a rule."""
@@ -309,7 +228,7 @@ class _Known:
 
 def _known(centre: Centre, scope: Agencies, rule_id: str, since: datetime) -> _Known:
     with centre.database.session(readonly=True) as session:
-        state = _state(session, rule_id)
+        state = state_of(session, rule_id)
         return _Known(
             state=state,
             judged={one.agency: one for one in feedback.figures(session, scope, rule_id, since)},
@@ -325,36 +244,11 @@ def _every_rule(centre: Centre) -> tuple[str, list[published.State]]:
         return (found.process.version, published.every_rule(session, found.process.name)) if found else ("", [])
 
 
-def _state(session: Session, rule_id: str) -> published.State:
-    found = published.in_force(session)
-    state = published.rule(session, found.process.name, rule_id) if found else None
-    if state is None:
-        raise NotFound(f"no rule {rule_id} runs; GET /v1/rules tells which are set aside")
-    return state
-
-
-def _agency(centre: Centre, agency: str) -> str:
-    if agency == ALL:
-        return EVERY_AGENCY
-    if agency not in {one.id for one in centre.settings.agencies} | {"_unknown"}:
-        raise Invalid(f"there is no agency {agency!r}")
-    return agency
-
-
-async def _delivered(centre: Centre, since: datetime, until: datetime, scope: Agencies) -> dict[str, Sequence[Delivered]]:
-    """What each agency within scope delivers; those that are configured and deliver nothing are named too."""
-    known = {one.id for one in centre.settings.agencies}
-    found: dict[str, list[Delivered]] = {agency: [] for agency in (known if scope is None else known & scope)}
-    for one in await rule_queries.deliveries(centre.store, since, until, scope):
-        filled = coverage.ALWAYS.union(one.filled)
-        found.setdefault(one.agency, []).append(Delivered(one.log_class, one.vendor, one.product, filled))
-    return dict(found)
-
-
 def _rule(state: published.State) -> dict[str, Any]:
     about = {name: state.about[name] for name in ("tags", "description", "words", "file", "line")}
     named = ("rule_id", "title", "level", "kind", "hash", "suppress")
-    return {**{name: getattr(state, name) for name in named}, **about}
+    classes = state.about.get("needs", {}).get("classes", [])
+    return {**{name: getattr(state, name) for name in named}, **about, "classes": classes, "draft": draft_of(about["file"])}
 
 
 def _at(agency: str, fired: rule_queries.Fired | None, judged: feedback.Figures | None) -> AtAgency:

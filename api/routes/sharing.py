@@ -13,8 +13,9 @@ from sqlalchemy.orm import Session
 
 from api import disclosure, sharing
 from api.auth.dependencies import Allowed, TheCentre
-from api.cases import CaseFilter, Kind, Number, Progress, Wish, add_list, add_read, add_steps, set_etag
+from api.cases import IncidentFilter, Kind, Number, Progress, Wish, add_list, add_read, add_steps
 from api.centre import Centre
+from api.etags import set_etag
 from api.sharing import STIX_MEDIA, EditWish, Peer, Policy, Receipt, Share, ShareDetail, ShareWish, SupersedeWish
 from core.errors import Invalid, NotFound
 from core.permissions import Action, Principal
@@ -35,7 +36,7 @@ Drafter = Annotated[Principal, Depends(Allowed(Action.SHARING_WRITE))]
 FeedReader = Annotated[Principal, Depends(Allowed(Action.INDICATORS_READ))]
 
 
-class Wanted(CaseFilter):
+class Wanted(IncidentFilter):
     """Which shares to list."""
 
     tlp: list[Tlp] = Field(default=[], max_length=5)

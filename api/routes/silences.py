@@ -5,11 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Path, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Depends, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
 
+from api import paging
 from api.auth.dependencies import Allowed, TheCentre
+from api.etags import CONDITIONAL, SeenVersion, set_etag
 from core.errors import Invalid
+from core.instants import Instant
 from core.permissions import Action, Principal
 from respond import silences
 
@@ -17,7 +20,6 @@ router = APIRouter(prefix="/v1/silences", tags=["rules"])
 
 Reader = Annotated[Principal, Depends(Allowed(Action.RULES_READ))]
 Writer = Annotated[Principal, Depends(Allowed(Action.RULES_WRITE))]
-SilenceId = Annotated[int, Path(ge=1, lt=1 << 63)]
 
 
 class NewSilence(BaseModel):
@@ -48,7 +50,7 @@ class NewSilence(BaseModel):
     )
     reason: str = Field(min_length=1, max_length=silences.LONGEST_REASON)
     owner: str = Field(default="", max_length=128, description="Who answers for it; empty: the caller")
-    expires_at: AwareDatetime
+    expires_at: Instant
 
 
 class SilencePage(BaseModel):
@@ -77,25 +79,29 @@ def list_silences(
 
 
 @router.get("/{silence_id}", summary="Read a silence")
-def get_silence(silence_id: SilenceId, caller: Reader, centre: TheCentre) -> silences.Silence:
+def get_silence(silence_id: paging.RowNumber, response: Response, caller: Reader, centre: TheCentre) -> silences.Silence:
     """One silence, ended or not."""
     with centre.database.session(readonly=True) as session:
-        return silences.find(session, caller.scope(Action.RULES_READ), silence_id)
+        found = silences.find(session, caller.scope(Action.RULES_READ), silence_id)
+    set_etag(response, found.version)
+    return found
 
 
 @router.post("", status_code=201, summary="Make a silence")
-def make_silence(wish: NewSilence, caller: Writer, centre: TheCentre) -> silences.Silence:
+def make_silence(wish: NewSilence, response: Response, caller: Writer, centre: TheCentre) -> silences.Silence:
     """From now until it expires, what it holds is stored and counted and opens no incident. At most `respond.longest_silence_days`."""
     if wish.agency and wish.agency not in {one.id for one in centre.settings.agencies} | {"_unknown"}:
         raise Invalid(f"there is no agency {wish.agency!r}")
     wanted = silences.Wish(wish.reason, wish.owner or caller.name, wish.expires_at, wish.rule_id, wish.agency, wish.match)
     longest = timedelta(days=centre.settings.respond.longest_silence_days)
     with centre.database.session() as session:
-        return silences.make(session, caller.scope(Action.RULES_WRITE), caller.actor, wanted, longest)
+        made = silences.make(session, caller.scope(Action.RULES_WRITE), caller.actor, wanted, longest)
+    set_etag(response, made.version)
+    return made
 
 
-@router.delete("/{silence_id}", status_code=204, summary="End a silence")
-def end_silence(silence_id: SilenceId, caller: Writer, centre: TheCentre) -> None:
+@router.delete("/{silence_id}", status_code=204, summary="End a silence", responses=CONDITIONAL)
+def end_silence(silence_id: paging.RowNumber, caller: Writer, centre: TheCentre, version: SeenVersion) -> None:
     """End it now; it stays as history. Ending one that is over changes nothing."""
     with centre.database.session() as session:
-        silences.end(session, caller.scope(Action.RULES_WRITE), caller.actor, silence_id)
+        silences.end(session, caller.scope(Action.RULES_WRITE), caller.actor, silence_id, seen=version)

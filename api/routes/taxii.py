@@ -11,7 +11,8 @@ import json
 import re
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from api import sharing
@@ -37,7 +38,23 @@ def accepts(request: Request) -> None:
     raise HTTPException(406, f"this server speaks {MEDIA} alone")
 
 
-router = APIRouter(prefix="/taxii2", tags=["taxii"], dependencies=[Depends(accepts)])
+class Taxii(JSONResponse):
+    """A TAXII resource, given as its canonical JSON."""
+
+    media_type = MEDIA
+
+    def render(self, content: str) -> bytes:
+        """The text as it is."""
+        return content.encode()
+
+
+router = APIRouter(
+    prefix="/taxii2",
+    tags=["taxii"],
+    dependencies=[Depends(accepts)],
+    default_response_class=Taxii,
+    responses={code: {"description": "An error resource (3.6.1)", "content": {MEDIA: {}}} for code in ("4XX", "5XX")},
+)
 
 Reader = Annotated[Principal, Depends(Allowed(Action.SHARING_READ))]
 Either = Annotated[Principal, Depends(Allowed(Action.SHARING_READ, Action.SHARING_WRITE))]
@@ -50,7 +67,7 @@ _TITLES: Final = {INBOX: "What agencies send to the centre"} | {level: f"TLP:{le
 
 
 @router.get("/", summary="TAXII discovery")
-def discovery(_caller: Either, centre: TheCentre) -> Response:
+def discovery(_caller: Either, centre: TheCentre) -> Taxii:
     """The server and its API root (4.1)."""
     settings = centre.settings.respond.sharing
     told = {
@@ -63,7 +80,7 @@ def discovery(_caller: Either, centre: TheCentre) -> Response:
 
 
 @router.get("/root/", summary="TAXII API root")
-def root(_caller: Either, centre: TheCentre) -> Response:
+def root(_caller: Either, centre: TheCentre) -> Taxii:
     """What the API root speaks and takes (4.2)."""
     name = centre.settings.respond.sharing.centre_name
     return _answer({"title": name, "versions": [MEDIA], "max_content_length": LARGEST_BODY})
@@ -71,33 +88,33 @@ def root(_caller: Either, centre: TheCentre) -> Response:
 
 @router.get("/root/status/{status_id}/", summary="TAXII status")
 @router.get("/root/status/{status_id}", include_in_schema=False, summary="TAXII status")
-def status(status_id: str, caller: Writer, centre: TheCentre) -> Response:
+def status(status_id: str, caller: Writer, centre: TheCentre) -> Taxii:
     """What became of objects the caller's agency sent (4.3)."""
     with centre.database.session(readonly=True) as session:
         return _answer(inbox.status(taxii.submission(session, sharing.recipient(caller, Action.SHARING_WRITE), status_id)))
 
 
 @router.get("/root/collections/", summary="TAXII collections")
-def collections(caller: Either) -> Response:
+def collections(caller: Either) -> Taxii:
     """The caller's collections (5.1)."""
     return _answer({"collections": [_collection(caller, level) for level in (*LEVELS, INBOX)]})
 
 
 @router.get("/root/collections/{collection}/", summary="TAXII collection")
-def collection_of(collection: str, caller: Either) -> Response:
+def collection_of(collection: str, caller: Either) -> Taxii:
     """One of the caller's collections (5.2)."""
     return _answer(_collection(caller, taxii.level_of(_who(caller), collection)))
 
 
 @router.get("/root/collections/{collection}/manifest/", summary="TAXII manifest")
-def manifest(collection: str, request: Request, caller: Reader, centre: TheCentre) -> Response:
+def manifest(collection: str, request: Request, caller: Reader, centre: TheCentre) -> Taxii:
     """Which versions of which objects there are (5.3). It is no receipt."""
     found = _found(request, collection, caller, centre)
     return _paged(found, {"objects": [taxii.entry(row) for row in found.rows]})
 
 
 @router.get("/root/collections/{collection}/objects/", summary="TAXII objects")
-def objects(collection: str, request: Request, caller: Reader, centre: TheCentre) -> Response:
+def objects(collection: str, request: Request, caller: Reader, centre: TheCentre) -> Taxii:
     """The objects of a collection (5.4), signed. An agency's machine that reads them has collected what they belong to."""
     found = _found(request, collection, caller, centre)
     _note(centre, caller, found)
@@ -105,7 +122,7 @@ def objects(collection: str, request: Request, caller: Reader, centre: TheCentre
 
 
 @router.post("/root/collections/{collection}/objects/", status_code=202, summary="TAXII: add objects")
-async def add_objects(collection: str, request: Request, caller: Writer, centre: TheCentre) -> Response:
+async def add_objects(collection: str, request: Request, caller: Writer, centre: TheCentre) -> Taxii:
     """Send objects (5.5): they become one proposed share of the caller's agency. The status says what was taken."""
     if taxii.level_of(_who(caller, Action.SHARING_WRITE), collection) != INBOX:
         raise Forbidden("objects are sent to the collection `inbox`; the others are written by the centre's release alone")
@@ -123,7 +140,7 @@ async def add_objects(collection: str, request: Request, caller: Writer, centre:
 
 
 @router.get("/root/collections/{collection}/objects/{object_id}/", summary="TAXII object")
-def one_object(collection: str, object_id: str, request: Request, caller: Reader, centre: TheCentre) -> Response:
+def one_object(collection: str, object_id: str, request: Request, caller: Reader, centre: TheCentre) -> Taxii:
     """The versions of one object (5.6); without a filter the last."""
     found = _found(request, collection, caller, centre, object_id)
     _note(centre, caller, found)
@@ -131,14 +148,14 @@ def one_object(collection: str, object_id: str, request: Request, caller: Reader
 
 
 @router.delete("/root/collections/{collection}/objects/{object_id}/", summary="TAXII: delete an object")
-def delete_object(collection: str, object_id: str, caller: Either) -> Response:
+def delete_object(collection: str, object_id: str, caller: Either) -> Taxii:
     """Always refused (5.7): what was shared is revoked, so that whoever has it learns of it."""
     taxii.level_of(_who(caller), collection)
     raise Forbidden(f"{object_id} is not deleted: the centre revokes what it shared")
 
 
 @router.get("/root/collections/{collection}/objects/{object_id}/versions/", summary="TAXII object versions")
-def versions(collection: str, object_id: str, request: Request, caller: Reader, centre: TheCentre) -> Response:
+def versions(collection: str, object_id: str, request: Request, caller: Reader, centre: TheCentre) -> Taxii:
     """The versions there are of one object (5.8)."""
     found = _found(request, collection, caller, centre, object_id, every=True)
     return _paged(found, {"versions": [taxii.stamp(row.version) for row in found.rows]})
@@ -221,7 +238,7 @@ def _sent(body: bytes) -> list[Any]:
     return sent
 
 
-def _paged(found: Found, told: dict[str, Any]) -> Response:
+def _paged(found: Found, told: dict[str, Any]) -> Taxii:
     """A page, empty where there is nothing, with where the next begins and when its first and last were added (3.5)."""
     if not found.rows:
         return _answer({})
@@ -230,5 +247,5 @@ def _paged(found: Found, told: dict[str, Any]) -> Response:
     return _answer(more | told, headers={f"X-TAXII-Date-Added-{name}": taxii.stamp(at) for name, at in added.items()})
 
 
-def _answer(told: dict[str, Any], *, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(canonical(told), status, headers=headers, media_type=MEDIA)
+def _answer(told: dict[str, Any], *, status: int = 200, headers: dict[str, str] | None = None) -> Taxii:
+    return Taxii(canonical(told), status, headers=headers)

@@ -12,8 +12,9 @@ from sqlalchemy.orm import Session
 
 from api import disclosure
 from api.auth.dependencies import Allowed, TheCentre
-from api.cases import CaseFilter, CaseOut, Kind, Number, Progress, Wish, add_list, add_read, add_steps, set_etag
+from api.cases import CaseFilter, CaseOut, Kind, Number, Progress, Wish, add_list, add_read, add_steps
 from api.centre import Centre
+from api.etags import set_etag
 from api.routes import team_members
 from api.routes.team_members import TeamMember
 from core.permissions import Action, Principal

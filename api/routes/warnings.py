@@ -10,15 +10,17 @@ from typing import Annotated, Any, Final
 
 import sqlalchemy as sa
 from fastapi import APIRouter, Depends, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
 from api.auth.dependencies import Allowed, TheCentre
-from api.cases import CaseFilter, CaseOut, Kind, Progress, Wish, add_list, add_read, add_steps, set_etag
+from api.cases import CaseFilter, CaseOut, Kind, Progress, Wish, add_list, add_read, add_steps
 from api.centre import Centre
 from api.checklists import Measure, ProofWish, proof
+from api.etags import set_etag
 from api.routes import warning_notices
 from api.routes.warning_notices import WarningNotice
+from core.instants import Instant
 from core.permissions import Action, Principal
 from respond.cases.machine import Step
 from respond.notify import oncall
@@ -55,8 +57,8 @@ class NationalNotice(BaseModel):
     title: str = Field(min_length=1, max_length=300)
     reach: str = Field(default="", max_length=4000, description="Its scope in the notice's words")
     agencies: list[str] = Field(default=[], max_length=1000, description="The agencies concerned; none: all")
-    starts_at: AwareDatetime
-    ends_at: AwareDatetime | None = Field(default=None, description="Empty: until it is lifted")
+    starts_at: Instant
+    ends_at: Instant | None = Field(default=None, description="Empty: until it is lifted")
 
 
 class Recorded(NationalNotice):

@@ -35,6 +35,7 @@ class Health:
 
     problem: str
     engine: str = ""  # name and version
+    revision: str = ""  # of the schema, where that has one
 
 
 class Store(Protocol):

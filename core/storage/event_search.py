@@ -6,9 +6,6 @@ for is a tree of `core.storage.search_language`. A question that costs more than
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,10 +15,10 @@ import pyarrow as pa
 
 from core.clock import KST, from_millis, millis
 from core.errors import Invalid, QueryTooCostly
-from core.events import EVENTS, POSITION, Column, Kind
-from core.storage import search_conditions
+from core.events import EVENTS, Column, Kind
+from core.storage import line_paging, search_conditions
 from core.storage.contract import Limits, Store
-from core.storage.event_queries import Scope, Where, is_position
+from core.storage.event_queries import Scope, Where
 from core.storage.rows import readable, to_jsonable
 from core.storage.search_language import Node
 
@@ -32,9 +29,7 @@ MOST_VALUES: Final = 100
 _LIMITS: Final = Limits(seconds=30.0, rows=100_000)
 _EXPORT_LIMITS: Final = Limits(seconds=1800.0)
 _COLUMNS: Final = ", ".join(f"`{name}`" for name in EVENTS.names)
-_KEY: Final = ("event_time", *(column.name for column in POSITION))
-_NEWEST_FIRST: Final = ", ".join(f"{name} DESC" for name in _KEY)
-_LATEST: Final = 7_258_118_400_000  # the year 2200: later times have no cursor
+_TIME: Final = "event_time"
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _NEWEST_PARTS: Final = (256, 16, 1)  # a full page is mostly found in the newest part of the range, without sorting all of it
 _MOST_BARS: Final = 120
@@ -119,17 +114,16 @@ async def page(store: Store, wanted: Wanted, limit: int = 100, cursor: str = "")
     if not 1 <= limit <= MOST_PER_PAGE:
         raise Invalid(f"limit must be between 1 and {MOST_PER_PAGE}")
     where = wanted.where()
-    until = min(wanted.until, _add_cursor(where, cursor) + _MILLISECOND) if cursor else wanted.until
+    until = min(wanted.until, line_paging.go_on(where, _TIME, cursor) + _MILLISECOND) if cursor else wanted.until
     for part in _NEWEST_PARTS:
         of_part = Where(list(where.conditions), dict(where.params))
         of_part.between("event_time", until - (until - wanted.since) / part, until)
-        sql = f"SELECT {_COLUMNS} FROM events WHERE {of_part.sql} ORDER BY {_NEWEST_FIRST} LIMIT {limit + 1}"
+        sql = f"SELECT {_COLUMNS} FROM events WHERE {of_part.sql} ORDER BY {line_paging.newest_first(_TIME)} LIMIT {limit + 1}"
         found = await store.query(sql, of_part.params, _LIMITS)
         if found.num_rows > limit:
             break
     shown = found.slice(0, limit)
-    more = found.num_rows > limit
-    return EventPage(to_jsonable(shown), _cursor_after(shown.slice(limit - 1).to_pylist()[0]) if more else "")
+    return EventPage(to_jsonable(shown), line_paging.cursor_after(shown, _TIME) if found.num_rows > limit else "")
 
 
 async def histogram(store: Store, wanted: Wanted) -> Histogram:
@@ -187,22 +181,3 @@ def _step(length: timedelta) -> timedelta:
 
 def _bucket(at: datetime, width: int) -> int:
     return (millis(at) + _KST_MS) // width
-
-
-def _cursor_after(row: Mapping[str, Any]) -> str:
-    key = [millis(row["event_time"]), *(row[column.name] for column in POSITION)]
-    return base64.urlsafe_b64encode(json.dumps(key, separators=(",", ":")).encode()).decode().rstrip("=")
-
-
-def _add_cursor(where: Where, cursor: str) -> datetime:
-    """Add that events come after `cursor`; gives the time it stands at."""
-    try:
-        at, *position = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        time = from_millis(int(at))
-    except (ValueError, TypeError, OverflowError, binascii.Error):
-        raise Invalid("the cursor is not one of ours") from None
-    if not is_position(position) or not 0 <= at < _LATEST:
-        raise Invalid("the cursor is not one of ours")
-    types = ("DateTime64(3, 'UTC')", *(column.parameter for column in POSITION))
-    where.add(lambda *p: f"({', '.join(_KEY)}) < ({', '.join(p)})", *zip(types, (time, *position), strict=True))
-    return time

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from core.events import DETECTIONS, ENRICHED, EVENTS
@@ -42,12 +42,8 @@ class Delivery:
 
 async def fired(store: Store, rule_id: str, since: datetime, until: datetime, scope: Scope) -> list[Fired]:
     """How often the rule fired at each agency, by when it was found; what hunts found in history does not count."""
-    where = Where()
+    where = _found(since, until, scope)
     where.add(lambda p: f"rule_id = {p}", ("String", rule_id))
-    where.add(lambda p: f"origin != {p}", ("String", "hunt"))
-    where.between("detected_at", since, until)
-    where.scope(scope)
-    where.real()
     found = await store.query(
         f"SELECT agency, count() AS n, max(detected_at) AS last FROM {DETECTIONS.name} WHERE {where.sql} GROUP BY agency ORDER BY agency",
         where.params,
@@ -80,3 +76,49 @@ async def deliveries(store: Store, since: datetime, until: datetime, scope: Scop
         )
         for row in found.to_pylist()
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """Detections of a rule in the last day and week before the asking, and when the newest of the time asked about was found (UTC)."""
+
+    rule_id: str
+    day: int
+    week: int
+    last_at: datetime
+
+
+async def hits(store: Store, since: datetime, until: datetime, scope: Scope) -> list[Hits]:
+    """How often each rule that fired between `since` and `until` did lately, by id; what hunts found in history does not count."""
+    where = _found(since, until, scope)
+    ago = {name: where.bind("DateTime64(3, 'UTC')", until - timedelta(days=days)) for name, days in (("day", 1), ("week", 7))}
+    counts = ", ".join(f"countIf(detected_at >= {at}) AS {name}" for name, at in ago.items())
+    found = await store.query(
+        f"SELECT rule_id, {counts}, max(detected_at) AS last FROM {DETECTIONS.name} WHERE {where.sql} GROUP BY rule_id ORDER BY rule_id",
+        where.params,
+        _LIMITS,
+    )
+    return [Hits(row["rule_id"], row["day"], row["week"], row["last"].astimezone(UTC)) for row in found.to_pylist()]
+
+
+async def hits_by_day(store: Store, rule_id: str, since: datetime, until: datetime, scope: Scope) -> dict[datetime, int]:
+    """Detections of a rule by day of Seoul (the midnight it begins with, UTC), days without any left out."""
+    where = _found(since, until, scope)
+    where.add(lambda p: f"rule_id = {p}", ("String", rule_id))
+    found = await store.query(
+        f"SELECT toUnixTimestamp(toStartOfDay(detected_at, 'Asia/Seoul')) AS day, count() AS n FROM {DETECTIONS.name} "
+        f"WHERE {where.sql} GROUP BY day ORDER BY day",
+        where.params,
+        _LIMITS,
+    )
+    return {datetime.fromtimestamp(row["day"], UTC): row["n"] for row in found.to_pylist()}
+
+
+def _found(since: datetime, until: datetime, scope: Scope) -> Where:
+    """What the stream found in a time within a scope."""
+    where = Where()
+    where.add(lambda p: f"origin != {p}", ("String", "hunt"))
+    where.between("detected_at", since, until)
+    where.scope(scope)
+    where.real()
+    return where

@@ -38,7 +38,7 @@ _DAY: Final = timedelta(days=1)
 
 def add(where: Where, node: Node) -> None:
     """Add what `node` asks for to `where`. Invalid when a name or value cannot be."""
-    where.conditions.append(_expression(where, node))
+    where.conditions.append(expression(where, node))
 
 
 def column_named(name: str, at: int = 0) -> Column:
@@ -51,14 +51,15 @@ def column_named(name: str, at: int = 0) -> Column:
     return column
 
 
-def _expression(where: Where, node: Node) -> str:
+def expression(where: Where, node: Node) -> str:
+    """The condition of `node`, its values kept in `where`. Invalid when a name or value cannot be."""
     match node:
         case All(parts):
-            return "(" + " AND ".join(_expression(where, part) for part in parts) + ")"
+            return "(" + " AND ".join(expression(where, part) for part in parts) + ")"
         case Either(parts):
-            return "(" + " OR ".join(_expression(where, part) for part in parts) + ")"
+            return "(" + " OR ".join(expression(where, part) for part in parts) + ")"
         case Not(part):
-            return f"NOT {_expression(where, part)}"
+            return f"NOT {expression(where, part)}"
         case Term():
             return _term(where, node)
         case Within():
@@ -77,7 +78,7 @@ def _term(where: Where, term: Term) -> str:
     if column.kind.is_text:
         return _text(where, column, value)
     if column.kind is Kind.IP:
-        return _sure(column, _between_addresses(where, name, *_network(column, value)))
+        return _sure(column, _between_addresses(where, name, *network(column, value)))
     if column.kind is Kind.TIME:
         raise wrong(term.at, f"{column.name} is a time: write {column.name}:[2026-11-01 TO 2026-11-02]")
     if column.name == "intake_flags":
@@ -144,31 +145,34 @@ def _flag(where: Where, value: Value) -> str:
 
 def _bound(where: Where, column: Column, value: Value) -> str:
     """The placeholder of one value of a column that is no text."""
-    makes: dict[Kind, Callable[[Column, Value], Any]] = {Kind.IP: _address, Kind.TIME: _time}
-    return where.bind(column.parameter, makes.get(column.kind, _number)(column, value))
+    makes: dict[Kind, Callable[[Column, Value], Any]] = {Kind.IP: address, Kind.TIME: _time}
+    return where.bind(column.parameter, makes.get(column.kind, number)(column, value))
 
 
-def _number(column: Column, value: Value) -> int:
+def number(column: Column, value: Value) -> int:
+    """The number a value of `column` is; Invalid when it is none the column can hold."""
     text, highest = value.text, HIGHEST[column.kind]
-    number = int(text) if text.isascii() and text.isdecimal() and len(text) <= len(str(highest)) else -1
-    if not 0 <= number <= highest:
+    found = int(text) if text.isascii() and text.isdecimal() and len(text) <= len(str(highest)) else -1
+    if not 0 <= found <= highest:
         raise wrong(value.at, f"{column.name}: {text!r} is not a number from 0 to {highest}")
-    return number
+    return found
 
 
-def _address(column: Column, value: Value) -> IPv6Address:
-    first, last = _network(column, value)
+def address(column: Column, value: Value) -> IPv6Address:
+    """The one address a value of `column` is, IPv4 mapped into IPv6; Invalid when it is none."""
+    first, last = network(column, value)
     if first != last:
         raise wrong(value.at, f"{column.name}: a range goes from one address to another; {value.text!r} is a network")
     return first
 
 
-def _network(column: Column, value: Value) -> tuple[IPv6Address, IPv6Address]:
+def network(column: Column, value: Value) -> tuple[IPv6Address, IPv6Address]:
+    """The first and the last address a value of `column` means, IPv4 mapped into IPv6; Invalid when it is no address or network."""
     try:
-        network = ip_network(_octets(value) or value.text, strict=False)
+        found = ip_network(_octets(value) or value.text, strict=False)
     except ValueError:
         raise wrong(value.at, f"{column.name}: {value.text!r} is neither an address nor a network") from None
-    return _mapped(network.network_address), _mapped(network.broadcast_address)
+    return _mapped(found.network_address), _mapped(found.broadcast_address)
 
 
 def _octets(value: Value) -> str:

@@ -20,6 +20,7 @@ import structlog
 from core import arrow, metrics, topics
 from core.baseline_settings import BaselineSettings
 from core.bus.contract import Bus, Message
+from core.bus.progress import Leg, Progress
 from core.clock import Clock
 from core.errors import BusError, QueryTooCostly, StoreError
 from core.events import DETECTIONS
@@ -32,7 +33,6 @@ from detect.baselines.first_seen import FirstSeen
 from detect.baselines.memory import SLOT, WATCH, Memory, Seen
 from detect.baselines.outbound import Outbound
 from detect.baselines.population import Agencies
-from detect.baselines.progress import Leg, Progress
 from detect.baselines.rare import Rare
 from detect.baselines.silence import Silence
 

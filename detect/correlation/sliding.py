@@ -8,6 +8,7 @@ bound. A correlation that has too many even so is given up with the reason, and 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,6 +20,9 @@ from detect.correlation.members import ROWS
 from detect.correlation.resolve import Resolved
 from detect.correlation.thinning import of_one
 
+_STRETCHES: Final = (1000, None)
+"""Milliseconds; None: as long as the timespan."""
+
 
 class Sliding:
     """At most `most` matches are held. `problems`: by hash why a correlation was given up."""
@@ -28,6 +32,7 @@ class Sliding:
         self._nested = Nested(resolved)
         self._most = most
         self._held: dict[str, pa.Table] = {one.hash: ROWS.empty_table() for one in resolved.correlations}
+        self._thinned: dict[tuple[str, int | None], int] = {}
         self._fired: dict[str, set[Bucket]] = {one.hash: set() for one in resolved.correlations}
         self.problems: dict[str, str] = {}
 
@@ -57,18 +62,34 @@ class Sliding:
         self._fired[correlation.hash] = {one for one in (*known, *buckets) if one[1] >= current}
         within_reach = pc.greater_equal(held["event_time"].cast(pa.int64()), until - correlation.span_ms)
         self._held[correlation.hash] = held.filter(within_reach).combine_chunks()
+        for stretch in _STRETCHES:
+            before = self._thinned.get((correlation.hash, stretch), 0)
+            self._thinned[correlation.hash, stretch] = min(before, self._held[correlation.hash].num_rows)
         return fired
 
     def _relieve(self) -> None:
-        """Hold less: by seconds, by whole timespans, without the correlation that has most."""
-        for stretch in (1000, None):
-            if self._count() <= self._most // 2:
-                return
-            for one in self._resolved.correlations:
-                self._held[one.hash] = of_one(one, self._held[one.hash], stretch or one.span_ms)
+        """Hold less: by seconds, by whole timespans, without the correlation that has most.
+
+        What has not doubled since it was thinned is not worth another try, but before a correlation is given up.
+        """
+        if self._count() <= self._most // 2:
+            return
+        self._thin(2)
+        if self._count() > self._most:
+            self._thin(1)
         while self._count() > self._most:
             largest = max(self._held, key=lambda name: self._held[name].num_rows)
             self._give_up([largest], f"more than {self._held[largest].num_rows:,} matches are within reach of its timespan at a time")
+
+    def _thin(self, grown: int) -> None:
+        """Thin what has more than `grown` times the matches it had when it was thinned last."""
+        for stretch in _STRETCHES:
+            if self._count() <= self._most // 2:
+                return
+            for one in self._resolved.correlations:
+                if self._held[one.hash].num_rows > grown * self._thinned.get((one.hash, stretch), 0):
+                    self._held[one.hash] = of_one(one, self._held[one.hash], stretch or one.span_ms)
+                    self._thinned[one.hash, stretch] = self._held[one.hash].num_rows
 
     def _count(self) -> int:
         return sum(held.num_rows for held in self._held.values())

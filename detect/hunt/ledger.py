@@ -8,7 +8,7 @@ was in held a rule that could not run; it is repaired when the newest set has it
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 
@@ -107,13 +107,36 @@ class Gap:
 
 def gaps(session: Session) -> list[Gap]:
     """The stretches between evaluated ranges of each partition that nothing was told of, in order."""
-    rows = session.scalars(sa.select(Evaluated).order_by(Evaluated.raw_epoch, Evaluated.raw_partition, Evaluated.raw_first))
     found = []
-    for (epoch, partition), ranges in groupby(rows, key=lambda row: (row.raw_epoch, row.raw_partition)):
+    for (epoch, partition), ranges in _by_place(session):
         for left, right in pairwise(ranges):
-            if right.raw_first > left.raw_last + 1 and right.record_first > left.record_last + 1:
+            if _is_gap(left, right):
                 found.append(Gap((epoch, partition, left.raw_last + 1, right.raw_first - 1), left.record_last, right.record_first))
     return found
+
+
+def covered(session: Session) -> dict[tuple[str, int], list[tuple[int, int]]]:
+    """The stretches of raw offsets of each (epoch, partition) that were evaluated, in order, both ends included."""
+    found = {}
+    for place, ranges in _by_place(session):
+        stretches: list[tuple[int, int]] = []
+        last: Evaluated | None = None
+        for one in ranges:
+            joined = last is not None and not _is_gap(last, one)
+            first = stretches.pop()[0] if joined else one.raw_first
+            stretches.append((first, one.raw_last))
+            last = one
+        found[place] = stretches
+    return found
+
+
+def _by_place(session: Session) -> Iterator[tuple[tuple[str, int], Iterator[Evaluated]]]:
+    rows = session.scalars(sa.select(Evaluated).order_by(Evaluated.raw_epoch, Evaluated.raw_partition, Evaluated.raw_first))
+    return groupby(rows, key=lambda row: (row.raw_epoch, row.raw_partition))
+
+
+def _is_gap(left: Evaluated, right: Evaluated) -> bool:
+    return right.raw_first > left.raw_last + 1 and right.record_first > left.record_last + 1
 
 
 def close(session: Session, gap: Gap, by: str) -> None:

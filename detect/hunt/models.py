@@ -15,9 +15,10 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.database import AnyText, Base, Json, RowId, UtcDateTime
+from core.versions import Versioned
 
 
-class Hunt(Base):
+class Hunt(Versioned, Base):
     """A search. `agencies` None reaches every agency; `rules` are {id, title, level, hash, tuned (as in `detect.hunt.tuned`)}; `text` the
     rules that are not saved.
 

@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from core.database import exclusive, now
 from core.errors import Conflict, Invalid, NotFound, RuleError, TooMany
 from core.storage.event_queries import Scope
+from core.versions import check_seen
 from detect import rules
 from detect.compiled import CompiledRule, compile_rule
 from detect.correlation.definition import Correlation
@@ -237,13 +238,14 @@ def get(session: Session, scope: Scope, hunt_id: str, *, lock: bool = False) -> 
     return row
 
 
-def cancel(session: Session, scope: Scope, hunt_id: str) -> Hunt:
-    """End a search; what it found stays. Conflict when it has ended already."""
+def cancel(session: Session, scope: Scope, hunt_id: str, *, seen: int | None = None) -> Hunt:
+    """End a search; what it found stays. Stale unless of version `seen`; Conflict when it has ended already."""
     row = get(session, scope, hunt_id, lock=True)
+    check_seen(f"the hunt {hunt_id}", row.version, seen)
     if row.state not in OPEN:
         raise Conflict(f"the hunt is {row.state} already")
     row.state = State.CANCELLED.value
-    row.ended_at = now(session)
+    row.ended_at, row.version = now(session), row.version + 1
     return row
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from core.database import now
 from core.errors import Conflict, Invalid, NotFound
+from core.versions import check_seen
 from detect.indicators.model import Refused
 from detect.indicators.tables import IndicatorFeed, IndicatorImport, IndicatorRefusal, IndicatorSighting
 
@@ -57,6 +58,7 @@ def set_feed(session: Session, name: str, wanted: Defaults, actor: str) -> Indic
         )
         session.add(feed)
         return feed
+    feed.version += 1
     feed.expire_days = feed.expire_days if wanted.expire_days is None else wanted.expire_days
     feed.tlp = wanted.tlp or feed.tlp
     feed.confidence = feed.confidence if wanted.confidence is None else wanted.confidence
@@ -102,9 +104,9 @@ def keep_refusals(session: Session, import_id: int, refusals: Sequence[Refused])
     session.add_all(IndicatorRefusal(import_id=import_id, place=one.place, given=one.given, reason=one.reason) for one in by_place.values())
 
 
-def delete_feed(session: Session, name: str) -> None:
-    """Delete the feed's record, and end the search of history for it. NotFound when there is none."""
-    session.delete(get_feed(session, name))
+def delete_feed(session: Session, name: str, seen: int | None) -> None:
+    """Delete the feed's record, and end the search of history for it. NotFound when there is none; Stale unless of version `seen`."""
+    session.delete(seen_feed(session, name, seen))
     session.execute(sa.update(IndicatorImport).where(IndicatorImport.feed == name).values(history_next=None))
 
 
@@ -113,6 +115,13 @@ def get_feed(session: Session, name: str) -> IndicatorFeed:
     feed = session.get(IndicatorFeed, name)
     if feed is None:
         raise NotFound(f"there is no feed {name!r}")
+    return feed
+
+
+def seen_feed(session: Session, name: str, seen: int | None) -> IndicatorFeed:
+    """One feed. NotFound when there is none; Stale unless it is of the version `seen`."""
+    feed = get_feed(session, name)
+    check_seen(f"the feed {name}", feed.version, seen)
     return feed
 
 
@@ -128,6 +137,13 @@ def list_feeds(session: Session) -> Sequence[tuple[IndicatorFeed, IndicatorImpor
         sa.select(IndicatorFeed, IndicatorImport).outerjoin(IndicatorImport, IndicatorImport.id == newest).order_by(IndicatorFeed.name)
     )
     return [(feed, last) for feed, last in found]
+
+
+def last_import(session: Session, name: str) -> IndicatorImport | None:
+    """The newest import of a feed."""
+    return session.scalars(
+        sa.select(IndicatorImport).where(IndicatorImport.feed == name).order_by(IndicatorImport.id.desc()).limit(1)
+    ).first()
 
 
 def list_imports(session: Session, before: int | None, limit: int) -> Sequence[IndicatorImport]:

@@ -122,19 +122,19 @@ class Importer:
         ]
         return _Known().plus(*(np.concatenate(columns) for columns in zip(*parts, strict=True))) if parts else _Known()
 
-    async def delete(self, feed: str, actor: str) -> None:
-        """Remove a feed with all its indicators; what they met stays. NotFound when there is no such feed."""
-        await asyncio.to_thread(self._check_there, feed)
+    async def delete(self, feed: str, actor: str, seen: int | None = None) -> None:
+        """Remove a feed with all its indicators; what they met stays. NotFound; Stale when it is not of the version `seen`."""
+        await asyncio.to_thread(self._check_seen, feed, seen)
         await indicators.remove_feed(self._store, feed)
         await asyncio.to_thread(self._forget, feed, actor)
 
-    def _check_there(self, feed: str) -> None:
+    def _check_seen(self, feed: str, seen: int | None) -> None:
         with self._database.session(readonly=True) as session:
-            feeds.get_feed(session, feed)
+            feeds.seen_feed(session, feed, seen)
 
     def _forget(self, feed: str, actor: str) -> None:
         with self._database.session() as session:
-            feeds.delete_feed(session, feed)
+            feeds.delete_feed(session, feed, None)
             self._record(session, actor, "indicators.delete_feed", f"indicators/{feed}", {})
 
 

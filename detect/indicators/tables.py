@@ -14,9 +14,10 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.database import AnyText, Base, Json, RowId, UtcDateTime
+from core.versions import Versioned
 
 
-class IndicatorFeed(Base):
+class IndicatorFeed(Versioned, Base):
     """A feed, and what holds for those of its indicators that do not say it themselves. `expire_days` 0: they do not end."""
 
     __tablename__ = "indicator_feeds"

@@ -79,6 +79,11 @@ def running(session: Session, scope: Agencies, limit: int = 500) -> Sequence[Cas
     return session.scalars(query.order_by(CaseClock.due_at.is_(None), CaseClock.due_at, CaseClock.id).limit(limit)).all()
 
 
+def late(at: datetime) -> sa.ColumnElement[bool]:
+    """That a clock runs and is past its time."""
+    return CaseClock.stopped_at.is_(None) & (CaseClock.due_at < at)
+
+
 def overdue(clock: CaseClock, at: datetime) -> timedelta:
     """How far past its time a clock is, or was when it stopped; zero when it is not, or has no time."""
     if clock.due_at is None:

@@ -2,7 +2,7 @@
 
 Every function takes the caller's scope and applies it in the query: what is outside does not exist for the caller (NotFound). Nor does a
 case about a restricted incident exist for who is no member of it (`respond.incidents.sight`); whoever names no `reader` is none.
-A step is optimistic: the caller says which version it saw, and Conflict tells when somebody was faster. Guards of a kind of case run
+A step is optimistic: the caller says which version it saw, and Stale tells when somebody was faster. Guards of a kind of case run
 between `begin` and `Taken.done`; when one raises, nothing has changed.
 """
 
@@ -18,8 +18,9 @@ from sqlalchemy.orm import Session
 
 from core.clock import KST
 from core.database import insert_into, now
-from core.errors import Conflict, Invalid, NotFound
+from core.errors import Invalid, NotFound
 from core.permissions import Agencies
+from core.versions import check_seen
 from respond import audit
 from respond.cases.machine import Machine, Step
 from respond.cases.models import CaseColumns, CaseCounter, CaseEvent
@@ -106,7 +107,7 @@ def begin(
     if_version: int,
     reason: str = "",
 ) -> Taken[Case]:
-    """Lock the case and see that the step is possible: NotFound, Conflict (version or state) or Invalid (reason).
+    """Lock the case and see that the step is possible: NotFound, Stale (version), Conflict (state) or Invalid (reason).
 
     `conditions` limit what exists for the caller further than the scope does.
     """
@@ -116,8 +117,7 @@ def begin(
     case = session.scalar(query.execution_options(populate_existing=True))
     if case is None:
         raise NotFound(f"there is no {machine.kind} {number}")
-    if case.version != if_version:
-        raise Conflict(f"{number} was changed meanwhile: you saw version {if_version}, it is version {case.version}")
+    check_seen(number, case.version, if_version)
     machine.check(number, case.state, wanted)
     reason = checked_reason(reason, needed=wanted.needs_reason, action=action)
     return Taken(session, machine, wanted, case, actor, reason, now(session))

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from core.database import exclusive, now
 from core.errors import Conflict, Invalid, NotFound
+from core.versions import check_seen
 from respond import outbox
 from respond.cases import records
 from respond.cases.canonical import instant_text
@@ -78,13 +79,17 @@ def delegate(session: Session, actor: str, known: Collection[str], wish: Wish) -
     return made
 
 
-def end(session: Session, actor: str, delegation_id: int, until: datetime | None, reason: str) -> Delegation:
-    """End a delegation, now or at `until`; one that has not begun is ended at its begin. NotFound, Conflict when it is over, Invalid."""
+def end(session: Session, actor: str, delegation_id: int, until: datetime | None, reason: str, *, seen: int | None = None) -> Delegation:
+    """End a delegation, now or at `until`; one that has not begun is ended at its begin.
+
+    NotFound; Stale unless of version `seen`; Conflict when it is over; Invalid.
+    """
     hold(session)
     at = now(session)
     found = session.get(Delegation, delegation_id, with_for_update=True)
     if found is None:
         raise NotFound(f"there is no delegation {delegation_id}")
+    check_seen(f"the delegation {delegation_id}", found.version, seen)
     if found.until is not None and found.until <= at:
         raise Conflict(f"the delegation {delegation_id} is over since {instant_text(found.until)}")
     if until is not None and (until < found.since or (found.until is not None and until > found.until)):
@@ -131,6 +136,14 @@ def map_at(session: Session, agencies: Iterable[str], at: datetime) -> Sequence[
     return watched
 
 
+def find(session: Session, delegation_id: int) -> Delegation:
+    """One delegation, over or not. NotFound when there is none."""
+    found = session.get(Delegation, delegation_id)
+    if found is None:
+        raise NotFound(f"there is no delegation {delegation_id}")
+    return found
+
+
 def history(session: Session, *, agency: str, centre: str, before: int | None, limit: int) -> Sequence[Delegation]:
     """Delegations, newest first, those over included; `before` is the id of the last one already seen."""
     query = sa.select(Delegation)
@@ -157,7 +170,7 @@ def _make_room(session: Session, actor: str, wish: Wish, since: datetime) -> Non
 
 
 def _end(session: Session, actor: str, one: Delegation, until: datetime, reason: str) -> None:
-    one.until, one.ended_by, one.ended_reason = until, actor, reason
+    one.until, one.ended_by, one.ended_reason, one.version = until, actor, reason, one.version + 1
     session.flush()
     centre = session.scalars(sa.select(LinkedCentre).where(LinkedCentre.number == one.centre)).one()
     _tell(session, actor, centre, "undelegate", one, until, reason)

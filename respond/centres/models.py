@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.database import AnyText, Base, Json, RowId, UtcDateTime
+from core.versions import Versioned
 from respond.cases.models import CaseColumns
 
 
@@ -49,7 +50,7 @@ class CentreLink(Base):
     last_seen_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
-class Delegation(Base):
+class Delegation(Versioned, Base):
     """`agency` is watched by `centre` (its number) in [since, until); `until` None: without end. `ended_by` is '' while nobody ended it."""
 
     __tablename__ = "delegations"

@@ -7,6 +7,7 @@ refused whole, with its line.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -166,7 +167,21 @@ def library(folder: Path | None = None) -> dict[str, Scenario]:
     files = [*sorted(OWN.glob("*.yaml")), *(sorted(folder.glob("*.yaml")) if folder else ())]
     if folder and not folder.is_dir():
         raise FileError(folder, "is no folder of scenarios")
-    return {one.id: one for one in map(load, files)}
+    return {one.id: one for one in map(_kept, files)}
+
+
+def _kept(file: Path) -> Scenario:
+    """As `load`, read again only when the file was written since."""
+    try:
+        found = file.stat()
+    except OSError as error:
+        raise FileError(file, f"cannot be read: {error.strerror}") from error
+    return _as_of(file, found.st_mtime_ns, found.st_size)
+
+
+@functools.lru_cache(maxsize=256)
+def _as_of(file: Path, _written_at: int, _size: int) -> Scenario:
+    return load(file)
 
 
 def _line(node: yaml.Node | None, path: Sequence[str | int]) -> int:

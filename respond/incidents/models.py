@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
 from core.database import AnyText, Base, RowId, UtcDateTime
+from core.versions import Versioned
 
 
 class Part(StrEnum):
@@ -41,7 +42,7 @@ class IncidentComment(_Added, Base):
     text: Mapped[str] = mapped_column(AnyText)
 
 
-class IncidentTask(_Added, Base):
+class IncidentTask(Versioned, _Added, Base):
     """Something to be done. `assignee` '' is nobody yet; `done_at` None: it is open."""
 
     __tablename__ = "incident_tasks"

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -42,6 +43,15 @@ def visible(sight: Sight) -> sa.ColumnElement[bool]:
         return sa.and_(within(sight), open_to_all)
     member = sa.select(IncidentPerson.incident_id).where(IncidentPerson.part == Part.MEMBER.value, IncidentPerson.person == sight.member)
     return sa.and_(within(sight), sa.or_(open_to_all, Incident.id.in_(member)))
+
+
+def sees(sight: Sight, agency: str, members: Collection[str], *, restricted: bool, personal_data: bool) -> bool:
+    """Whether `visible` holds for an incident that was read already; `members` may see it while it is restricted."""
+    if sight.agencies is not None and agency not in sight.agencies - {UNKNOWN_AGENCY}:
+        return False
+    if sight.only_personal and not personal_data:
+        return False
+    return not restricted or (sight.member != "" and sight.member in members)
 
 
 def closed(reader: str) -> sa.Select[str]:

@@ -14,7 +14,7 @@ from core.errors import Invalid
 from respond.cases import records
 from respond.cases.models import CaseEvent
 from respond.incidents.machine import MACHINE
-from respond.incidents.queries import Filters, Summary, list_incidents
+from respond.incidents.queries import Summary, meeting
 from respond.incidents.sight import WHOLE_CITY, Sight, visible
 from respond.models import Incident, IncidentEntity, IncidentEvidence
 
@@ -64,14 +64,15 @@ def related(session: Session, sight: Sight, incident: Incident) -> Related:
     of a drill at all where this one is real, do not count.
     """
     roles = sa.or_(*(sa.and_(IncidentEntity.kind == kind, IncidentEntity.role == role) for kind, role in _ATTACKERS))
-    attackers = sa.select(IncidentEntity.value_hash).where(IncidentEntity.incident_id == incident.id, roles)
+    attackers = session.scalars(sa.select(IncidentEntity.value_hash).where(IncidentEntity.incident_id == incident.id, roles)).all()
+    # Named by value, as the engine knows how often each is met; a target every incident has would hide how rare the attackers are.
     same = sa.select(IncidentEntity.incident_id).where(roles, IncidentEntity.value_hash.in_(attackers))
     others = (Incident.id.in_(same), Incident.id != incident.id, Incident.merged_into_id.is_(None), Incident.drill == incident.drill)
-    count = sa.select(sa.func.count()).select_from(Incident).where(*others)
-    every = session.scalar(count.where(visible(WHOLE_CITY))) or 0
-    shown = session.scalar(count.where(visible(Sight(sight.agencies, only_personal=sight.only_personal)))) or 0
-    items = list_incidents(session, sight, Filters(), also=others, limit=MOST_RELATED).items
-    return Related(items, every - shown)
+    seen = visible(Sight(sight.agencies, only_personal=sight.only_personal))
+    counts = sa.select(sa.func.count().filter(visible(WHOLE_CITY)), sa.func.count().filter(seen)).select_from(Incident).where(*others)
+    every, shown = session.execute(counts).one()
+    items = meeting(session, sight, others, MOST_RELATED)
+    return Related(tuple(items), every - shown)
 
 
 def _detections(session: Session, incident: Incident, after: tuple[datetime, str] | None, limit: int) -> list[Moment]:

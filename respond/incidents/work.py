@@ -1,7 +1,8 @@
 """What people add to an incident beside its steps: comments, tasks, files, and that they watch it.
 
 Each is told in the incident's history and in the trail, without its words, and changes neither state nor version; so nobody's work is
-refused because somebody wrote a comment. It may be added whatever the state, but not to an incident that was merged into another.
+refused because somebody wrote a comment. Who listens for changes hears of it. It may be added whatever the state, but not to an incident
+that was merged into another.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from sqlalchemy.orm import Session, undefer
 
 from core.database import insert_into, now
 from core.errors import Conflict, NotFound
+from core.versions import check_seen
 from respond.cases import records
 from respond.cases.files import checked_name
 from respond.incidents import news
@@ -45,21 +47,40 @@ def add_task(session: Session, sight: Sight, actor: str, number: str, title: str
 
 
 def change_task(
-    session: Session, sight: Sight, actor: str, number: str, task_id: int, *, done: bool | None = None, assignee: str | None = None
+    session: Session,
+    sight: Sight,
+    actor: str,
+    number: str,
+    task_id: int,
+    *,
+    done: bool | None = None,
+    assignee: str | None = None,
+    seen: int | None = None,
 ) -> IncidentTask:
-    """Say that a task is done, or is open again, or whose it is; what is so already changes nothing."""
+    """Say that a task is done, or is open again, or whose it is; what is so already changes nothing. Stale unless of version `seen`."""
     incident = _working(session, sight, number)
     query = sa.select(IncidentTask).where(IncidentTask.incident_id == incident.id, IncidentTask.id == task_id).with_for_update()
     row = session.scalar(query.execution_options(populate_existing=True))
     if row is None:
         raise NotFound(f"{number} has no task {task_id}")
+    check_seen(f"the task {task_id}", row.version, seen)
     if assignee is not None and assignee != row.assignee:
-        row.assignee = assignee
+        row.assignee, row.version = assignee, row.version + 1
         records.note(session, MACHINE, incident, actor, "assign_task", {"task": row.id, "assignee": assignee})
+        incident.updated_at = now(session)
     if done is not None and done != (row.done_at is not None):
-        row.done_at, row.done_by = (now(session), actor) if done else (None, "")
+        (row.done_at, row.done_by), row.version = (now(session), actor) if done else (None, ""), row.version + 1
         records.note(session, MACHINE, incident, actor, "do_task" if done else "undo_task", {"task": row.id})
+        incident.updated_at = now(session)
     session.flush()
+    return row
+
+
+def task(session: Session, incident: Incident, task_id: int) -> IncidentTask:
+    """A task; NotFound when the incident has none of that number."""
+    row = session.scalar(sa.select(IncidentTask).where(IncidentTask.incident_id == incident.id, IncidentTask.id == task_id))
+    if row is None:
+        raise NotFound(f"{incident.number} has no task {task_id}")
     return row
 
 
@@ -142,5 +163,6 @@ def _add(session: Session, incident: Incident, actor: str, action: str, row: Add
     session.add(row)
     session.flush()
     records.note(session, MACHINE, incident, actor, action, {"id": row.id, **told})
+    incident.updated_at = row.at
     news.tell(session, [incident], action)
     return row

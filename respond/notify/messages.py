@@ -35,6 +35,7 @@ CASES: Final[Mapping[str, tuple[str, str]]] = {
     "centre": ("연계 관제센터", "Linked centre"),
     "campaign": ("연간 의무 계획", "Campaign of annual duties"),
     "duty": ("연간 의무", "Annual duty"),
+    "rule_draft": ("규칙 초안", "Draft of a rule"),
 }
 _EXERCISE: Final = ("[훈련] ", "[EXERCISE] ")
 _SEVERITY: Final[Mapping[str, int]] = {"informational": 1, "low": 3, "medium": 5, "high": 8, "critical": 10}

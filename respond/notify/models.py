@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from core.database import AnyText, Base, Json, RowId, UtcDateTime
+from core.versions import Versioned
 
 
 class Delivery(Base):
@@ -32,7 +33,7 @@ class Delivery(Base):
     problem: Mapped[str] = mapped_column(AnyText)
 
 
-class Shift(Base):
+class Shift(Versioned, Base):
     """Somebody on call from `begins_at` until `ends_at`; of those on call at once the lowest `tier` is called first.
 
     With a `level` only while a national warning of that level, or a graver one, is in force.

@@ -18,6 +18,7 @@ from core import level_effects
 from core.config import NotifySettings
 from core.database import insert_into, now
 from core.errors import Invalid, NotFound
+from core.versions import check_seen
 from respond import audit
 from respond.cases.models import Outgoing
 from respond.notify import messages
@@ -63,11 +64,18 @@ def plan(session: Session, actor: str, wanted: NewShift) -> Shift:
     return shift
 
 
-def remove(session: Session, actor: str, shift_id: int) -> None:
-    """Take a shift off the rota. NotFound when there is none."""
+def find(session: Session, shift_id: int) -> Shift:
+    """One shift, over or not. NotFound when there is none."""
     shift = session.get(Shift, shift_id)
     if shift is None:
         raise NotFound(f"there is no shift {shift_id}")
+    return shift
+
+
+def remove(session: Session, actor: str, shift_id: int, *, seen: int | None = None) -> None:
+    """Take a shift off the rota. NotFound when there is none; Stale unless of version `seen`."""
+    shift = find(session, shift_id)
+    check_seen(f"the shift {shift_id}", shift.version, seen)
     session.delete(shift)
     session.flush()
     audit.record(session, actor, "oncall.removed", f"oncall/{shift_id}", {"person": shift.person})

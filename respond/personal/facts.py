@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from core.instants import Instant
 from respond.personal.packs import Item
 
 Line = Annotated[str, Field(min_length=1, max_length=200)]
@@ -30,8 +31,8 @@ class Facts(_Part):
     """What the controller tells. `items` are kinds of data ("name", "phone number"); None and empty: not known yet."""
 
     items: list[Line] = Field(default=[], max_length=100, description="PIO 7(1)1: the items divulged")
-    occurred_from: AwareDatetime | None = Field(default=None, description="PIO 7(1)2: when, at the earliest")
-    occurred_until: AwareDatetime | None = Field(default=None, description="PIO 7(1)2: when, at the latest")
+    occurred_from: Instant | None = Field(default=None, description="PIO 7(1)2: when, at the earliest")
+    occurred_until: Instant | None = Field(default=None, description="PIO 7(1)2: when, at the latest")
     circumstances: Words | None = Field(default=None, description="PIO 7(1)2: how it came about")
     subject_measures: Words | None = Field(default=None, description="PIO 7(1)3: what the subjects can do to lessen the loss")
     countermeasures: Words | None = Field(default=None, description="PIO 7(1)4: countermeasures and procedures of relief")
@@ -61,8 +62,8 @@ class Findings(_Part):
     """What the centre found: advice to the controller, who determines."""
 
     systems: list[Line] = Field(default=[], max_length=200)
-    first_seen: AwareDatetime | None = None
-    last_seen: AwareDatetime | None = None
+    first_seen: Instant | None = None
+    last_seen: Instant | None = None
     outside_access: bool | None = Field(default=None, description="Whether the logs show illegal access from outside")
     estimated_subjects: int | None = Field(default=None, ge=0, le=1_000_000_000)
     summary: str = Field(default="", max_length=4000)

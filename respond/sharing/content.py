@@ -5,25 +5,16 @@ Texts are for people and are redacted; values (of indicators, of what was observ
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, AwareDatetime, Field, model_validator
+from pydantic import Field, model_validator
 
+from core.instants import Instant
 from respond.policies import Part
 from respond.sharing.policy import Tlp
 
 _Line = Annotated[str, Field(max_length=300)]
 _Text = Annotated[str, Field(max_length=4000)]
-
-
-def _plausible(at: datetime) -> datetime:
-    if not 1970 <= at.year < 2200:
-        raise ValueError("a time lies between 1970 and 2199")
-    return at.astimezone(UTC)
-
-
-Time = Annotated[AwareDatetime, AfterValidator(_plausible)]
 
 
 class Indicator(Part):
@@ -33,8 +24,8 @@ class Indicator(Part):
     value: str = Field(min_length=1, max_length=2048)
     description: _Text = ""
     confidence: int | None = Field(default=None, ge=0, le=100)
-    valid_from: Time | None = None
-    valid_until: Time | None = None
+    valid_from: Instant | None = None
+    valid_until: Instant | None = None
     tlp: Tlp | None = None
     source: _Line = ""
 
@@ -85,8 +76,8 @@ class Observed(Part):
 class Sighted(Part):
     """When it was seen, and how often."""
 
-    first: Time
-    last: Time
+    first: Instant
+    last: Instant
     count: int = Field(ge=1, le=999_999_999)
 
     @model_validator(mode="after")
