@@ -14,11 +14,23 @@ _FLAME: Final = (
 )
 
 
-def fires(severity: str) -> str:
-    """Five small beacons, as many lit as `severity` is grave, as inline SVG; the colour is the text's."""
-    lit = FIRES.get(severity, 1)
-    flames = "".join(f'<path d="{_FLAME}" transform="translate({9 * place} 0)"{"" if place < lit else _OUT}/>' for place in range(5))
-    return f'<svg class="fires" viewBox="0 0 46 11" width="46" height="11" fill="currentColor" aria-hidden="true">{flames}</svg>'
-
-
 _OUT: Final = ' opacity=".18"'
+
+
+def _symbol(severity: str, lit: int) -> str:
+    flames = "".join(f'<use href="#flame" x="{9 * place}"{"" if place < lit else _OUT}/>' for place in range(5))
+    return f'<symbol id="fires-{severity}" viewBox="0 0 46 11">{flames}</symbol>'
+
+
+SPRITE: Final = (
+    f'<svg class="sprite" width="0" height="0" fill="currentColor" aria-hidden="true"><defs><path id="flame" d="{_FLAME}"/></defs>'
+    + "".join(_symbol(severity, lit) for severity, lit in FIRES.items())
+    + "</svg>"
+)
+"""The fires of each severity, drawn once on a page; `fires` refers to them, for a list shows hundreds."""
+
+
+def fires(severity: str) -> str:
+    """Five small beacons, as many lit as `severity` is grave, on a page that holds SPRITE; the colour is the text's."""
+    name = severity if severity in FIRES else "informational"
+    return f'<svg class="fires" width="46" height="11" fill="currentColor" aria-hidden="true"><use href="#fires-{name}"/></svg>'

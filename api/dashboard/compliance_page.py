@@ -13,7 +13,8 @@ from nicegui import ui
 from api.compliance import judge
 from api.compliance.facts import Fact, State
 from api.compliance.judge import Judged
-from api.dashboard.frame import empty, frame, text
+from api.dashboard.elements import empty, text
+from api.dashboard.frame import frame
 from api.dashboard.texts import kst, number, utc
 from api.dashboard.visitor import Visitor
 from core.errors import StoreError
@@ -22,7 +23,6 @@ from core.permissions import Action
 READY_SECONDS: Final = 30.0
 """A page of many facts is given more time than the three seconds NiceGUI gives others."""
 SHOWN_AGENCIES: Final = 12
-_COLUMNS: Final = ("paragraph", "asks", "standing", "evidence")
 
 
 def register() -> None:
@@ -33,30 +33,28 @@ def register() -> None:
         visitor = Visitor.of(request)
         t = visitor.t
         if not visitor.principal.may(Action.DUTIES_READ):
-            _nothing(visitor, t("compliance.forbidden"), t("compliance.forbidden.hint"))
+            _nothing(visitor, t("This role does not read compliance."), t("Ask the SOC lead if you need it."))
             return
         try:
             found = await judge.judge(visitor.centre, visitor.principal)
         except StoreError:
-            _nothing(visitor, t("unavailable"), t("unavailable.hint"))
+            _nothing(visitor, t("This cannot be shown right now."), t("The database does not answer. Try again in a moment."))
         else:
             _page(visitor, found)
 
 
 def _nothing(visitor: Visitor, title: str, hint: str) -> None:
-    with frame(visitor, visitor.t("compliance.title")), ui.element("section").classes("panel"):
+    with frame(visitor, visitor.t("Compliance")), ui.element("section").classes("panel"):
         empty(title, hint)
 
 
 def _page(visitor: Visitor, found: Sequence[Judged]) -> None:
     t = visitor.t
-    with frame(visitor, t("compliance.title")):
+    with frame(visitor, t("Compliance")):
         with ui.element("div").classes("page-head"):
-            text("h1", t("compliance.title"))
-            text("span", t("compliance.note", time=kst(visitor.centre.clock.now())), "soft")
-        ui.html(_summary(visitor, found), tag="section", sanitize=False).classes("cards standing").props(
-            f'aria-label="{t("column.standing")}"'
-        )
+            text("h1", t("Compliance"))
+            text("span", t("As of {time} KST. The centre's own reading of its records.", time=kst(visitor.centre.clock.now())), "soft")
+        ui.html(_summary(visitor, found), tag="section", sanitize=False).classes("cards standing").props(f'aria-label="{t("Standing")}"')
         for _, rows in groupby(found, key=lambda one: one.act.id):
             _act(visitor, list(rows))
 
@@ -75,9 +73,10 @@ def _act(visitor: Visitor, rows: Sequence[Judged]) -> None:
     with ui.element("section").classes("panel"):
         with ui.element("header"):
             text("h2", f"{act.id} · {act.en if t.language == 'en' else act.ko}")
-        head = "".join(f'<th scope="col">{escape(t(f"column.{column}"))}</th>' for column in _COLUMNS)
+        columns = (t("Paragraph"), t("What it asks"), t("Standing"), t("Grounds"))
+        head = "".join(f'<th scope="col">{escape(column)}</th>' for column in columns)
         body = "".join(_row(visitor, one) for one in rows)
-        with ui.element("div").classes("scroll"):
+        with ui.element("div").classes("scroll").props("tabindex=0"):
             ui.html(f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>", tag="table", sanitize=False).classes("list paragraphs")
 
 
@@ -87,7 +86,7 @@ def _row(visitor: Visitor, one: Judged) -> str:
     if one.row.outside is not None:
         evidence = f'<li class="soft">{escape(one.row.outside.en if english else one.row.outside.ko)}</li>'
     if one.hidden:
-        evidence += f'<li class="soft">{escape(t("compliance.hidden", count=one.hidden))}</li>'
+        evidence += f'<li class="soft">{escape(t("{count} facts this role does not read", count=one.hidden))}</li>'
     return (
         f'<tr data-paragraph="{escape(one.row.id, quote=True)}"><th scope="row" class="num">{escape(one.row.id)}</th>'
         f"<td>{escape(one.row.en if english else one.row.ko)}</td>"
@@ -105,7 +104,7 @@ def _evidence(visitor: Visitor, one: Fact) -> str:
 def _last(visitor: Visitor, one: Fact) -> str:
     if one.last_at is None:
         return ""
-    told = escape(visitor.t("compliance.last", time=kst(one.last_at)))
+    told = escape(visitor.t("last {time}", time=kst(one.last_at)))
     return f' <time class="soft" datetime="{utc(one.last_at)}" title="{utc(one.last_at)}">{told}</time>'
 
 
@@ -113,6 +112,6 @@ def _lacking(visitor: Visitor, agencies: Sequence[str]) -> str:
     if not agencies:
         return ""
     t = visitor.t
-    names = [visitor.agency_name(agency) if agency else t("compliance.centre") for agency in agencies[:SHOWN_AGENCIES]]
-    more = f" {t('compliance.more', count=len(agencies) - SHOWN_AGENCIES)}" if len(agencies) > SHOWN_AGENCIES else ""
-    return f'<div class="lacking">{escape(t("compliance.lacking", agencies=", ".join(names)) + more)}</div>'
+    names = [visitor.agency_name(agency) if agency else t("the centre") for agency in agencies[:SHOWN_AGENCIES]]
+    more = f" {t('and {count} more', count=len(agencies) - SHOWN_AGENCIES)}" if len(agencies) > SHOWN_AGENCIES else ""
+    return f'<div class="lacking">{escape(t("Agencies: {agencies}", agencies=", ".join(names)) + more)}</div>'

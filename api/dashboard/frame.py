@@ -10,11 +10,30 @@ from urllib.parse import quote
 
 from nicegui import ui
 
-from api.dashboard.beacons import MARK
+from api.dashboard import pages
+from api.dashboard.beacons import MARK, SPRITE
 from api.dashboard.preferences import other_language
+from api.dashboard.texts import NAMES
 from api.dashboard.visitor import Visitor
-from core.permissions import Action
 
+CURRENT: Final = ' aria-current="page"'
+STYLES: Final = (
+    "bongsu.css",
+    "overview.css",
+    "audit.css",
+    "rules.css",
+    "hunt.css",
+    "steps.css",
+    "response.css",
+    "incidents.css",
+    "account.css",
+)
+SCRIPTS: Final = (
+    "bongsu.js",
+    "rules.js",
+    "hunt.js",
+    "triage.js",
+)
 _THEMES: Final = {"light": False, "dark": True, "auto": None}
 _HALF_MOON: Final = (
     '<svg viewBox="0 0 24 24" fill="none" stroke="currentColor" stroke-width="2" aria-hidden="true">'
@@ -26,57 +45,45 @@ _HALF_MOON: Final = (
 def frame(visitor: Visitor, title: str) -> Iterator[None]:
     """The page around its content, which is built inside the block."""
     t = visitor.t
-    ui.page_title(f"{title} · {t('product')}")
+    ui.page_title(f"{title} · {t('Bongsu')}")
     ui.dark_mode(_THEMES[visitor.theme])
     ui.add_head_html(
-        f'<link rel="stylesheet" href="/static/bongsu.css"><script src="/static/bongsu.js" defer></script>'
-        f'<script>document.documentElement.lang = "{t.language}"</script>'
+        "".join(f'<link rel="stylesheet" href="/static/{file}">' for file in STYLES)
+        + "".join(f'<script src="/static/{file}" defer></script>' for file in SCRIPTS)
+        + f'<script>document.documentElement.lang = "{t.language}"</script>'
     )
     ui.html(_bar(visitor), tag="header", sanitize=False).classes("bar")
+    ui.html(_navigation(visitor), sanitize=False).classes("rail")
     with ui.element("main").classes("page").props("id=content"):
         yield
 
 
-def text(tag: str, content: str, classes: str = "") -> ui.html:
-    """An element that shows `content` as it is, whatever signs are in it; `.set_content(escape(...))` changes it."""
-    return ui.html(escape(content), tag=tag, sanitize=False).classes(classes)
-
-
-def empty(title: str, hint: str) -> None:
-    """What stands where nothing is to be shown yet: what that means, and what to do."""
-    with ui.element("div").classes("empty"):
-        ui.html(MARK, tag="span", sanitize=False).classes("mark")
-        text("b", title)
-        text("span", hint)
-
-
-def severity_html(visitor: Visitor, severity: str, fires: str) -> str:
-    """A severity as its fires and its word."""
-    return f'<span class="severity {escape(severity, quote=True)}">{fires}{escape(visitor.t.word("severity", severity))}</span>'
-
-
-def _pages(visitor: Visitor) -> str:
-    """Links to the pages beside the first that the visitor may open."""
-    if not visitor.principal.may(Action.DUTIES_READ):
-        return ""
-    here = ' aria-current="page"' if visitor.path == "/compliance" else ""
-    return f'<nav><a href="/compliance"{here}>{visitor.t("compliance.title")}</a></nav>'
+def _navigation(visitor: Visitor) -> str:
+    """The pages the visitor finds something at; nothing for who has but one."""
+    t, now_at = visitor.t, pages.here(visitor.path)
+    offered = [page for page in pages.PAGES if page.is_for(visitor.principal)]
+    links = "".join(
+        f'<a href="{page.path}"{CURRENT if page is now_at else ""}><i class="material-icons" aria-hidden="true">{page.icon}</i>'
+        f"<span>{escape(pages.title(t, page))}</span></a>"
+        for page in offered
+    )
+    return f'<nav class="pages" aria-label="{t("Pages")}">{links}</nav>'
 
 
 def _bar(visitor: Visitor) -> str:
     t = visitor.t
-    offered = other_language(t.language)
+    offered, switch = other_language(t.language), t("Switch light and dark")
     preference = f"/preferences?language={offered}&amp;next={quote(visitor.path, safe='/')}"
     caller = visitor.principal
     roles = ", ".join(t.word("user", role) for role in caller.roles)
     where = f"{visitor.agency_name(caller.agency)} · {roles}" if caller.agency else roles
     return (
-        f'<a class="skip" href="#content">{t("skip")}</a>'
-        f'<a class="brand" href="/"><span class="mark">{MARK}</span><b>{t("product")}</b><small>{t("tagline")}</small></a>'
-        f'{_pages(visitor)}<span class="space"></span><time class="clock" data-clock></time>'
-        f'<a class="tool" href="{preference}" lang="{offered}" hreflang="{offered}">{t("language.other")}</a>'
-        f'<button class="tool" type="button" data-theme-switch aria-label="{t("theme.switch")}" title="{t("theme.switch")}">'
+        f'{SPRITE}<a class="skip" href="#content">{t("Skip to content")}</a>'
+        f'<a class="brand" href="/"><span class="mark">{MARK}</span><b>{t("Bongsu")}</b><small>{t("Security Control Center")}</small></a>'
+        f'<span class="space"></span><time class="clock" data-clock></time>'
+        f'<a class="tool" href="{preference}" lang="{offered}" hreflang="{offered}">{NAMES[offered]}</a>'
+        f'<button class="tool" type="button" data-theme-switch aria-label="{switch}" title="{switch}">'
         f"{_HALF_MOON}</button>"
-        f'<span class="who">{escape(caller.name)}<small>{escape(where)}</small></span>'
-        f'<form method="post" action="/logout"><button class="tool" type="submit">{t("logout")}</button></form>'
+        f'<a class="who" href="/account">{escape(caller.name)}<small>{escape(where)}</small></a>'
+        f'<form method="post" action="/logout"><button class="tool" type="submit">{t("Log out")}</button></form>'
     )

@@ -6,18 +6,24 @@ one after another, can share them.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
+from nicegui import app as nicegui
 from nicegui import ui
 from starlette.routing import Match, Mount
 from starlette.types import Scope
 
-from api.dashboard import compliance_page, incident_page, overview_page
+from api import sections
+from api.dashboard import account_page, admin, compliance_page, hunt, incidents, mayor, response, rules, sources
+from api.dashboard.audit import page as audit_page
 from api.dashboard.beacons import MARK
+from api.dashboard.overview import page as overview_page
+from api.dashboard.steps.document import document
 from api.problems import TAXII
 
 
@@ -30,7 +36,10 @@ def mount(app: FastAPI) -> None:
     @asynccontextmanager
     async def both(outer: FastAPI) -> AsyncIterator[Any]:
         async with own(outer) as state, pages.router.lifespan_context(pages):
+            await asyncio.to_thread(sections.work_out, app)
+            read = asyncio.create_task(document())  # seconds of work that the first form would wait for
             yield state
+            await read
 
     app.router.lifespan_context = both
 
@@ -48,8 +57,17 @@ class _Rest(Mount):
 def _pages() -> FastAPI:
     pages = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     overview_page.register()
-    incident_page.register()
+    incidents.register()
+    hunt.register()
+    response.register()
     compliance_page.register()
+    mayor.register()
+    audit_page.register()
+    rules.register()
+    sources.register()
+    account_page.register()
+    admin.register()
+    nicegui.config.quasar_config["loadingBar"]["skipHijack"] = True  # Quasar's bar at the top has no name for those who cannot see it
     ui.run_with(
         pages,
         title="Bongsu",

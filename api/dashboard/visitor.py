@@ -9,7 +9,9 @@ from urllib.parse import quote
 from fastapi import Request
 
 from api.auth import sessions
+from api.auth.sessions import Rules
 from api.centre import Centre
+from api.dashboard.client import Api
 from api.dashboard.preferences import texts_of, theme_of
 from api.dashboard.texts import Texts
 from core.errors import Unauthenticated
@@ -25,11 +27,12 @@ class Visitor:
     t: Texts
     theme: str
     path: str
+    api: Api
 
     @classmethod
     def of(cls, request: Request) -> Visitor:
         """Whoever sent `request`, which has passed the gate."""
-        return cls(request.state.centre, request.state.principal, texts_of(request), theme_of(request), request.url.path)
+        return cls(request.state.centre, request.state.principal, texts_of(request), theme_of(request), request.url.path, Api(request))
 
     @property
     def login_url(self) -> str:
@@ -38,7 +41,7 @@ class Visitor:
 
     async def recheck(self) -> None:
         """See that the session still holds and what it may do now; Unauthenticated when it ended."""
-        found = await asyncio.to_thread(sessions.still_valid, self.centre.database, self.principal)
+        found = await asyncio.to_thread(sessions.still_valid, self.centre.database, self.principal, Rules.of(self.centre.settings.api))
         if found is None:
             raise Unauthenticated("the session ended")
         self.principal = found

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from nicegui import ui
 
-from api.dashboard.frame import empty, text
+from api.dashboard.elements import empty, text
 from api.dashboard.texts import Texts
 from core.clock import KST
 from core.storage.event_queries import Minute
@@ -27,12 +27,16 @@ class MinuteChart:
         self._minutes: Sequence[Minute] = ()
         with ui.element("section").classes("panel"):
             with ui.element("header"):
-                text("h2", t("chart.title"))
-                text("span", t("chart.note"), "note")
-            self._chart = ui.echart(_options(t)).classes("chart").props(f'role=img aria-label="{t("chart.title")}, {t("chart.note")}"')
+                text("h2", t("Events per minute"))
+                text("span", t("last 60 minutes"), "note")
+            self._chart = (
+                ui.echart(_options(t)).classes("chart").props(f'role=img aria-label="{t("Events per minute")}, {t("last 60 minutes")}"')
+            )
             self._none = ui.element("div")
             with self._none:
-                empty(t("chart.empty"), t("chart.hint"))
+                empty(
+                    t("No event came in the last 60 minutes."), t("Point a device's syslog at this server, or push lines to POST /v1/logs.")
+                )
         self._chart.set_visibility(False)
 
     def show(self, minutes: Sequence[Minute]) -> None:
@@ -68,9 +72,9 @@ def _options(t: Texts) -> dict[str, Any]:
         "xAxis": [_minutes_axis(0, {"show": False}), _minutes_axis(1, words | {":interval": "(place, minute) => minute.endsWith('0')"})],
         "yAxis": [_count_axis(0, words | {"showMinLabel": False}, 1), _count_axis(1, words, 4)],
         "series": [
-            line_bar | {"name": t("chart.events"), "itemStyle": {"color": _EVENTS}},
-            line_bar | {"name": t("chart.quarantined"), "itemStyle": {"color": _QUARANTINED}},
-            bar | {"name": t("chart.detections"), "itemStyle": {"color": _DETECTIONS}},
+            line_bar | {"name": t("events"), "itemStyle": {"color": _EVENTS}},
+            line_bar | {"name": t("quarantined"), "itemStyle": {"color": _QUARANTINED}},
+            bar | {"name": t("detections"), "itemStyle": {"color": _DETECTIONS}},
         ],
     }
 

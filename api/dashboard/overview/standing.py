@@ -60,19 +60,33 @@ class Banners:
             return ""
         level = table.find(warning.level)
         since = kst(warning.starts_at)
-        title = t("banner.warning", level=level.en if t.language == "en" else level.ko, issuer=warning.issuer, reference=warning.reference)
-        return _banner(mood, title, t("banner.warning.note", title=warning.title, since=since, scope=self._scope(warning)))
+        title = t(
+            "National cyber warning: {level} · {issuer} {reference}",
+            level=level.en if t.language == "en" else level.ko,
+            issuer=warning.issuer,
+            reference=warning.reference,
+        )
+        return _banner(
+            mood,
+            title,
+            t(
+                "{title} · since {since} KST · for {scope}. Recorded from the national notice; the city issues no warning.",
+                title=warning.title,
+                since=since,
+                scope=self._scope(warning),
+            ),
+        )
 
     def _scope(self, warning: Warning) -> str:
         """The agencies concerned by name, as many as fit."""
         t = self._visitor.t
         if not warning.agencies:
-            return t("banner.everywhere")
+            return t("every agency")
         known = {
             one.id: (one.name_en or one.name_ko) if t.language == "en" else one.name_ko for one in self._visitor.centre.settings.agencies
         }
         named = [known.get(agency, agency) for agency in warning.agencies]
-        more = t("banner.more", count=number(len(named) - _NAMED)) if len(named) > _NAMED else ""
+        more = t(" and {count} more", count=number(len(named) - _NAMED)) if len(named) > _NAMED else ""
         return ", ".join(named[:_NAMED]) + more
 
     def _readiness(self, readiness: Proposal | None) -> str:
@@ -80,8 +94,16 @@ class Banners:
             return ""
         t = self._visitor.t
         level = policy.load(self._visitor.centre.settings.respond.readiness).find(readiness.level)
-        title = t("banner.readiness", level=level.en if t.language == "en" else level.ko)
-        return _banner("own", title, t("banner.readiness.note", number=readiness.number, since=kst(readiness.confirmed_at)))
+        title = t("The centre's own readiness: {level}", level=level.en if t.language == "en" else level.ko)
+        return _banner(
+            "own",
+            title,
+            t(
+                "{number} · since {since} KST. The centre's own decision; it is no national warning.",
+                number=readiness.number,
+                since=kst(readiness.confirmed_at),
+            ),
+        )
 
 
 def _banner(mood: str, title: str, note: str) -> str:

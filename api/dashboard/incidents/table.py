@@ -10,8 +10,7 @@ from typing import Final
 
 from nicegui import ui
 
-from api.dashboard import beacons
-from api.dashboard.frame import severity_html, text
+from api.dashboard.elements import severity_html, text
 from api.dashboard.texts import kst_short, number, utc
 from api.dashboard.visitor import Visitor
 from respond.incidents.queries import Summary
@@ -43,10 +42,11 @@ class IncidentTable:
         self._visitor = visitor
         self._rows: dict[str, _Row] = {}
         t = visitor.t
-        with ui.element("div").classes("scroll"), ui.element("table").classes("list incidents"):
+        with ui.element("div").classes("scroll").props("tabindex=0"), ui.element("table").classes("list incidents"):
             with ui.element("thead"), ui.element("tr"):
-                for column, classes in _COLUMNS.items():
-                    text("th", t(f"column.{column}"), "right" if "right" in classes else "").props("scope=col")
+                names = (t("Severity"), t("Number"), t("Agency"), t("Incident"), t("State"), t("Detections"), t("Last event"))
+                for name, classes in zip(names, _COLUMNS.values(), strict=True):
+                    text("th", name, "right" if "right" in classes else "").props("scope=col")
             self._body = ui.element("tbody")
 
     def show(self, incidents: Sequence[Summary], now: datetime) -> None:
@@ -75,9 +75,9 @@ class IncidentTable:
 
     def _cells(self, incident: Summary, now: datetime) -> tuple[str, ...]:
         visitor, t = self._visitor, self._visitor.t
-        exercise = f' <span class="tag">{t("exercise")}</span>' if incident.exercise else ""
+        exercise = f' <span class="tag">{t("Exercise")}</span>' if incident.exercise else ""
         return (
-            severity_html(visitor, incident.severity, beacons.fires(incident.severity)),
+            severity_html(visitor, incident.severity),
             escape(incident.number),
             escape(visitor.agency_name(incident.agency)),
             f'<a href="/incidents/{escape(incident.number, quote=True)}">{escape(incident.title)}</a>{exercise}',

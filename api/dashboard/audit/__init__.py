@@ -1,0 +1,1 @@
+"""The audit page: the trail, the ledger, and the proof of both."""

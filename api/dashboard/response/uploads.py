@@ -1,0 +1,44 @@
+"""Files kept with an annual duty: to take away, and to bring."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from nicegui import ui
+from nicegui.events import UploadEventArguments
+
+from api.dashboard.elements import panel, time_html
+from api.dashboard.response.progress import quiet
+from api.dashboard.telling import done, telling
+from api.dashboard.texts import number
+from core.permissions import Action
+
+
+def files(page: Any, name: str, found: Sequence[Mapping[str, Any]]) -> None:
+    """The files of a duty; whoever answers for it may add to them until it ends."""
+    visitor = page.visitor
+    t = visitor.t
+    with panel(page.showing.name(name)):
+        if not found:
+            quiet(t("No files yet."))
+        rows = "".join(
+            f'<li><div class="measure"><div><a href="{page.path}/files/{one["id"]}" download>{escape(one["name"])}</a>'
+            f'<div class="soft">{number(one["size"])} B · {time_html(one["at"])} · '
+            f"{escape(one['author'].partition(':')[2])}</div></div></div></li>"
+            for one in found
+        )
+        ui.html(rows, tag="ul", sanitize=False).classes("checklist")
+        may = visitor.principal.may(Action.DUTIES_ANSWER) or visitor.principal.may(Action.DUTIES_WRITE)
+        if may and page.record["state"] not in page.kind.machine.ended:
+
+            async def take(event: UploadEventArguments) -> None:
+                with telling(visitor):
+                    await visitor.api.post(f"{page.path}/files", await event.file.read(), name=event.file.name)
+                    done(t("The file is kept."))
+                    await page.refresh()
+
+            most = visitor.centre.settings.respond.duties.file_mb << 20
+            upload = ui.upload(label=t("Add a file"), on_upload=take, auto_upload=True, max_file_size=most).props("flat bordered")
+            upload.classes("upload")

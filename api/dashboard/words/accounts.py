@@ -1,0 +1,28 @@
+"""Accounts of people, what is proposed for them, and where settings come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+WORDS: Final[Mapping[str, Mapping[str, str]]] = {
+    "account_change": {
+        "create": "New account",
+        "change": "Other roles",
+        "enable": "Enable again",
+        "proposed": "Waits for approval",
+        "approved": "Approved",
+        "rejected": "Rejected",
+        "withdrawn": "Withdrawn",
+    },
+    "comes_by": {
+        "password": "Password",
+        "oidc": "City log-in",
+        "": "No password yet",
+    },
+    "setting_source": {
+        "default": "Default",
+        "file": "Settings file",
+        "environment": "Environment",
+    },
+}
