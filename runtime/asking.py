@@ -58,6 +58,20 @@ class Centre:
 
     def ask(self, method: str, path: str, *, seconds: float = 150, **options: Any) -> Any:
         """The JSON the centre answers, None when it answers nothing; `options` are httpx's. CentreRefused when it does not do it."""
+        answer = self._answer(method, path, seconds=seconds, **options)
+        if not answer.content:
+            return None
+        try:
+            return answer.json()
+        except ValueError as error:
+            raise CentreRefused(f"{self._url} answered {path} with something that is not JSON; is it a Bongsu centre?") from error
+
+    def remove(self, path: str, *, seconds: float = 150) -> Any:
+        """DELETE what is there now, as `ask` does; CentreRefused when somebody changes it at the same time, too."""
+        etag = self._answer("GET", path, seconds=seconds).headers.get("ETag", "")
+        return self.ask("DELETE", path, seconds=seconds, headers={"If-Match": etag})
+
+    def _answer(self, method: str, path: str, *, seconds: float, **options: Any) -> httpx.Response:
         try:
             answer = self._client.request(method, path, timeout=seconds, **options)
         except httpx.HTTPError as error:
@@ -65,12 +79,7 @@ class Centre:
             raise CentreRefused(f"{self._url} does not answer ({why}); does the centre run, and is --to its address?") from error
         if not answer.is_success:
             raise self._refused(answer)
-        if not answer.content:
-            return None
-        try:
-            return answer.json()
-        except ValueError as error:
-            raise CentreRefused(f"{self._url} answered {path} with something that is not JSON; is it a Bongsu centre?") from error
+        return answer
 
     def every(self, path: str, params: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """The items of a list, page by page."""

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +24,9 @@ from core.errors import ConfigError
 from core.signing import Verifier, load_signer
 from core.storage.contract import Store
 from core.storage.embedded import EmbeddedStore
+from detect.approved import Approved
 from detect.rule_files import RuleFiles
-from detect.rules import RuleBook
+from detect.rules import RuleBook, Text
 from detect.rules import load as load_rules
 
 _T = TypeVar("_T")
@@ -125,9 +126,9 @@ def exercise_verifier(settings: Settings, *, makes_key: bool) -> Verifier | None
     return load_signer(settings.signing_key) if makes_key or settings.signing_key.exists() else None
 
 
-def rule_book(settings: DetectSettings) -> RuleBook:
-    """The rules the settings name: our own, the operator's folders, without those switched off."""
-    return load_rules(rule_folders(settings), disabled=settings.disabled_rules)
+def rule_book(settings: DetectSettings, texts: Iterable[Text] = ()) -> RuleBook:
+    """The rules the settings name: our own, the operator's folders, `texts` over them, without those switched off."""
+    return load_rules(rule_folders(settings), disabled=settings.disabled_rules, texts=texts)
 
 
 def rule_folders(settings: DetectSettings) -> list[Path]:
@@ -135,9 +136,9 @@ def rule_folders(settings: DetectSettings) -> list[Path]:
     return [*([OWN_RULES] if settings.own_rules else []), *settings.rule_folders]
 
 
-def rule_files(settings: DetectSettings) -> RuleFiles:
-    """The same, with what is needed to see that they change."""
-    return RuleFiles(rule_folders(settings), lambda: rule_book(settings))
+def rule_files(settings: DetectSettings, database: Database) -> RuleFiles:
+    """The same with what people approved, and what is needed to see that they change."""
+    return RuleFiles(rule_folders(settings), lambda texts: rule_book(settings, texts), Approved(database))
 
 
 def _cluster_module(name: str, key: str) -> ModuleType:

@@ -42,6 +42,7 @@ COMMANDS = {
     "users": _Command("accounts", "Accounts of people.", app="users"),
     "keys": _Command("accounts", "API keys of machines.", app="keys"),
     "audit": _Command("audit", "The audit trail: verify it, export it, show the key that signs it."),
+    "ledger": _Command("ledger", "The intake ledger: verify that every line received is stored or quarantined, and evaluated."),
     "evidence": _Command("evidence", "Evidence of incidents: take it out, verify it offline."),
     "drill": _Command("drills", "Scenarios of drills: check them before they are used."),
     "share": _Command("share", "Shared threat information: verify it offline."),

@@ -20,6 +20,8 @@ import structlog
 from api import idempotency
 from api.app import create_app
 from api.centre import Centre, StageState
+from api.ledger import MEANS
+from api.rule_bench import Bench
 from core import topics
 from core.clock import Clock
 from core.config import Settings
@@ -45,6 +47,11 @@ from ingest.attribution import Attribution
 from ingest.compile import ParserSet
 from ingest.enrichment.library import Library as Enrichment
 from ingest.exercises import Exercises
+from ingest.ledger.checking import Checking
+from ingest.ledger.closing import Closing
+from ingest.ledger.keeping import EVERY_SECONDS as LEDGER_SECONDS
+from ingest.ledger.keeping import Keeper
+from ingest.ledger.receiving import Receiving
 from ingest.normalise import Normaliser
 from ingest.sources.demo import DemoFeed
 from ingest.sources.http import HttpIntake
@@ -67,6 +74,7 @@ from respond.warnings import levels
 from respond.warnings.service import look
 from runtime.bootstrap import Need, Parts, exercise_verifier, make_store, open_parts, rule_files
 from runtime.drills import drill_service
+from runtime.memory import set_aside_what_stays
 from runtime.peers import PeerReader
 from runtime.privacy import announce
 from runtime.services import LagMonitor, PairService, Service, StageService, TaskService, run_until
@@ -108,6 +116,7 @@ GROUPS: tuple[tuple[str, str], ...] = (
     ("correlate", topics.MATCHES),
     ("respond", topics.DETECTIONS),
     ("evaluated", topics.EVALUATED),
+    ("ledger", topics.LOGS_RAW),
 )
 """Every consumer group and the topic it reads."""
 STORED: tuple[tuple[tuple[str, str], ...], ...] = (
@@ -163,11 +172,13 @@ async def run(
     async with open_parts(settings, needs, clock) as parts:
         await _prepare(parts)
         assembly = await _Assembly.of(parts, roles, demo=demo)
+        with set_aside_what_stays() as set_aside:
 
-        async def ready() -> None:
-            await on_ready(assembly.running())
+            async def ready() -> None:
+                await on_ready(assembly.running())
+                set_aside()
 
-        await run_until(stop, assembly.services, ready)
+            await run_until(stop, assembly.services, ready)
     _log.info("stopped")
 
 
@@ -294,7 +305,7 @@ class _Assembly:
 
     async def _add_detect(self) -> None:
         parts = self._parts
-        rules = rule_files(parts.settings.detect)
+        rules = rule_files(parts.settings.detect, parts.database)
         store = parts.opened_store
         if store is None:  # only the indicators are read from it, and detection begins without them when it is away
             store = make_store(parts.settings, None)
@@ -311,7 +322,7 @@ class _Assembly:
     async def _add_correlate(self) -> None:
         parts = self._parts
         detect = parts.settings.detect
-        rules = rule_files(detect)
+        rules = rule_files(detect, parts.database)
         stage = CorrelateStage(parts.bus, parts.store, rules.book, parts.clock, timedelta(hours=detect.lateness_hours))
         # Sooner than the detectors look, so that their matches of a new correlation find it known.
         watcher = CorrelationWatcher(stage, parts.database, rules)
@@ -340,8 +351,9 @@ class _Assembly:
         attribution = Attribution(settings)
         self.services.append(PairService("intake", stop=intake.close))
         if Role.API in roles:
-            rules = RuleLibrary(rule_files(settings.detect))
+            rules = RuleLibrary(rule_files(settings.detect, parts.database))
             self._add_hunts(rules)
+            self._add_ledger()
             centre = Centre(
                 settings=settings,
                 clock=parts.clock,
@@ -356,7 +368,9 @@ class _Assembly:
                 stages=self._stage_states,
                 rules=rules,
                 packs=load_packs(settings.respond.personal.packs_folder),
+                bench=Bench(parts.engine, settings, parts.clock),
             )
+            self.services.append(PairService("bench", stop=partial(asyncio.to_thread, centre.bench.close)))
             for peer in settings.respond.sharing.peers:
                 self.services.append(TaskService(f"peer {peer.name}", PeerReader(peer, parts.database, centre.importer, parts.clock).run))
             self.services.append(TaskService("indicators-history", History(parts.store, parts.database, parts.bus, parts.clock).run))
@@ -389,6 +403,15 @@ class _Assembly:
             holder="here" if parts.settings.store.kind == "embedded" else token(),
         )
         self.services.append(TaskService("hunts", runner.run))
+
+    def _add_ledger(self) -> None:
+        parts = self._parts
+        verifier = self._verifier or exercise_verifier(parts.settings, makes_key=False)
+        received = Receiving(parts.bus, parts.database, parts.clock, verifier)
+        self._add_stage("ledger", topics.LOGS_RAW, received.handle, max_messages=_NORMALISE_MESSAGES, rest=_STORE_RESTS)
+        of = (parts.store, parts.bus, parts.database, parts.clock, MEANS)
+        keeper = Keeper(Closing(*of), Checking(*of), parts.clock)
+        self.services.append(TaskService("ledger-closing", partial(repeat, LEDGER_SECONDS, "ledger", keeper.step)))
 
     def _stages_lag(self) -> bool:
         """Whether what searches history by itself should wait."""

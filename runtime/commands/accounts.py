@@ -54,8 +54,9 @@ def set_user(
     config_file: Config = None,
 ) -> None:
     """Make an account, or give an existing one this password, these roles and this agency."""
+    shortest = config.load(config_file).api.identity.password_length
     with _session(config_file) as session:
-        ensure_user(session, name, password, role, agency, actor=_actor())
+        ensure_user(session, name, password, role, agency, actor=_actor(), shortest=shortest)
     typer.echo(f"{name}: {', '.join(role)}{f' of {agency}' if agency else ''}")
 
 

@@ -128,7 +128,7 @@ def detections(
 @app.command("cancel")
 def cancel(hunt_id: str, to: To = LOCAL, key: Key = "", as_json: AsJson = False) -> None:
     """End a search. What it has found stays."""
-    ended = _centre(to, key).ask("DELETE", f"{_HUNTS}/{hunt_id}")
+    ended = _centre(to, key).remove(f"{_HUNTS}/{hunt_id}")
     _say(ended, as_json, f"{ended['id']}: {ended['state']}")
 
 

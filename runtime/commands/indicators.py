@@ -98,7 +98,7 @@ def delete(
     key: Writing = "",
 ) -> None:
     """Delete a feed with all its indicators. What they met stays."""
-    Centre(to, key, "indicators:write").ask("DELETE", f"{_FEEDS}/{feed}", seconds=_SECONDS)
+    Centre(to, key, "indicators:write").remove(f"{_FEEDS}/{feed}", seconds=_SECONDS)
     typer.echo(f"deleted {feed}")
 
 
