@@ -21,7 +21,7 @@ run: $(VENV)/.ready-run ## the whole centre on embedded engines, with a demo fee
 
 test: $(VENV)/.ready-test ## every test; Debian packages the tests use are installed where that is possible
 	sh tests/provision.sh
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --dist loadfile
 
 check: $(VENV)/.ready-test ## lint, types, import contract
 	$(BIN)/ruff check .

@@ -34,6 +34,8 @@ from respond.reports.machine import MACHINE as REPORT
 from respond.reports.models import Report
 from respond.requests.machine import MACHINE as REQUEST
 from respond.requests.models import Request
+from respond.rule_drafts.machine import MACHINE as RULE_DRAFT
+from respond.rule_drafts.models import RuleDraft
 from respond.sharing.machine import RECEIPT, SHARE
 from respond.sharing.models import Receipt, Share
 from respond.teams.machine import MACHINE as TEAM
@@ -293,6 +295,13 @@ KINDS |= {
     ),
 }
 
+KINDS["rule-drafts"] = Kind(
+    RULE_DRAFT,
+    RuleDraft,
+    {"title": "t", "text": "title: t", "origin": "", "rule_ids": [], "authors": ["user:somebody"], "approved_by": ""},
+    {"edit": {"text": "title: u"}},
+)
+
 _WORKED = "new triaged confirmed contained eradicated recovering reopened"
 _ANY = f"{_WORKED} false_positive closed"
 _WORKERS = "analyst lead officer"
@@ -457,6 +466,15 @@ TABLES: dict[str, dict[str, tuple[str, str, str]]] = {
         "order": ("active", "", "lead"),
         "stand_down": ("active", "stood_down", "mayor"),
         "review": ("stood_down", "reviewed", "lead"),
+    },
+    "rule-drafts": {
+        "edit": ("draft declined", "draft", "analyst lead"),
+        "submit": ("draft", "submitted", "analyst lead"),
+        "take_back": ("submitted", "draft", "analyst lead"),
+        "approve": ("submitted", "in_force", "lead"),
+        "decline": ("submitted", "declined", "lead"),
+        "discard": ("draft declined", "discarded", "analyst lead"),
+        "retire": ("in_force", "retired", "lead"),
     },
     "shares": {
         "edit": ("drafted", "", _WORKERS),

@@ -7,12 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from hypothesis import settings
 
 settings.register_profile("untimed", deadline=None)  # how long an example takes says nothing on a busy machine
 settings.load_profile("untimed")
 
-pytest_plugins = ["tests.servers.kafka", "tests.servers.clickhouse", "tests.servers.debian_clickhouse", "tests.servers.postgres"]
+structlog.configure(processors=[structlog.processors.format_exc_info, structlog.dev.ConsoleRenderer(colors=False)])
+pytest_plugins = [
+    "tests.browser",
+    "tests.servers.kafka",
+    "tests.servers.clickhouse",
+    "tests.servers.debian_clickhouse",
+    "tests.servers.postgres",
+]
 
 SAMPLES = Path(__file__).resolve().parents[2] / "shared" / "samples"
 

@@ -137,7 +137,7 @@ class Always(RuleLibrary):
     """The rules of a ground as they are now."""
 
     def __init__(self, ground: Ground) -> None:
-        super().__init__(RuleFiles((), lambda: ground.book))
+        super().__init__(RuleFiles((), lambda _texts: ground.book))
         self._ground = ground
 
     def current(self) -> rules.RuleBook:

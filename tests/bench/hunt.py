@@ -158,7 +158,7 @@ class Ground:
 
 async def measure(case: Case, ground: Ground, runs: int) -> dict[str, Any]:
     book = rules.parse(case.text(), case.name, strict=False)
-    library = RuleLibrary(RuleFiles((), lambda: book))
+    library = RuleLibrary(RuleFiles((), lambda _texts: book))
     clock, history = SystemClock(), timedelta(days=30)
     runner = HuntRunner(
         ground.store, ground.bus, ground.database, clock, library, ground.engine, history=history, busy=lambda: False, holder="bench"

@@ -74,7 +74,13 @@ def an_incident(**changes: Any) -> Incident:
 
 
 def test_models_and_migrations_agree(new_url: Callable[[], str]) -> None:
-    for file in [*ROOT.glob("respond/**/*.py"), *ROOT.glob("detect/**/*.py"), *ROOT.glob("api/**/*.py"), *ROOT.glob("core/**/*.py")]:
+    for file in [
+        *ROOT.glob("ingest/**/*.py"),
+        *ROOT.glob("respond/**/*.py"),
+        *ROOT.glob("detect/**/*.py"),
+        *ROOT.glob("api/**/*.py"),
+        *ROOT.glob("core/**/*.py"),
+    ]:
         if re.search(r"^class \w+\((\w+, )*Base\):", file.read_text(), re.MULTILINE):
             importlib.import_module(".".join(file.relative_to(ROOT).with_suffix("").parts))
     made = Database(new_url(), FixedClock(NOW))

@@ -38,6 +38,7 @@ STEPS = [
     "0007_baselines",
     "0008_times_of_matches",
     "0009_exercise",
+    "0010_lines",
 ]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import pytest
 from playwright.async_api import expect
 
 from api.compliance import law
@@ -12,12 +11,10 @@ from core.duty_settings import DutySettings
 from respond.duties import campaigns, policy, service
 from respond.duties.campaigns import Planned
 from respond.duties.machine import Kind
-from tests.e2e import test_dashboard
-from tests.e2e.test_dashboard import BOTH, CHROMIUM, NOW, ONE, Visit
+from tests.browser import BOTH, NEEDS_CHROMIUM, NOW, ONE, Visit
 from tests.servers.api import TestCentre
 
-browser, centre, visit = test_dashboard.browser, test_dashboard.centre, test_dashboard.visit
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (Debian package chromium)")
+pytestmark = NEEDS_CHROMIUM
 SUBJECTS = policy.load(DutySettings())
 
 
@@ -42,7 +39,7 @@ async def test_every_paragraph_with_its_evidence(visit: Visit) -> None:
     visit.centre.clock.advance(timedelta(days=2))
     await page.goto(visit.url)
     await visit.log_in("lead")
-    await page.click("nav a")
+    await page.click("nav a[href='/compliance']")
     await expect(page.locator("h1")).to_have_text("법령 준수" if korean else "Compliance")
     rows = page.locator("[data-paragraph]")
     await expect(rows).to_have_count(sum(len(act.rows) for act in law.load().acts))
@@ -74,14 +71,14 @@ async def test_who_reads_no_duties_is_told_so(visit: Visit) -> None:
     await visit.page.goto(f"{visit.url}/login?next=/compliance")
     await visit.log_in("admin")
     await expect(visit.page.locator(".empty b")).to_have_text("이 역할은 법령 준수 현황을 보지 않습니다.")
-    await expect(visit.page.locator("nav a")).to_have_count(0)
+    await expect(visit.page.locator("nav a[href='/compliance']")).to_have_count(0)
 
 
 @ONE
 async def test_a_database_that_does_not_answer_is_told(visit: Visit) -> None:
     await visit.page.goto(visit.url)
     await visit.log_in("lead")
-    await expect(visit.page.locator("nav a")).to_be_visible()
+    await expect(visit.page.locator("nav a[href='/compliance']")).to_be_visible()
     await visit.centre.centre.store.close()
     await visit.page.goto(f"{visit.url}/compliance")
     await expect(visit.page.locator(".empty b")).to_have_text("지금은 보여 드릴 수 없습니다.")

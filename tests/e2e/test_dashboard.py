@@ -1,118 +1,24 @@
-"""The dashboard in a real browser on a real server: logging in, the overview that lives, one incident; both languages, both themes.
-
-Pictures of the pages are kept in the folder BONGSU_SCREENSHOTS names, when it is set.
-"""
+"""The dashboard in a real browser on a real server: logging in, the overview that lives, one incident; both languages, both themes."""
 
 from __future__ import annotations
 
-import asyncio
-import os
-import shutil
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import datetime, timedelta
 
-import pytest
-import uvicorn
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request, async_playwright, expect
+from playwright.async_api import Browser, expect
 
 from api.auth import users
-from core.clock import FixedClock
 from core.config import ReadinessSettings, WarningSettings
 from respond.readiness import policy
 from respond.readiness import service as readiness
 from respond.readiness.machine import Direction
 from respond.warnings import levels, service
+from tests.browser import BOTH, NEEDS_CHROMIUM, NOW, ONE, Visit
 from tests.detections import Finding
-from tests.servers.api import PASSWORD, TestCentre, running_centre, settings_for
+from tests.servers.api import TestCentre
 
-CHROMIUM = shutil.which("chromium")
-QUIET = (
-    *("--no-sandbox", "--disable-gpu", "--disable-background-networking"),
-    *("--no-first-run", "--disable-component-update", "--disable-sync"),
-)
-PICTURES = os.environ.get("BONGSU_SCREENSHOTS")
-NOW = datetime(2026, 5, 1, 3, 0, 30, tzinfo=UTC)
 RAW = 'srcip=192.0.2.7 msg="</script><img src=x onerror=alert(1)> `${alert(2)}` 한글"'
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (Debian package chromium)")
-
-
-@dataclass
-class Visit:
-    """One browser profile on the centre, and everything it complained about or asked others for."""
-
-    centre: TestCentre
-    url: str
-    context: BrowserContext
-    page: Page
-    complaints: list[str] = field(default_factory=list)
-
-    async def log_in(self, name: str, password: str = PASSWORD) -> None:
-        await self.page.fill("#name", name)
-        await self.page.fill("#password", password)
-        await self.page.click("button[type=submit]")
-
-    async def picture(self, name: str) -> None:
-        if PICTURES:
-            await self.page.wait_for_timeout(600)  # the chart is drawn by now; no test depends on it
-            await self.page.screenshot(path=Path(PICTURES) / f"{name}.png", full_page=True)
-
-
-@pytest.fixture
-async def centre(tmp_path: Path) -> AsyncIterator[tuple[TestCentre, str]]:
-    """A centre served by uvicorn, and its address."""
-    async with running_centre(settings_for(tmp_path), FixedClock(NOW)) as made:
-        server = uvicorn.Server(uvicorn.Config(made.app, host="127.0.0.1", port=0, log_level="error"))
-        serving = asyncio.create_task(server.serve())
-        while not server.started:
-            assert not serving.done()
-            await asyncio.sleep(0.02)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        yield made, f"http://127.0.0.1:{port}"
-        server.should_exit = True
-        await serving
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        started = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
-        yield started
-        await started.close()
-
-
-BOTH = pytest.mark.parametrize("visit", [("ko", "light"), ("en", "dark")], ids=["ko-light", "en-dark"], indirect=True)
-ONE = pytest.mark.parametrize("visit", [("ko", "light")], ids=["ko-light"], indirect=True)
-
-
-@pytest.fixture
-async def visit(request: pytest.FixtureRequest, centre: tuple[TestCentre, str], browser: Browser) -> AsyncIterator[Visit]:
-    """A visitor with a language and a theme. Whatever the browser complains about fails the test, as does any request to another host."""
-    language, theme = request.param
-    made, url = centre
-    locale = {"ko": "ko-KR", "en": "en-GB"}[language]
-    context = await browser.new_context(viewport={"width": 1440, "height": 900}, locale=locale, color_scheme=theme)
-    page = await context.new_page()
-    page.set_default_timeout(20_000)
-    found = Visit(made, url, context, page)
-
-    def asked(sent: Request) -> None:
-        if not sent.url.startswith((url, "data:")):
-            found.complaints.append(f"asked {sent.url}")
-
-    def said(message: ConsoleMessage) -> None:
-        refused_login = "401" in message.text and "/login?" in message.location["url"]  # the browser reports it by itself
-        if message.type in ("error", "warning") and not refused_login:
-            found.complaints.append(f"{message.type}: {message.text}")
-
-    page.on("request", asked)
-    page.on("console", said)
-    page.on("pageerror", lambda error: found.complaints.append(f"error: {error}"))
-    yield found
-    await context.close()
-    assert found.complaints == []
+pytestmark = NEEDS_CHROMIUM
 
 
 def finding(centre: TestCentre, offset: int, title: str, level: str, agency: str = "seogu") -> Finding:
@@ -148,6 +54,8 @@ async def test_an_analyst_from_the_door_to_the_evidence(visit: Visit) -> None:
     await expect(page.locator(".empty b")).to_have_text("그런 사고가 없습니다." if korean else "There is no such incident.")
 
     await page.click(".back")
+    await page.wait_for_url("**/incidents")
+    await page.goto(visit.url)
     await expect(page.locator("h1")).to_have_text("상황판" if korean else "Overview")
     assert await page.evaluate("document.documentElement.lang") == ("ko" if korean else "en")
     assert await page.evaluate("document.body.classList.contains('body--dark')") != korean
@@ -182,7 +90,7 @@ async def test_the_overview_lives_without_losing_ones_place(visit: Visit) -> Non
     page, centre = visit.page, visit.centre
     await page.goto(visit.url)
     await visit.log_in("lead")
-    await expect(page.locator(".panel .empty:visible")).to_have_count(2)
+    await expect(page.locator(".panel .empty:visible")).to_have_count(3)
     await visit.picture("empty")
     await centre.put_detections([finding(centre, 1, "First", "low")])
     centre.clock.advance(timedelta(seconds=5))
@@ -245,7 +153,7 @@ async def test_who_reads_no_incidents_is_told_so(visit: Visit) -> None:
     await page.goto(visit.url)
     await visit.log_in("admin")
     await expect(page.locator(".card")).to_have_count(5)
-    await expect(page.locator(".panel .empty:visible")).to_have_count(1)
+    await expect(page.locator(".panel .empty:visible")).to_have_count(2)  # no incidents, and nothing due
     await expect(page.locator("tr.opens")).to_have_count(0)
 
 

@@ -159,6 +159,19 @@ async def test_a_relay_over_tls_delivers_under_the_name_in_its_certificate(
     assert receiver.senders == {("transport", "relay", "tls", IntakeFlag.NONE)}
 
 
+@pytest.mark.parametrize("receiver", ["udp"], indirect=True)
+@pytest.mark.parametrize("program", PROGRAMS)
+async def test_a_relay_over_udp_delivers_lines_unchanged(program: Program, receiver: Receiver, tmp_path: Path) -> None:
+    skip_without(program)
+    lines = [*firewall_lines(100), *AWKWARD]  # few enough for any socket's buffer: UDP may lose what is too much
+    relay = Example(program, "127.0.0.1", receiver.port, free_port(), tmp_path / program, datagrams=True)
+    async with Forwarder(relay) as forwarder:
+        await forwarder.send(*ended(lines))
+        await receiver.until(len(lines))
+    assert Counter(await receiver.everything()) == Counter(lines)
+    assert receiver.senders == {("water", "network", "udp", IntakeFlag.NONE)}
+
+
 @pytest.mark.parametrize("receiver", ["tcp"], indirect=True)
 async def test_a_line_with_line_feeds_stays_one_line(receiver: Receiver, tmp_path: Path) -> None:
     skip_without("rsyslog")

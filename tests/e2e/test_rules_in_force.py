@@ -167,7 +167,7 @@ def test_rules_are_edited_tuned_and_silenced_while_events_flow(centre: RunningCe
     until(lambda: fired(lead) == 3)
     assert "192.0.2.3" not in incidents(lead)
 
-    put = lead.put(f"/v1/rules/{ONE}/tunings/seogu", json={"level": "critical", "reason": "now"}, headers=change)
+    put = lead.put(f"/v1/rules/{ONE}/tunings/seogu", json={"level": "critical", "reason": "now"}, headers=change | {"If-None-Match": "*"})
     assert put.status_code == 200, put.text
     host = iter(range(10, 200))
 
@@ -183,3 +183,38 @@ def test_rules_are_edited_tuned_and_silenced_while_events_flow(centre: RunningCe
     refused = bongsu(centre, "rules", "coverage", "--to", centre.url, "--key", "bongsu_none_none")
     assert refused.returncode == 1
     assert "refused with 401" in refused.stderr
+
+
+def test_a_rule_that_was_written_here_fires_from_its_approval_until_it_is_retired(centre: RunningCentre) -> None:
+    (centre.folder / "rules" / "telnet_let_through.yml").unlink()
+    centre.start()
+    clients = {name: centre.user(name, role) for name, role in (("analyst", "analyst"), ("lead", "soc_lead"))}
+    tokens = {name: client.get("/v1/me").json()["csrf_token"] for name, client in clients.items()}
+    key = centre.log_key("seogu", "fw-1")
+
+    def take(name: str, number: str, action: str, **body: str) -> httpx.Response:
+        etag = clients[name].get(f"/v1/rule-drafts/{number}").headers["etag"]
+        headers = {"X-CSRF-Token": tokens[name], "If-Match": etag}
+        return clients[name].post(f"/v1/rule-drafts/{number}/{action}", json=body, headers=headers)
+
+    made = clients["analyst"].post("/v1/rule-drafts", json={"text": RULE}, headers={"X-CSRF-Token": tokens["analyst"]})
+    number = made.json()["number"]
+    assert take("analyst", number, "submit").status_code == 200
+    push(centre, key, 1)
+    assert take("lead", number, "approve").json()["state"] == "in_force"
+    until(lambda: clients["lead"].get("/v1/rules").json()["rules"] == 1)
+    push(centre, key, 2)
+    until(lambda: incidents(clients["lead"]).get("192.0.2.2") == "low")
+    (rule,) = clients["lead"].get("/v1/rules").json()["items"]
+    assert (rule["rule_id"], rule["draft"]) == (ONE, number)
+
+    assert take("lead", number, "retire", reason="it was a trial").status_code == 200
+    until(lambda: clients["lead"].get("/v1/rules").json()["rules"] == 0)
+    push(centre, key, 3)
+
+    def settled() -> bool:
+        figures = clients["lead"].get("/v1/counters").json()
+        return bool(figures["received_today"] == 3 and figures["lag"] == 0)
+
+    until(settled)
+    assert "192.0.2.3" not in incidents(clients["lead"])

@@ -24,7 +24,7 @@ from respond.warnings.models import Notice
 from respond.warnings.service import National
 from tests.linked_centres import alert, linked, machine
 from tests.role_matrix import MACHINES
-from tests.servers.api import TestCentre, running_centre, settings_for
+from tests.servers.api import FIRST_SEEN, TestCentre, running_centre, settings_for
 
 NOW = datetime(2026, 5, 1, 3, 0, 30, tzinfo=UTC)
 NEW = {"agency": "seogu", "name": "seogu-soc", "name_ko": "서구 보안관제센터"}
@@ -72,9 +72,12 @@ async def test_a_centre_is_registered_and_watches_until_it_ends(centre: TestCent
         assert shown["unwatched"] == []
         assert (await analyst.get("/v1/delegations/map", params={"at": "2026-04-01T00:00:00Z"})).json()["unwatched"] == ["seogu", "parks"]
         assert (await analyst.get(f"/v1/centres/{FIRST}")).json()["watches"] == ["parks", "seogu"]
-        ended = await lead.post(f"/v1/delegations/{other.json()['id']}/end", json={"reason": "own centre planned"})
+        ended = await lead.post(f"/v1/delegations/{other.json()['id']}/end", json={"reason": "own centre planned"}, headers=FIRST_SEEN)
         assert (ended.status_code, ended.json()["until"]) == (200, "2026-05-01T03:00:30Z")
-        assert (await lead.post(f"/v1/delegations/{other.json()['id']}/end", json={"reason": "x"})).status_code == 409
+        again = await lead.post(
+            f"/v1/delegations/{other.json()['id']}/end", json={"reason": "x"}, headers={"If-Match": ended.headers["etag"]}
+        )
+        assert again.status_code == 409
         assert (await step(lead, "suspend", 2)).status_code == 422
         assert (await step(lead, "suspend", 2, reason="maintenance")).json()["link"] == "off"
         assert (await analyst.get("/v1/delegations/map")).json()["unwatched"] == ["seogu", "parks"]
@@ -130,15 +133,15 @@ async def test_only_machines_of_an_active_centre_are_let_in(centre: TestCentre) 
             assert (await client.post("/v1/alerts", json=alert(id=action))).status_code == (202 if expected == 200 else 403)
         (key,) = (await admin.get("/v1/keys")).json()["items"]
         assert (key["centre"], key["agency"], key["source"]) == (number, "seogu", "seogu-soc")
-        rotated = (await admin.post(f"/v1/keys/{key['id']}/rotate", json={"overlap_hours": 1})).json()
+        rotated = (await admin.post(f"/v1/keys/{key['id']}/rotate", json={"overlap_hours": 1}, headers=FIRST_SEEN)).json()
         assert (rotated["actions"], rotated["centre"], rotated["expires_at"]) == (key["actions"], number, key["expires_at"])
         async with centre.client(headers={"Authorization": f"Bearer {rotated['key']}"}) as new:
             assert (await client.post("/v1/centres/heartbeat")).status_code == 200
             centre.clock.advance(timedelta(hours=1))
             assert (await client.post("/v1/centres/heartbeat")).status_code == 401  # the old one has ended
-            assert (await admin.post(f"/v1/keys/{key['id']}/rotate", json={})).status_code == 409
+            assert (await admin.post(f"/v1/keys/{key['id']}/rotate", json={}, headers={"If-Match": '"2"'})).status_code == 409
             assert (await new.post("/v1/centres/heartbeat")).status_code == 200
-            assert (await admin.delete(f"/v1/keys/{rotated['id']}")).status_code == 204
+            assert (await admin.delete(f"/v1/keys/{rotated['id']}", headers=FIRST_SEEN)).status_code == 204
             assert (await new.post("/v1/centres/heartbeat")).status_code == 401
 
 

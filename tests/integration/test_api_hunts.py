@@ -23,7 +23,7 @@ from core.storage.writer import TableWriter
 from detect.hunt import requests
 from detect.hunt.runner import HuntRunner
 from respond.models import Audit
-from tests.servers.api import TestCentre, running_centre, settings_for
+from tests.servers.api import FIRST_SEEN, TestCentre, running_centre, settings_for
 from tests.servers.centre import RunningCentre
 
 NOW = datetime(2026, 5, 1, 3, 0, tzinfo=UTC)
@@ -105,6 +105,8 @@ async def test_a_hunt_is_asked_watched_and_read(centre: TestCentre) -> None:
         assert all(one["detection_id"] == f"{one['rule_id']}:{one['event_id']}" for one in seen)
         of_rule = (await analyst.get(f"/v1/hunts/{hunt_id}/detections", params={"rule_id": BAD})).json()["items"]
         assert {one["url"] for one in of_rule} == {"/bad"}
+        hours = (await analyst.get(f"/v1/hunts/{hunt_id}/hours")).json()["items"]
+        assert hours == [{"at": "2026-05-01T02:00:00Z", "detections": 10}]
         minutes = (await analyst.get("/v1/counters")).json()
         assert minutes["detections_today"] == 0, "what was asked of history did not happen now"
     assert trail(centre) == [("user:analyst", "hunt.asked", f"hunt/{hunt_id}")]
@@ -117,10 +119,10 @@ async def test_a_hunt_waits_in_a_bounded_queue_and_can_be_cancelled(centre: Test
         full = await lead.post("/v1/hunts", json=ASK)
         assert (full.status_code, full.json()["code"]) == (429, "too_many")
         assert full.headers["retry-after"] == "60"
-        ended = await lead.delete(f"/v1/hunts/{ids[0]}")
+        ended = await lead.delete(f"/v1/hunts/{ids[0]}", headers=FIRST_SEEN)
         assert (ended.status_code, ended.json()["state"]) == (200, "cancelled")
-        assert (await lead.delete(f"/v1/hunts/{ids[0]}")).status_code == 409
-        assert (await lead.delete("/v1/hunts/0123456789ab")).status_code == 404
+        assert (await lead.delete(f"/v1/hunts/{ids[0]}", headers={"If-Match": ended.headers["etag"]})).status_code == 409
+        assert (await lead.delete("/v1/hunts/0123456789ab", headers=FIRST_SEEN)).status_code == 404
         assert (await lead.post("/v1/hunts", json=ASK)).status_code == 202
         pages = [(await lead.get("/v1/hunts", params={"limit": 2})).json()]
         pages.append((await lead.get("/v1/hunts", params={"limit": 2, "cursor": pages[0]["next_cursor"]})).json())
@@ -146,9 +148,9 @@ async def test_a_hunt_reaches_no_further_than_its_asker(centre: TestCentre) -> N
         assert (found["rows_total"], found["rules"][0]["matches"]) == (5, 3)
         assert [one["agency"] for one in (await own.get(f"/v1/hunts/{mine['id']}/detections")).json()["items"]] == ["seogu"] * 3
         for hidden in (everyones, parks):
-            for path in ("", "/detections"):
+            for path in ("", "/detections", "/hours"):
                 assert (await own.get(f"/v1/hunts/{hidden['id']}{path}")).status_code == 404
-            assert (await own.delete(f"/v1/hunts/{hidden['id']}")).status_code == 404
+            assert (await own.delete(f"/v1/hunts/{hidden['id']}", headers=FIRST_SEEN)).status_code == 404
         assert [one["id"] for one in (await own.get("/v1/hunts")).json()["items"]] == [mine["id"]]
         assert (await blind.get(f"/v1/hunts/{parks['id']}")).status_code == 200
         assert (await blind.get(f"/v1/hunts/{parks['id']}/detections")).status_code == 403, "raw lines need logs:read"
@@ -160,7 +162,7 @@ async def test_others_do_not_hunt(centre: TestCentre) -> None:
             answers = [
                 await person.post("/v1/hunts", json=ASK),
                 await person.get("/v1/hunts"),
-                await person.delete("/v1/hunts/0123456789ab"),
+                await person.delete("/v1/hunts/0123456789ab", headers=FIRST_SEEN),
             ]
         assert [one.status_code for one in answers] == [403] * 3
 

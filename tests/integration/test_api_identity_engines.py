@@ -11,7 +11,7 @@ import pytest
 
 from api.auth import keys, lockout, sessions, users
 from api.auth.keys import KeyWish
-from api.auth.sessions import Attempt
+from api.auth.sessions import Attempt, Opened, Rules
 from core.clock import FixedClock
 from core.database import Database
 from core.errors import TooMany, Unauthenticated
@@ -19,6 +19,7 @@ from respond import audit
 
 PASSWORD = "a-long-password-for-tests"
 DAY = timedelta(days=1)
+RULES = Rules(lifetime=DAY)
 
 
 @pytest.fixture
@@ -42,16 +43,17 @@ def test_from_login_to_logout(database: Database, clock: FixedClock) -> None:
     with database.session() as session:
         users.ensure_user(session, "Kim", PASSWORD, ["agency_officer", "analyst"], "seogu")
     with pytest.raises(Unauthenticated):
-        sessions.log_in(database, Attempt("kim", "wrong password\0", "192.0.2.7", "\0"), DAY)
-    opened = sessions.log_in(database, Attempt("KIM", PASSWORD, "192.0.2.7", "agent\0"), DAY)
-    found = sessions.by_token(database, opened.token)
+        sessions.log_in(database, Attempt("kim", "wrong password\0", "192.0.2.7", "\0"), RULES)
+    opened = sessions.log_in(database, Attempt("KIM", PASSWORD, "192.0.2.7", "agent\0"), RULES)
+    assert isinstance(opened, Opened)
+    found = sessions.by_token(database, opened.token, RULES)
     assert found is not None
     assert (found.name, found.agency, found.roles) == ("kim", "seogu", ("agency_officer", "analyst"))
-    assert sessions.still_valid(database, found) == found
+    assert sessions.still_valid(database, found, RULES) == found
     sessions.log_out(database, found)
-    assert sessions.by_token(database, opened.token) is None
+    assert sessions.by_token(database, opened.token, RULES) is None
     clock.advance(60 * DAY)
-    sessions.log_in(database, Attempt("kim", PASSWORD, "192.0.2.7", ""), DAY)
+    sessions.log_in(database, Attempt("kim", PASSWORD, "192.0.2.7", ""), RULES)
     with database.session(readonly=True) as session:
         assert audit.verify(session).problem == ""
         assert [user.name for user in users.list_users(session)] == ["kim"]

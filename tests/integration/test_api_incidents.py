@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from core.clock import FixedClock
 from respond.models import Audit
 from tests.detections import Finding
-from tests.servers.api import TestCentre, running_centre, settings_for
+from tests.servers.api import FIRST_SEEN, TestCentre, running_centre, settings_for
 
 NOW = datetime(2026, 5, 1, 3, 0, 30, tzinfo=UTC)
 FIRST, SECOND, THIRD = (f"INC-2026-{n:06d}" for n in (1, 2, 3))
@@ -119,7 +119,8 @@ async def test_a_compartment_is_for_its_members(centre: TestCentre) -> None:
             ("PUT", "watch", None),
             ("POST", "attachments?name=y", None),
         ):
-            assert (await analyst.request(method, f"/v1/incidents/{FIRST}/{path}", json=body)).status_code == 404, path
+            refused = await analyst.request(method, f"/v1/incidents/{FIRST}/{path}", json=body, headers=FIRST_SEEN)
+            assert refused.status_code == 404, path
         assert (await step(analyst, FIRST, "triage", 2)).status_code == 404
         found = (await analyst.get("/v1/incidents", params={"q": "192.0.2.7"})).json()["items"]
         assert [one["number"] for one in found] == [THIRD, SECOND]
@@ -156,9 +157,9 @@ async def test_what_people_add(centre: TestCentre) -> None:
         assert (await analyst.post(f"{path}/comments", json={"text": "Seen before"})).json()["author"] == "user:analyst"
         task = (await analyst.post(f"{path}/tasks", json={"title": "Ask the vendor", "assignee": "officer"})).json()
         assert (await analyst.post(f"{path}/tasks", json={"title": "x", "assignee": "ghost"})).status_code == 422
-        done = (await analyst.patch(f"{path}/tasks/{task['id']}", json={"done": True})).json()
+        done = (await analyst.patch(f"{path}/tasks/{task['id']}", json={"done": True}, headers=FIRST_SEEN)).json()
         assert (done["done_by"], done["assignee"]) == ("user:analyst", "user:officer")
-        assert (await analyst.patch(f"{path}/tasks/{task['id'] + 1}", json={"done": True})).status_code == 404
+        assert (await analyst.patch(f"{path}/tasks/{task['id'] + 1}", json={"done": True}, headers=FIRST_SEEN)).status_code == 404
         assert (await mayor.put(f"{path}/watch")).status_code == 204
         detail = (await mayor.get(path)).json()
         assert (detail["watchers"], detail["version"]) == (["user:mayor"], 1)

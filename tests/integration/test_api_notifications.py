@@ -14,7 +14,7 @@ from core.config import NotifySettings
 from respond import outbox
 from respond.notify import dispatch, messages
 from tests.case_tables import KINDS
-from tests.servers.api import TestCentre, running_centre, settings_for
+from tests.servers.api import FIRST_SEEN, TestCentre, running_centre, settings_for
 
 NOW = datetime(2026, 5, 1, 3, 0, 30, tzinfo=UTC)
 SHIFT = {"person": "kim", "address": "kim@soc.example", "begins_at": "2026-05-01T00:00:00Z", "ends_at": "2026-05-01T09:00:00Z"}
@@ -84,8 +84,8 @@ async def test_a_call_is_made_and_acknowledged(centre: TestCentre) -> None:
         assert taken.json()["acknowledged_by"] == "user:analyst"
         assert (await lead.post(f"/v1/calls/{call['id']}/acknowledge")).json()["acknowledged_by"] == "user:analyst"
         assert (await analyst.get("/v1/calls")).json() == []
-        assert (await lead.delete(f"/v1/oncall/{made.json()['id']}")).status_code == 204
-        assert (await lead.delete(f"/v1/oncall/{made.json()['id']}")).status_code == 404
+        assert (await lead.delete(f"/v1/oncall/{made.json()['id']}", headers=FIRST_SEEN)).status_code == 204
+        assert (await lead.delete(f"/v1/oncall/{made.json()['id']}", headers=FIRST_SEEN)).status_code == 404
 
 
 def test_every_kind_of_case_has_words_and_readers() -> None:

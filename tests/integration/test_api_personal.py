@@ -197,7 +197,7 @@ async def test_a_step_on_what_somebody_changed_meanwhile_is_refused(centre: Test
     number = await verified(centre)
     async with centre.as_person("privacy") as privacy:
         path = f"/v1/personal-cases/{number}/tracks/posting/take_down"
-        assert (await privacy.post(path, json={"reason": "x"}, headers={"If-Match": '"1"'})).status_code == 409
+        assert (await privacy.post(path, json={"reason": "x"}, headers={"If-Match": '"1"'})).status_code == 412
         assert (await privacy.post(path, json={"reason": "x"})).status_code == 428
         centre.clock.advance(timedelta(hours=2))
         assert (await step(privacy, f"{number}/tracks/posting/take_down", 2, reason="The site was down"))["state"] == "required"

@@ -46,7 +46,7 @@ async def test_a_request_goes_from_draft_to_closed(centre: TestCentre) -> None:
         assert (await step(analyst, number, "issue", 1)).status_code == 403
         issued = await step(mayor, number, "issue", 1)
         assert (issued.status_code, issued.json()["state"], issued.headers["etag"]) == (200, "issued", '"2"')
-        assert (await step(officer, number, "receive", 1)).status_code == 409
+        assert (await step(officer, number, "receive", 1)).status_code == 412
         assert (await step(officer, number, "comply", 2)).json()["detail"].startswith(f"{number} is issued: it cannot comply")
         assert (await step(officer, number, "receive", 2)).json()["state"] == "received"
         assert (await step(officer, number, "claim_cause", 3)).status_code == 422
@@ -74,7 +74,7 @@ async def test_a_step_needs_to_know_what_it_changes(centre: TestCentre) -> None:
     async with centre.as_person("mayor") as mayor:
         number = (await mayor.post("/v1/requests", json=ASKED)).json()["number"]
         assert (await mayor.post(f"/v1/requests/{number}/issue", json={})).status_code == 428
-        assert (await step(mayor, number, "issue", 7)).status_code == 409
+        assert (await step(mayor, number, "issue", 7)).status_code == 412
         assert (await step(mayor, "REQ-2026-000009", "issue", 1)).status_code == 404
         assert (await step(mayor, number, "issue", 1, colour="red")).status_code == 422
 

@@ -16,7 +16,7 @@ from detect import published, rules
 from detect.published import Snapshot
 from respond.models import Audit
 from tests.detections import Finding
-from tests.servers.api import TestCentre, running_centre, settings_for
+from tests.servers.api import FIRST_SEEN, NOT_THERE, TestCentre, running_centre, settings_for
 
 NOW = datetime(2026, 5, 1, 3, 0, 30, tzinfo=UTC)
 TELNET = "00000000-0000-4000-8000-000000000001"
@@ -213,18 +213,18 @@ async def test_coverage_says_which_rules_can_fire_where_and_why_not(centre: Test
 async def test_a_rule_is_changed_at_an_agency_and_back(centre: TestCentre) -> None:
     wish = {"enabled": True, "level": "low", "suppress": {"by": ["dst_port"], "for": "10m"}, "reason": "The scanner of the district"}
     async with centre.as_person("analyst") as analyst:
-        made = await analyst.put(f"/v1/rules/{TELNET}/tunings/seogu", json=wish)
+        made = await analyst.put(f"/v1/rules/{TELNET}/tunings/seogu", json=wish, headers=NOT_THERE)
         assert made.status_code == 200, made.text
         assert made.json()["owner"] == "analyst"
         assert made.json()["suppress"] == {"by": ["dst_port"], "for": "600s"}
-        every = await analyst.put(f"/v1/rules/{MANY}/tunings/_all", json={"condition": {"gte": 50}, "reason": "noise"})
+        every = await analyst.put(f"/v1/rules/{MANY}/tunings/_all", json={"condition": {"gte": 50}, "reason": "noise"}, headers=NOT_THERE)
         assert (every.json()["agency"], every.json()["condition"]) == ("", {"gte": 50})
         listed = (await analyst.get("/v1/rules/tunings")).json()["items"]
         assert [(one["rule_id"], one["agency"]) for one in listed] == [(TELNET, "seogu"), (MANY, "")]
         assert (await analyst.get(f"/v1/rules/{TELNET}")).json()["tunings"][0]["level"] == "low"
-        assert (await analyst.delete(f"/v1/rules/{TELNET}/tunings/seogu")).status_code == 204
-        assert (await analyst.delete(f"/v1/rules/{TELNET}/tunings/seogu")).status_code == 404
-        assert (await analyst.delete(f"/v1/rules/{MANY}/tunings/_all")).status_code == 204
+        assert (await analyst.delete(f"/v1/rules/{TELNET}/tunings/seogu", headers=FIRST_SEEN)).status_code == 204
+        assert (await analyst.delete(f"/v1/rules/{TELNET}/tunings/seogu", headers=FIRST_SEEN)).status_code == 404
+        assert (await analyst.delete(f"/v1/rules/{MANY}/tunings/_all", headers=FIRST_SEEN)).status_code == 204
     assert audited(centre) == [
         ("user:analyst", "rule.tuned", f"rule/{TELNET}"),
         ("user:analyst", "rule.tuned", f"rule/{MANY}"),
@@ -251,7 +251,7 @@ async def test_a_change_that_makes_no_sense_is_refused(
     centre: TestCentre, rule: str, agency: str, wish: dict[str, Any], status: int, why: str
 ) -> None:
     async with centre.as_person("analyst") as analyst:
-        answer = await analyst.put(f"/v1/rules/{rule}/tunings/{agency}", json=wish)
+        answer = await analyst.put(f"/v1/rules/{rule}/tunings/{agency}", json=wish, headers=NOT_THERE)
     assert answer.status_code == status, answer.text
     assert why in answer.json()["detail"]
 
@@ -265,20 +265,22 @@ async def test_a_correlation_with_a_boolean_condition_has_no_thresholds_to_chang
     with centre.centre.database.session() as session:
         published.publish(session, "host-1", Snapshot(book.rules, book.correlations, []))
     async with centre.as_person("analyst") as analyst:
-        refused = await analyst.put(f"/v1/rules/{both}/tunings/seogu", json={"reason": "x", "condition": {"gte": 5}})
+        refused = await analyst.put(f"/v1/rules/{both}/tunings/seogu", json={"reason": "x", "condition": {"gte": 5}}, headers=NOT_THERE)
         assert (refused.status_code, "no thresholds" in refused.json()["detail"]) == (422, True), refused.text
-        assert (await analyst.put(f"/v1/rules/{both}/tunings/seogu", json={"reason": "x", "enabled": False})).status_code == 200
+        assert (
+            await analyst.put(f"/v1/rules/{both}/tunings/seogu", json={"reason": "x", "enabled": False}, headers=NOT_THERE)
+        ).status_code == 200
 
 
 async def test_an_officer_sees_changes_at_the_own_agency_and_changes_nothing(centre: TestCentre) -> None:
     async with centre.as_person("analyst") as analyst:
         for agency in ("seogu", "parks", "_all"):
-            await analyst.put(f"/v1/rules/{TELNET}/tunings/{agency}", json={"enabled": False, "reason": "x"})
+            await analyst.put(f"/v1/rules/{TELNET}/tunings/{agency}", json={"enabled": False, "reason": "x"}, headers=NOT_THERE)
     async with centre.as_person("officer") as officer:
         assert [one["agency"] for one in (await officer.get("/v1/rules/tunings")).json()["items"]] == ["", "seogu"]
         assert [one["agency"] for one in (await officer.get(f"/v1/rules/{TELNET}")).json()["tunings"]] == ["", "seogu"]
-        assert (await officer.put(f"/v1/rules/{TELNET}/tunings/seogu", json={"reason": "x"})).status_code == 403
-        assert (await officer.delete(f"/v1/rules/{TELNET}/tunings/seogu")).status_code == 403
+        assert (await officer.put(f"/v1/rules/{TELNET}/tunings/seogu", json={"reason": "x"}, headers=NOT_THERE)).status_code == 403
+        assert (await officer.delete(f"/v1/rules/{TELNET}/tunings/seogu", headers=FIRST_SEEN)).status_code == 403
 
 
 # ---- silences ----
@@ -300,7 +302,7 @@ async def test_a_silence_is_made_counted_ended_and_kept(centre: TestCentre) -> N
         assert (told["detections"], told["owner"], told["created_by"], told["active"]) == (1, "Kim", "user:analyst", True)
         fired = {one["agency"]: one["detections"] for one in (await analyst.get(f"/v1/rules/{TELNET}")).json()["agencies"]}
         assert fired == {"parks": 1, "seogu": 1}, "what is silenced is stored all the same"
-        assert (await analyst.delete(f"/v1/silences/{number}")).status_code == 204
+        assert (await analyst.delete(f"/v1/silences/{number}", headers=FIRST_SEEN)).status_code == 204
         assert (await analyst.get("/v1/silences")).json()["items"] == []
         ended = (await analyst.get("/v1/silences", params={"state": "ended"})).json()["items"]
         assert [(one["id"], one["ended_by"]) for one in ended] == [(number, "user:analyst")]
@@ -350,4 +352,66 @@ async def test_an_officer_reads_the_silences_of_the_own_agency_and_makes_none(ce
         for hidden in (other, city):
             assert (await officer.get(f"/v1/silences/{hidden}")).status_code == 404
         assert (await officer.post("/v1/silences", json=body())).status_code == 403
-        assert (await officer.delete(f"/v1/silences/{own}")).status_code == 403
+        assert (await officer.delete(f"/v1/silences/{own}", headers=FIRST_SEEN)).status_code == 403
+
+
+# ---- figures, source, history ----
+
+
+async def test_how_often_each_rule_fires_and_is_right(centre: TestCentre) -> None:
+    await centre.put_detections([finding(1, "seogu"), finding(2, "seogu", "192.0.2.8"), finding(3, "parks", "192.0.2.9")])
+    async with centre.as_person("analyst") as analyst, centre.as_person("officer") as officer:
+        for number, action in ((1, "triage"), (1, "dismiss")):
+            name = f"/v1/incidents/INC-2026-{number:06d}"
+            etag = (await analyst.get(name)).headers["etag"]
+            answer = await analyst.post(f"{name}/{action}", json={"reason": "a scan of ours"}, headers={"If-Match": etag})
+            assert answer.status_code == 200, answer.text
+        (telnet,) = (await analyst.get("/v1/rules/figures")).json()["items"]
+        (own,) = (await officer.get("/v1/rules/figures")).json()["items"]
+        by_day = (await analyst.get(f"/v1/rules/{TELNET}/hits", params={"days": 7})).json()["items"]
+    assert (telnet["rule_id"], telnet["day"], telnet["week"], telnet["incidents"]) == (TELNET, 3, 3, 3)
+    assert (telnet["false_positives"], telnet["true_positives"], telnet["precision"]) == (1, 0, 0.0)
+    assert (own["day"], own["incidents"]) == (2, 2)
+    assert [one["detections"] for one in by_day] == [0, 0, 0, 0, 0, 0, 3]
+    assert by_day[-1]["at"] == "2026-04-30T15:00:00Z", "midnight of Seoul"
+
+
+async def test_what_a_rule_says_and_becomes(centre: TestCentre) -> None:
+    async with centre.as_person("officer") as officer:
+        telnet = (await officer.get(f"/v1/rules/{TELNET}/source")).json()
+        many = (await officer.get(f"/v1/rules/{MANY}/source")).json()
+        missing = await officer.get("/v1/rules/nobody/source")
+    (again,) = rules.parse(telnet["yaml"], "again").rules
+    (before,) = [one for one in rules.parse(RULES, "before").rules if one.id == TELNET]
+    assert (again.tree, again.level, again.tags) == (before.tree, before.level, before.tags)
+    assert telnet["yaml"].startswith("title: Telnet allowed\nid: ")
+    assert (telnet["classes"], telnet["columns"]) == (["firewall"], ["disposition", "dst_port"])
+    assert "`dst_port` = 23" in telnet["condition"]
+    assert (many["condition"], "event_count" in many["yaml"]) == ("", True)
+    assert missing.status_code == 404
+
+
+async def test_the_history_has_versions_and_tunings_within_scope(centre: TestCentre) -> None:
+    async with centre.as_person("lead") as lead, centre.as_person("officer") as officer:
+        for agency in ("seogu", "parks"):
+            answer = await lead.put(
+                f"/v1/rules/{TELNET}/tunings/{agency}", json={"level": "low", "reason": f"because of {agency}"}, headers=NOT_THERE
+            )
+            assert answer.status_code == 200, answer.text
+        await lead.delete(f"/v1/rules/{TELNET}/tunings/parks", headers=FIRST_SEEN)
+        every = (await lead.get(f"/v1/rules/{TELNET}/history")).json()["items"]
+        own = (await officer.get(f"/v1/rules/{TELNET}/history")).json()["items"]
+    assert sorted((one["kind"], one["agency"]) for one in every) == [
+        ("rule.tuned", "parks"),
+        ("rule.tuned", "seogu"),
+        ("rule.tuning_dropped", "parks"),
+        ("version", ""),
+    ]
+    assert sorted((one["kind"], one["reason"]) for one in own) == [("rule.tuned", "because of seogu"), ("version", "")]
+    assert "Telnet allowed" in next(one for one in every if one["kind"] == "version")["data"]["yaml"]
+
+
+async def test_the_parsers_are_listed(centre: TestCentre) -> None:
+    async with centre.as_person("admin") as admin:
+        names = {one["name"]: one for one in (await admin.get("/v1/parsers")).json()["items"]}
+    assert names["fortigate"]["vendor"] == "Fortinet"

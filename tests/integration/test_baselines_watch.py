@@ -14,6 +14,7 @@ import pytest
 from core import arrow, topics
 from core.baseline_settings import BaselineSettings
 from core.bus.contract import Message
+from core.bus.progress import Progress
 from core.database import Database
 from core.errors import QueryTooCostly, StoreUnavailable
 from core.events import DETECTIONS, EVENTS
@@ -26,7 +27,6 @@ from detect.baselines.falling import Falling
 from detect.baselines.first_seen import FirstSeen
 from detect.baselines.memory import SLOT, WATCH, Memory
 from detect.baselines.outbound import Outbound
-from detect.baselines.progress import Progress
 from detect.baselines.rare import Rare
 from detect.baselines.silence import Silence
 from detect.baselines.watch import Watch

@@ -11,19 +11,20 @@ from tests.detections import Finding
 from tests.servers.api import TestCentre, running_centre, settings_for
 
 LISTS = {
-    "blocks": {"agency", "value", "about"},
+    "blocks": {"agency", "value", "about", "incident"},
     "investigations": {"incident"},
-    "personal-cases": {"agency", "about"},
+    "personal-cases": {"agency", "about", "incident"},
     "readiness": {"direction"},
     "reports": {"agency", "incident"},
-    "requests": {"agency", "article", "about"},
+    "requests": {"agency", "article", "about", "incident"},
+    "rule-drafts": {"rule_id"},
     "team-members": {"team", "mine"},
     "teams": {"agency", "incident"},
     "warning-notices": {"agency", "warning"},
     "warnings": {"level"},
 }
-"""The filters of each list besides `state`, `cursor` and `limit`."""
-VALUES = {"article": "19(2)", "direction": "escalate", "mine": "true"}
+"""The filters of each list besides `state`, `overdue`, `cursor` and `limit`."""
+VALUES = {"article": "19(2)", "direction": "escalate", "mine": "true", "overdue": "true"}
 
 
 async def test_every_filter_can_be_asked_for(tmp_path: Path) -> None:
@@ -32,8 +33,8 @@ async def test_every_filter_can_be_asked_for(tmp_path: Path) -> None:
         async with centre.as_person("lead") as lead:
             for name, filters in LISTS.items():
                 told = {one["name"] for one in paths[f"/v1/{name}"]["get"]["parameters"]}
-                assert told == {"state", "cursor", "limit", *filters}, name
-                for asked in ("state", *filters):
+                assert told == {"state", "overdue", "cursor", "limit", *filters}, name
+                for asked in ("state", "overdue", *filters):
                     answer = await lead.get(f"/v1/{name}", params={asked: VALUES.get(asked, "nothing")})
                     assert (answer.status_code, answer.text) == (200, '{"items":[],"next_cursor":""}'), (name, asked)
                 assert (await lead.get(f"/v1/{name}", params={"colour": "red"})).status_code == 422, name

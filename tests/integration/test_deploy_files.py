@@ -18,6 +18,7 @@ import pytest
 import yaml
 from prometheus_client import REGISTRY
 
+from api.dashboard.sources.snippets import SNIPPETS, Snippet
 from core import config, metrics, settings_docs
 from core.config import Settings
 from runtime import cli
@@ -287,28 +288,36 @@ def _promtool() -> str:
 
 
 @pytest.mark.parametrize("program", ["rsyslog", "syslog-ng"])
-@pytest.mark.parametrize("with_tls", [False, True])
-def test_a_relay_accepts_its_example(program: Program, with_tls: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
+def test_a_relay_accepts_its_example(program: Program, transport: str, tmp_path: Path) -> None:
     skip_without(program)
     authority = Authority(tmp_path / "ca")
-    tls = Tls(authority.file, authority.issue("relay.example")) if with_tls else None
-    said = _run(Example(program, "127.0.0.1", 5514, 514, tmp_path / "work", tls).command(check=True))
+    tls = Tls(authority.file, authority.issue("relay.example")) if transport == "tls" else None
+    example = Example(program, "127.0.0.1", 5514, 514, tmp_path / "work", tls, datagrams=transport == "udp")
+    said = _run(example.command(check=True))
     assert "error" not in said
     assert "warning" not in said.lower()
 
 
-@pytest.mark.parametrize("file", ["fortigate.cli", "panos.cli", "rsyslog/bongsu-tls.conf", "syslog-ng/bongsu-tls.conf"])
-def test_an_example_sends_to_the_port_that_takes_tls(file: str) -> None:
-    port = next(one.port for one in cluster_settings().intake.listeners if one.kind == "tls")
-    text = (EXAMPLES / file).read_text(encoding="utf-8")
+_SENDERS = [one for one in SNIPPETS if one.kind in ("udp", "tcp", "tls")]
+
+
+@pytest.mark.parametrize("sender", _SENDERS, ids=[one.file for one in _SENDERS])
+def test_an_example_sends_to_the_port_that_takes_it_and_says_how(sender: Snippet) -> None:
+    port = next(one.port for one in cluster_settings().intake.listeners if one.kind == sender.kind)
+    text = (EXAMPLES / sender.file).read_text(encoding="utf-8")
     code = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
-    assert re.search(rf"""port["= (]+{port}\b""", code)
+    assert re.search(rf"""(port["= (]+|example:){port}\b""", code)
+    says = {"udp": r"\budp\b", "tcp": r"\btcp\b", "tls": r"\b(tls|ssl|gtls|enc-algorithm high)\b"}
+    to_the_centre = code[code.index("bongsu.city.example") - 60 :]
+    assert re.search(says[sender.kind], to_the_centre, re.IGNORECASE)
     assert "bongsu.city.example" in code
     assert "CHANGE" in text
 
 
-def test_the_fortigate_example_is_balanced() -> None:
-    lines = [line.strip() for line in (EXAMPLES / "fortigate.cli").read_text(encoding="utf-8").splitlines()]
+@pytest.mark.parametrize("file", ["fortigate.cli", "fortigate-udp.cli"])
+def test_the_fortigate_example_is_balanced(file: str) -> None:
+    lines = [line.strip() for line in (EXAMPLES / file).read_text(encoding="utf-8").splitlines()]
     code = [line for line in lines if line and not line.startswith("#")]
     inside = False
     for line in code:
@@ -324,8 +333,9 @@ def test_the_fortigate_example_is_balanced() -> None:
     assert not inside
 
 
-def test_the_panos_example_sends_every_log_it_matches() -> None:
-    code = [line for line in (EXAMPLES / "panos.cli").read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
+@pytest.mark.parametrize("file", ["panos.cli", "panos-udp.cli"])
+def test_the_panos_example_sends_every_log_it_matches(file: str) -> None:
+    code = [line for line in (EXAMPLES / file).read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
     assert all(line.startswith("set ") for line in code)
     lists = {found[1] for line in code if (found := re.match(r"set shared log-settings (.+ match-list \w+) ", line))}
     assert len(lists) >= 8

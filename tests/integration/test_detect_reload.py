@@ -62,7 +62,7 @@ class Running:
         self.folder = folder
         self.database = database
         self.clock = FixedClock(NOW)
-        files = RuleFiles([folder], lambda: rules.load([folder]))
+        files = RuleFiles([folder], lambda texts: rules.load([folder], texts=texts))
         self.detector = Detector(engine, files.book, self.clock)
         self.watcher = RuleWatcher(self.detector, engine, database, files)
         self.watcher.start()

@@ -16,7 +16,7 @@ from core.clock import FixedClock
 from core.errors import Conflict, Invalid
 from runtime.web import WebService
 from tests.linked_centres import alert, go_on, linked
-from tests.servers.api import PASSWORD, TestCentre, running_centre, settings_for
+from tests.servers.api import FIRST_SEEN, PASSWORD, TestCentre, running_centre, settings_for
 from tests.servers.certificates import Authority, Pair
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -74,7 +74,7 @@ async def test_a_registered_certificate_is_an_identity_until_it_is_revoked(serve
         assert from_a_page.status_code == 403
         (shown,) = (await admin.get("/v1/keys")).json()["items"]
         assert (shown["id"], shown["subject"], len(shown["certificate"])) == (key_id, "CN=soc.seogu.example", 64)
-        assert (await admin.delete(f"/v1/keys/{key_id}")).status_code == 204
+        assert (await admin.delete(f"/v1/keys/{key_id}", headers=FIRST_SEEN)).status_code == 204
         assert (await machine.get("/v1/me")).status_code == 401
     with pytest.raises(Conflict, match="issue another"):
         let_in(centre, pair, number)

@@ -28,7 +28,7 @@ from respond.models import Audit
 from runtime.bootstrap import open_parts
 from tests.event_rows import table
 from tests.indicators import bundle, csv_feed, misp_event
-from tests.servers.api import TestCentre, running_centre, settings_for
+from tests.servers.api import FIRST_SEEN, TestCentre, running_centre, settings_for
 
 NOW = datetime(2026, 5, 4, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -157,8 +157,10 @@ async def test_a_library_reads_anew_when_a_feed_changes_and_only_then(centre: Te
     assert await in_use.refresh()
     assert sorted(in_use.index.rows["value"].to_pylist()) == ["evil.example", "worse.example"]
     async with centre.as_machine("indicators:write") as machine:
-        assert (await machine.delete("/v1/indicators/feeds/kisa")).status_code == 204
-        assert (await machine.delete("/v1/indicators/feeds/kisa")).status_code == 404
+        twice_changed = {"If-Match": '"2"'}
+        assert (await machine.delete("/v1/indicators/feeds/kisa", headers=FIRST_SEEN)).status_code == 412
+        assert (await machine.delete("/v1/indicators/feeds/kisa", headers=twice_changed)).status_code == 204
+        assert (await machine.delete("/v1/indicators/feeds/kisa", headers=twice_changed)).status_code == 404
     assert await in_use.refresh()
     assert len(in_use.index) == 0
 
@@ -408,7 +410,7 @@ async def test_red_is_shown_to_those_who_may_write_only(centre: TestCentre) -> N
         assert (await machine.get(f"/v1/indicators/hashes/{details['hash']}")).status_code == 403
         assert (await machine.get("/v1/indicators/imports/1/refusals")).status_code == 403
         assert (await machine.post("/v1/indicators/feeds/x?format=csv", content=csv_feed("evil.example"))).status_code == 403
-        assert (await machine.delete("/v1/indicators/feeds/secret")).status_code == 403
+        assert (await machine.delete("/v1/indicators/feeds/secret", headers=FIRST_SEEN)).status_code == 403
     async with centre.as_person("officer") as officer:
         assert (await officer.get("/v1/indicators/feeds")).status_code == 403
 
@@ -432,7 +434,7 @@ async def test_feeds_are_listed_and_every_change_is_audited(centre: TestCentre) 
     pages = [await ask(centre, "/imports?limit=1"), await ask(centre, "/imports?limit=1&cursor=2")]
     assert [(page["items"][0]["import_id"], page["next_cursor"]) for page in pages] == [(2, "2"), (1, "")]
     async with centre.as_machine("indicators:write") as machine:
-        await machine.delete("/v1/indicators/feeds/kisa")
+        await machine.delete("/v1/indicators/feeds/kisa", headers={"If-Match": f'"{feed["version"]}"'})
     assert await ask(centre, "/feeds") == []
     with centre.centre.database.session(readonly=True) as session:
         trail = session.execute(sa.select(Audit.action, Audit.object).where(Audit.object == "indicators/kisa").order_by(Audit.seq)).all()

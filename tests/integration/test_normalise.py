@@ -136,9 +136,12 @@ def test_empty_lines_are_counted_and_passed_over(normaliser: Normaliser) -> None
     done = normaliser.normalise([record([b"", b"  \t ", fortigate(), b"\r", b"\0"], origin=Origin("gu", "x", "http"))], "e1")
     assert positions(done.events) == [(0, 2)]
     assert done.quarantine.num_rows == 0
+    assert done.refused.select(["raw_offset", "raw_line", "reason", "lines", "source", "received_at"]).to_pylist() == [
+        {"raw_offset": 0, "raw_line": 5, "reason": "blank", "lines": 4, "source": "x", "received_at": NOW}
+    ]
     assert counted("bongsu_intake_empty_lines_total", transport="http") == before + 4
     nothing = normaliser.normalise([record([b"", b""])], "e1")
-    assert (nothing.events.num_rows, nothing.quarantine.num_rows) == (0, 0)
+    assert (nothing.events.num_rows, nothing.quarantine.num_rows, nothing.refused["lines"].to_pylist()) == (0, 0, [2])
 
 
 @pytest.mark.parametrize(("ahead", "skewed"), [(0, False), (23 * 60, False), (-25 * 60, True), (25 * 60, True)])

@@ -21,6 +21,7 @@ from core.database import Database
 from core.errors import Conflict, Invalid, NotFound
 from respond import audit
 from respond.incidents import queries as incidents
+from respond.incidents import titles
 from respond.incidents.machine import State
 from respond.incidents.queries import Filters
 from respond.incidents.sight import WHOLE_CITY, Sight
@@ -108,7 +109,11 @@ FILTERED: Sequence[tuple[dict[str, object], list[int]]] = [
 ]
 
 
-def test_filters(database: Database) -> None:
+@pytest.mark.parametrize("few", [True, False], ids=["few", "many"])
+def test_filters(database: Database, monkeypatch: pytest.MonkeyPatch, *, few: bool) -> None:
+    if not few:  # more titles than are read off their index, and more incidents of an entity than are named
+        monkeypatch.setattr(titles, "MOST", 2)
+        monkeypatch.setattr(incidents, "_FEW", 0)
     for filters, expected in FILTERED:
         assert numbers(database, **filters) == expected, filters
 

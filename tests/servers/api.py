@@ -21,6 +21,7 @@ from api.auth.keys import KeyWish, create_key
 from api.auth.tables import LoginSession
 from api.auth.users import ensure_user, find_user
 from api.centre import Centre, StageState
+from api.rule_bench import Bench
 from core.clock import FixedClock
 from core.config import Settings, validate
 from core.crypto import digest, token
@@ -52,6 +53,12 @@ PEOPLE = {
     "privacy": ("privacy_officer", "seogu"),
     "admin": ("admin", ""),
 }
+
+
+FIRST_SEEN = {"If-Match": '"1"'}
+"""Changes what nobody has changed since it was made."""
+NOT_THERE = {"If-None-Match": "*"}
+"""Makes what is not there yet."""
 
 
 @dataclass
@@ -88,6 +95,7 @@ class TestCentre:
                     revoked_at=None,
                     peer="127.0.0.1",
                     user_agent="test",
+                    last_seen_at=at + timedelta(hours=12),  # never idle: tests move the clock
                 )
             )
         return self.client(cookies={COOKIE: secret}, headers={"X-CSRF-Token": csrf_token(secret)})
@@ -103,9 +111,10 @@ class TestCentre:
         rows = [{"agency": agency, "source": "fw-1", "raw": f"line {n}", "parser": "generic_kv", **columns} for n in range(count)]
         await self._insert(EVENTS, rows, at)
 
-    async def put_quarantined(self, agency: str, at: datetime, count: int = 1) -> None:
+    async def put_quarantined(self, agency: str, at: datetime, count: int = 1, **columns: Any) -> None:
         """Store `count` quarantined lines of `agency`."""
-        rows = [{"agency": agency, "source": "fw-1", "raw": f"bad {n}", "reason": "no_parser"} for n in range(count)]
+        known = {"agency": agency, "source": "fw-1", "reason": "no_parser", "detail": "no parser knows this format"}
+        rows = [{**known, "raw": f"bad {n}", **columns} for n in range(count)]
         await self._insert(QUARANTINE, rows, at)
 
     async def put_detections(self, findings: Sequence[Finding]) -> None:
@@ -170,10 +179,12 @@ async def running_centre(settings: Settings, clock: FixedClock) -> AsyncIterator
             attribution=Attribution(settings),
             importer=Importer(parts.store, parts.database, clock, record_change, settings.data_dir, timedelta(days=30)),
             stages=lambda: stages,
-            rules=RuleLibrary(rule_files(settings.detect)),
+            rules=RuleLibrary(rule_files(settings.detect, parts.database)),
             packs=load_packs(settings.respond.personal.packs_folder),
+            bench=Bench(parts.engine, settings, clock),
         )
         try:
             yield TestCentre(centre, create_app(centre), clock, parts.engine, stages)
         finally:
+            centre.bench.close()
             await intake.close()

@@ -43,10 +43,12 @@ class Example:
     work: Path
     tls: Tls | None = None
     framing: Literal["octet-counted", "traditional"] = "octet-counted"
+    datagrams: bool = False
 
     def text(self) -> str:
         """The configuration; an AssertionError when the example no longer holds a line that is replaced here."""
-        shipped = (EXAMPLES / self.program / f"bongsu-{'tls' if self.tls else 'tcp'}.conf").read_text(encoding="utf-8")
+        transport = "udp" if self.datagrams else "tls" if self.tls else "tcp"
+        shipped = (EXAMPLES / self.program / f"bongsu-{transport}.conf").read_text(encoding="utf-8")
         rsyslog = self.program == "rsyslog"
         return put_in(shipped, (self._rsyslog() if rsyslog else self._syslog_ng()) | self._certificates())
 
@@ -55,20 +57,30 @@ class Example:
             'target="bongsu.city.example"': f'target="{self.target}"',
             f'port="{6514 if self.tls else 5514}"': f'port="{self.port}"',
             'port="514"': f'port="{self.accepts}"',
-            'TCP_Framing="octet-counted"': f'TCP_Framing="{self.framing}"',
-            'action.resumeInterval="5"': 'action.resumeInterval="1"',
             "global(\n    maxMessageSize": f'global(\n    workDirectory="{self.work}"\n    maxMessageSize',
-        }
+        } | (
+            {}
+            if self.datagrams
+            else {
+                'TCP_Framing="octet-counted"': f'TCP_Framing="{self.framing}"',
+                'action.resumeInterval="5"': 'action.resumeInterval="1"',
+            }
+        )
 
     def _syslog_ng(self) -> dict[str, str]:
         return {
             '"bongsu.city.example"': f'"{self.target}"',
             f"port({6514 if self.tls else 5514})": f"port({self.port})",
             "port(514)": f"port({self.accepts})",
-            "time-reopen(5)": "time-reopen(1)",
-            "disk-buf-size(8589934592)": "disk-buf-size(268435456)",
-            'dir("/var/lib/syslog-ng")': f'dir("{self.work}")',
-        }
+        } | (
+            {}
+            if self.datagrams
+            else {
+                "time-reopen(5)": "time-reopen(1)",
+                "disk-buf-size(8589934592)": "disk-buf-size(268435456)",
+                'dir("/var/lib/syslog-ng")': f'dir("{self.work}")',
+            }
+        )
 
     def _certificates(self) -> dict[str, str]:
         if self.tls is None:

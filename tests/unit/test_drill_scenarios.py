@@ -123,3 +123,13 @@ def test_the_command_checks_files_and_the_rules_they_expect(tmp_path: Path) -> N
     bad = CliRunner().invoke(app, ["check", str(written(tmp_path, lambda told: None))])
     assert bad.exit_code == 1
     assert "no such rule is loaded: rule-scan" in bad.output
+
+
+def test_a_scenario_that_is_written_anew_is_read_anew(tmp_path: Path) -> None:
+    file = written(tmp_path, lambda told: told.update(title_en="Before"))
+    name = GOOD["id"]
+    assert library(tmp_path)[name].title_en == "Before"
+    written(tmp_path, lambda told: told.update(title_en="Afterwards"))
+    assert library(tmp_path)[name].title_en == "Afterwards"
+    file.unlink()
+    assert name not in library(tmp_path)
