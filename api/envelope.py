@@ -86,7 +86,7 @@ class Envelope:
             try:
                 await self._inner(scope)(scope, _bounded(scope, receive), send_wrapped)
             except Exception as error:  # noqa: BLE001 - the request's boundary: logged, and answered unless an answer is under way
-                answer = problems.of_defect(Request(scope), error)
+                answer = problems.of_error(Request(scope), error)
                 if not status:
                     await answer(scope, receive, send_wrapped)
             finally:

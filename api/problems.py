@@ -107,13 +107,13 @@ def _taxii(request: Request, status: int, code: str, detail: str, headers: dict[
 
 
 def install(app: FastAPI) -> None:
-    """Answer every foreseen error of `app` with a problem document; what nobody foresaw is `of_defect`'s."""
+    """Answer every foreseen error of `app`'s routes with a problem document; what comes from around them is the envelope's."""
     for kind in (BongsuError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, of_error)
 
 
 def of_error(request: Request, error: Exception) -> JSONResponse:
-    """The answer to an error of our tree, a malformed request, or an HTTP error of the framework."""
+    """The answer to an error of our tree, a malformed request, an HTTP error of the framework, or one that nobody foresaw."""
     match error:
         case DomainError():
             retry_after = error.retry_after if isinstance(error, TooMany) else None
@@ -132,10 +132,10 @@ def of_error(request: Request, error: Exception) -> JSONResponse:
             code = _CODES.get(error.status_code, f"http_{error.status_code}")
             return answer(request, error.status_code, code, str(error.detail), headers=dict(error.headers or {}))
         case _:
-            return of_defect(request, error)
+            return _of_defect(request, error)
 
 
-def of_defect(request: Request, error: Exception) -> JSONResponse:
+def _of_defect(request: Request, error: Exception) -> JSONResponse:
     """The answer to an error nobody foresaw; what it was goes to the log only."""
     _log.error("api.defect", method=request.method, path=request.url.path, exc_info=error)
     return answer(request, 500, "defect", "something broke on our side; the log of the centre has more under this request_id")

@@ -574,6 +574,7 @@ async def test_errors_are_problem_documents(centre: TestCentre) -> None:
             (await analyst.get("/v1/incidents", params={"limit": "many"}), 422, "malformed"),
             (await analyst.get("/v1/me", params={"x": "y" * 9000}), 414, "query_too_long"),
             (await analyst.post("/v1/login", content=b" " * (2 << 20)), 413, "too_large"),
+            (await analyst.post("/v1/rule-drafts", content=b" " * (2 << 20), headers={"Idempotency-Key": "1"}), 413, "too_large"),
             (await analyst.get("/v1/keys"), 403, "forbidden"),
         ):
             assert answer.status_code == status, answer.text

@@ -41,8 +41,9 @@ class Form:
         fields = [one for one in _ordered(operation) if one.name not in hidden]
         with ui.element("div").classes("step-form"):
             self.entries = {one.name: entry(one, context.within(one.name)) for one in fields}
-            if any(one.required for one in fields):
-                text("p", visitor.t("* is needed."), "needed wide")
+            if fields:
+                is_any = any(one.required for one in fields)
+                text("p", visitor.t("* is needed.") if is_any else visitor.t("May be left empty."), "needed wide")
         self._alert = text("div", "", "form-alert").props("role=alert")
         for name, made in self.entries.items():
             made.set((initial or {}).get(name))
