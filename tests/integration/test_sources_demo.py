@@ -56,6 +56,16 @@ def test_the_demo_settings_hold_together(settings: Settings) -> None:
     assert all(agency.name_ko and agency.name_en for agency in settings.agencies)
 
 
+def test_the_noise_at_the_doors_is_no_scan_of_the_city(feed: list[tuple[Origin, bytes]]) -> None:
+    """A stranger refused at four agencies within an hour would be an incident, each minute another one."""
+    doors: dict[bytes, set[str]] = {}
+    for origin, line in feed:
+        for stranger in re.findall(rb"\b192\.0\.2\.(?!191\b)\d+\b", line):
+            doors.setdefault(stranger, set()).add(origin.agency)
+    assert len(doors) > 100
+    assert max(map(len, doors.values())) == 1
+
+
 def test_every_line_has_its_devices_format(feed: list[tuple[Origin, bytes]]) -> None:
     kinds: Counter[str] = Counter()
     for origin, line in feed:
