@@ -24,6 +24,7 @@ from api.auth.oidc import Provider
 from api.centre import Centre
 from api.live import Changes, Recent, Streams
 from api.overview import Overviews
+from api.rule_titles import RuleTitles
 from core import metrics
 
 LONGEST_QUERY: Final = 8192
@@ -58,6 +59,7 @@ class Envelope:
             "streams": Streams(),
             "recent": Recent(centre.store),
             "changes": Changes(centre.database, centre.clock),
+            "rule_titles": RuleTitles(centre.database),
             "application": self,
             "provider": None if oidc is None else Provider(oidc, centre.clock.now),
         }

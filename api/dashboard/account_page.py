@@ -27,7 +27,7 @@ def register() -> None:
 
     @ui.page("/account", response_timeout=READY_SECONDS)
     async def account(request: Request) -> None:
-        visitor = Visitor.of(request)
+        visitor = await Visitor.of(request)
         t = visitor.t
         with frame(visitor, t("Your account")):
             try:

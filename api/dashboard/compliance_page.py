@@ -30,7 +30,7 @@ def register() -> None:
 
     @ui.page("/compliance", response_timeout=READY_SECONDS)
     async def compliance(request: Request) -> None:
-        visitor = Visitor.of(request)
+        visitor = await Visitor.of(request)
         t = visitor.t
         if not visitor.principal.may(Action.DUTIES_READ):
             _nothing(visitor, t("This role does not read compliance."), t("Ask the SOC lead if you need it."))

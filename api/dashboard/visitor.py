@@ -14,6 +14,7 @@ from api.centre import Centre
 from api.dashboard.client import Api
 from api.dashboard.preferences import texts_of, theme_of
 from api.dashboard.texts import Texts
+from api.rule_titles import RuleTitles
 from core.errors import Unauthenticated
 from core.permissions import Principal
 
@@ -28,11 +29,14 @@ class Visitor:
     theme: str
     path: str
     api: Api
+    titles: RuleTitles
 
     @classmethod
-    def of(cls, request: Request) -> Visitor:
+    async def of(cls, request: Request) -> Visitor:
         """Whoever sent `request`, which has passed the gate."""
-        return cls(request.state.centre, request.state.principal, texts_of(request), theme_of(request), request.url.path, Api(request))
+        known, t, theme = request.state, texts_of(request), theme_of(request)
+        await known.rule_titles.look()
+        return cls(known.centre, known.principal, t, theme, request.url.path, Api(request), known.rule_titles)
 
     @property
     def login_url(self) -> str:
@@ -45,6 +49,10 @@ class Visitor:
         if found is None:
             raise Unauthenticated("the session ended")
         self.principal = found
+
+    def title(self, title: str) -> str:
+        """The title of an incident or a rule in the visitor's language, where the rule says it."""
+        return title if self.t.language == "en" else self.titles.korean(title) or title
 
     def agency_name(self, agency: str) -> str:
         """The agency's name in the visitor's language; its id when the settings do not know it."""

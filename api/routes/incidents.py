@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
@@ -39,6 +39,7 @@ from api.incident_shapes import (
     Task,
     Timeline,
 )
+from api.rule_titles import RuleTitles
 from core.instants import Instant
 from core.permissions import Action, Principal
 from respond import reads
@@ -71,13 +72,17 @@ class Wanted(BaseModel):
     within_hours: int | None = Field(
         default=None, ge=1, le=24 * 3660, description="Opened in the last hours; beside `since` the later holds"
     )
-    q: str = Field(default="", max_length=200, description="A number, words of a title, or the exact value of an entity")
+    q: str = Field(
+        default="",
+        max_length=200,
+        description="A number, words of a title (also of a rule's Korean one), or an entity's exact value",
+    )
     sort: Order = Field(default=Order.NEWEST, description="Gravest and last event first: of equals the newest")
     cursor: paging.Cursor = ""
     limit: int = Field(default=50, ge=1, le=500)
 
-    def filters(self, caller: Principal, now: datetime) -> Filters:
-        """As `queries` takes them."""
+    def filters(self, caller: Principal, now: datetime, titles: RuleTitles) -> Filters:
+        """As `queries` takes them; words are looked for in `titles` in Korean besides. May wait for the database."""
         since = [one for one in (self.since, now - timedelta(hours=self.within_hours) if self.within_hours else None) if one]
         assignee = {"": None, "me": caller.actor, "nobody": ""}.get(self.assignee, self.assignee)
         return Filters(
@@ -85,14 +90,15 @@ class Wanted(BaseModel):
             severities=frozenset(self.severity),
             assignee=assignee,
             since=max(since, default=None),
+            titled=_titled(titles, self.q.strip()),
             **self.model_dump(include={"agency", "reported", "exercise", "until", "q"}),
         )
 
 
 @router.get("", summary="List incidents")
-def list_incidents(wanted: Annotated[Wanted, Query()], caller: Reader, centre: TheCentre) -> IncidentPage:
+def list_incidents(request: Request, wanted: Annotated[Wanted, Query()], caller: Reader, centre: TheCentre) -> IncidentPage:
     """Incidents within the caller's sight. Searches that meet restricted incidents are audited."""
-    filters = wanted.filters(caller, centre.clock.now())
+    filters = wanted.filters(caller, centre.clock.now(), request.state.rule_titles)
     sight = disclosure.sight(caller)
     with centre.database.session(readonly=True) as session:
         page = queries.list_incidents(session, sight, filters, wanted.sort, cursor=wanted.cursor, limit=wanted.limit)
@@ -182,6 +188,13 @@ def _take(session: Session, centre: Centre, caller: Principal, number: str, step
 
 def _shown(row: Row) -> Incident:
     return _incident(queries.shown(row))
+
+
+def _titled(titles: RuleTitles, text: str) -> frozenset[str]:
+    if not text or text.isascii():
+        return frozenset()
+    titles.look_now()
+    return titles.with_words(text)
 
 
 def _incident(summary: Summary) -> Incident:

@@ -34,7 +34,8 @@ class Filters:
     """What to list; empty means any. `since` <= opened < `until`.
 
     `q` finds an incident's number, words of its title, or the exact value of an entity (an address, a user, a domain). `assignee` None is
-    anybody or nobody, '' nobody; `reported`: whether there is an accident report about it.
+    anybody or nobody, '' nobody; `reported`: whether there is an accident report about it. `titled` are titles that `q` finds besides,
+    as they are called in another language.
     """
 
     states: frozenset[State] = frozenset()
@@ -46,6 +47,7 @@ class Filters:
     since: datetime | None = None
     until: datetime | None = None
     q: str = ""
+    titled: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,7 +328,7 @@ def _conditions(session: Session, filters: Filters) -> list[sa.ColumnElement[boo
         if _NUMBER.fullmatch(text.upper()):
             return [*found, Incident.number == text.upper()]
         named = _named(session, text)
-        found.append(named if _is_address(text) else sa.or_(titles.with_words(session, text), named))
+        found.append(named if _is_address(text) else sa.or_(titles.with_words(session, text), Incident.title.in_(filters.titled), named))
     return found
 
 

@@ -10,6 +10,8 @@ import pytest
 from playwright.async_api import expect
 
 from api.dashboard.client import Answer, Api
+from detect import published
+from detect.published import Snapshot
 from tests.browser import BOTH, NEEDS_CHROMIUM, ONE, PHONE, Visit
 from tests.detections import Finding
 from tests.servers.api import TestCentre
@@ -38,8 +40,10 @@ async def fill(centre: TestCentre) -> None:
 
 
 async def put_backdoor(centre: TestCentre, offset: int = 10) -> None:
-    """An incident of a rule of our own, whose line says what made it fire."""
+    """An incident of a rule of our own that is in force, whose line says what made it fire."""
     rule = next(one for one in centre.centre.rules.current().rules if "Backdoors" in one.title)
+    with centre.centre.database.session() as session:
+        published.publish(session, "host-1", Snapshot([rule], [], []))
     said = {"rule_id": rule.id, "rule_title": rule.title, "rule_hash": rule.hash, "rule_tags": ",".join(rule.tags), "raw": BACKDOOR}
     fields = {"disposition": "allow", "proto": "tcp", "dst_port": 4444, "src_ip": "10.0.0.5", "dst_ip": "192.0.2.9", "device": "gu-fw1"}
     await centre.put_detections([finding(centre, offset + n, rule.id, rule.level, **said, **fields) for n in range(3)])
@@ -201,6 +205,7 @@ async def test_an_incident_from_evidence_to_report(visit: Visit) -> None:
     page, centre, korean = visit.page, visit.centre, visit.korean
     await put_backdoor(centre)
     await visit.open("/incidents/INC-2026-000001", "lead")
+    await expect(page.locator("h1")).to_contain_text("백도어" if korean else "Backdoors")
     marks = page.locator(".evidence mark")
     await expect(marks.first).to_have_text("10.0.0.5")
     assert set(await marks.all_inner_texts()) == {"10.0.0.5", "4444"}

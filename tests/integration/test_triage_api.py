@@ -15,8 +15,11 @@ from api.auth.users import disable_user
 from api.dashboard.incidents.wanted import Wanted
 from api.incident_shapes import Incident
 from api.live import Changes
+from api.rule_titles import RuleTitles
 from core.clock import FixedClock
 from core.permissions import Principal, Role, grants_of_roles
+from detect import published, rules
+from detect.published import Snapshot
 from respond.incidents import queries
 from respond.incidents.queries import Filters
 from respond.incidents.sight import Sight
@@ -53,6 +56,24 @@ async def walked(client: httpx.AsyncClient, **asked: Any) -> list[str]:
         cursor = page["next_cursor"]
         if not cursor:
             return found
+
+
+async def test_a_rules_korean_title_is_searched_and_shown(centre: TestCentre) -> None:
+    book = rules.parse(
+        "title: Rule 3\nid: 00000000-0000-4000-8000-000000000003\nlogsource: {category: firewall}\n"
+        "detection: {a: {dst_port: 23}, condition: a}\ncustom: {title_ko: 텔넷 접속}\n",
+        "/rules/own.yml",
+    )
+    with centre.centre.database.session() as session:
+        published.publish(session, "host-1", Snapshot(book.rules, book.correlations, []))
+    await fill(centre)
+    async with centre.as_person("analyst") as analyst:
+        assert await walked(analyst, q="텔넷") == ["4"]
+        assert await walked(analyst, q="ssh 접속") == []
+    titles = RuleTitles(centre.centre.database)
+    await titles.look()
+    assert (titles.korean("Rule 3"), titles.korean("Rule 4")) == ("텔넷 접속", "")
+    assert titles.korean("Log source has fallen silent: fw-1") == "로그 수집원이 침묵함: fw-1"
 
 
 async def test_orders_go_on_from_page_to_page(centre: TestCentre) -> None:

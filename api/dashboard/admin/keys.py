@@ -23,7 +23,7 @@ def register() -> None:
 
     @ui.page("/admin/keys", response_timeout=READY_SECONDS)
     async def keys(request: Request) -> None:
-        visitor = Visitor.of(request)
+        visitor = await Visitor.of(request)
         with administration(visitor, Action.KEYS_READ) as allowed:
             if allowed:
                 await _Keys(visitor).show()

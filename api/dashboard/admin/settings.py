@@ -23,7 +23,7 @@ def register() -> None:
 
     @ui.page("/admin/settings", response_timeout=READY_SECONDS)
     async def settings(request: Request) -> None:
-        visitor = Visitor.of(request)
+        visitor = await Visitor.of(request)
         t = visitor.t
         with administration(visitor, Action.SYSTEM_READ) as allowed:
             if not allowed:

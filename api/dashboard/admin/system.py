@@ -27,7 +27,7 @@ def register() -> None:
 
     @ui.page("/admin/system", response_timeout=READY_SECONDS)
     async def system(request: Request) -> None:
-        visitor = Visitor.of(request)
+        visitor = await Visitor.of(request)
         t = visitor.t
         with administration(visitor, Action.SYSTEM_READ) as allowed:
             if not allowed:

@@ -25,7 +25,7 @@ def register() -> None:
 
     @ui.page("/admin", response_timeout=READY_SECONDS)
     async def accounts(request: Request) -> None:
-        visitor = Visitor.of(request)
+        visitor = await Visitor.of(request)
         with administration(visitor, Action.USERS_READ) as allowed:
             if allowed:
                 await _Accounts(visitor).show()

@@ -28,7 +28,7 @@ def register() -> None:
 
     @ui.page("/audit")
     async def audit(request: Request) -> None:
-        visitor = Visitor.of(request)
+        visitor = await Visitor.of(request)
         page = AuditPage(visitor)
         try:
             first = await page.read()

@@ -81,7 +81,7 @@ class EventPanel:
         where = f'<a href="/incidents/{number}">{number}</a>' if number else ""
         if not where and one["origin"] == "hunt":
             where = f'<span class="soft">{escape(t("found by a hunt"))}</span>'
-        return f"{severity_html(self._visitor, one['rule_level'])} <span>{escape(one['rule_title'])}</span> {where}"
+        return f"{severity_html(self._visitor, one['rule_level'])} <span>{escape(self._visitor.title(one['rule_title']))}</span> {where}"
 
     def _pivots_html(self, event: dict[str, Any]) -> str:
         t, at = self._visitor.t, datetime.fromisoformat(event["event_time"])

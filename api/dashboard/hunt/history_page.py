@@ -36,7 +36,7 @@ def register() -> None:
 
     @ui.page("/hunt/history")
     async def history(request: Request) -> None:
-        visitor = Visitor.of(request)
+        visitor = await Visitor.of(request)
         t = visitor.t
         if not visitor.principal.may(Action.HUNTS_RUN):
             with frame(visitor, t("Hunt")), ui.element("section").classes("panel"):
@@ -99,7 +99,7 @@ class HistoryPage:
         cursor = ""
         while not found or cursor:
             page = (await self._visitor.api.get("/v1/rules", limit=_RULES_AT_ONCE, cursor=cursor)).body
-            found |= {one["rule_id"]: one["title"] for one in page["items"]}
+            found |= {one["rule_id"]: self._visitor.title(one["title"]) for one in page["items"]}
             cursor = page["next_cursor"]
             if not page["items"]:
                 break
@@ -188,7 +188,7 @@ class HistoryPage:
     def _row_html(self, row: dict[str, Any]) -> str:
         t, now = self._visitor.t, self._visitor.centre.clock.now()
         rules = row["rules"]
-        title = rules[0]["title"] if rules else "–"
+        title = self._visitor.title(rules[0]["title"]) if rules else "–"
         more = t(" and {count} more", count=number(len(rules) - 1)) if len(rules) > 1 else ""
         who = row["asked_by"].partition(":")[2] or row["asked_by"]
         return (

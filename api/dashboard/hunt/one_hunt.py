@@ -133,7 +133,7 @@ class HuntPanel:
         if rule["off_at"]:
             named = ", ".join(self._visitor.agency_name(one) if one else t("every agency") for one in rule["off_at"])
             notes.append(t("switched off at {agencies}", agencies=named))
-        about = escape(rule["title"]) + "".join(f'<div class="soft">{escape(note)}</div>' for note in notes)
+        about = escape(self._visitor.title(rule["title"])) + "".join(f'<div class="soft">{escape(note)}</div>' for note in notes)
         whole = f"<tr><td>{severity_html(self._visitor, rule['level'])}</td><td>{about}</td>"
         if not rule["agencies"]:
             return f'{whole}<td class="soft">–</td><td class="right num">0</td><td>–</td></tr>'
@@ -165,7 +165,7 @@ class HuntPanel:
         rows = "".join(
             f'<tr class="opens"><td class="num"><a href="{_event_url(one["event_id"], one["event_time"])}">'
             f"{time_html(one['event_time'])}</a></td>"
-            f"<td>{escape(self._visitor.agency_name(one['agency']))}</td><td>{escape(one['rule_title'])}</td>"
+            f"<td>{escape(self._visitor.agency_name(one['agency']))}</td><td>{escape(self._visitor.title(one['rule_title']))}</td>"
             f'<td class="mono">{escape(one["raw"][:200])}</td></tr>'
             for one in found
         )

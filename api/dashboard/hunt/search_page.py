@@ -47,7 +47,7 @@ def register() -> None:
 
     @ui.page("/hunt")
     async def hunt(request: Request) -> None:
-        visitor = Visitor.of(request)
+        visitor = await Visitor.of(request)
         t = visitor.t
         if not visitor.principal.may(Action.LOGS_READ):
             with frame(visitor, t("Hunt")), ui.element("section").classes("panel"):

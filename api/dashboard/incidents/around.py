@@ -126,7 +126,8 @@ def related_html(visitor: Visitor, related: Mapping[str, Any], now: datetime) ->
     """Other incidents of the same attacker, and how many there are elsewhere."""
     t = visitor.t
     rows = "".join(
-        f'<li>{severity_html(visitor, one["severity"])} <a href="/incidents/{escape(one["number"], quote=True)}">{escape(one["title"])}</a>'
+        f"<li>{severity_html(visitor, one['severity'])} "
+        f'<a href="/incidents/{escape(one["number"], quote=True)}">{escape(visitor.title(one["title"]))}</a>'
         f'<div class="soft">{escape(one["number"])} · {escape(visitor.agency_name(one["agency"]))} · '
         f"{time_html(one['last_event_at'], now)} "
         f"{state_html(visitor, 'state', one['state'])}</div></li>"

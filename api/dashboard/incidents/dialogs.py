@@ -87,7 +87,7 @@ def tell_refusals(visitor: Visitor, title: str, outcomes: Sequence[Outcome], inc
 def _outcome_html(visitor: Visitor, one: Outcome, incidents: Mapping[str, Incident]) -> str:
     t = visitor.t
     known = incidents.get(one.number)
-    title = f"<span>{escape(known.title)}</span>" if known else ""
+    title = f"<span>{escape(visitor.title(known.title))}</span>" if known else ""
     said = escape(one.refused).replace("\n", " ") if one.refused else escape(t("Done"))
     kind = "refused" if one.refused else "done"
     return f'<li class="{kind}"><b class="num">{escape(one.number)}</b> {title}<div>{said}</div></li>'

@@ -62,7 +62,7 @@ class EvidencePanel:
         event = escape(one["event_id"], quote=True)
         return (
             f'<li><div class="about"><span class="num">{time_html(one["event_time"])}</span>'
-            f'<span class="soft">{escape(one["rule_title"])}</span><span class="id">{event}</span></div>'
+            f'<span class="soft">{escape(self._visitor.title(one["rule_title"]))}</span><span class="id">{event}</span></div>'
             f'<pre tabindex="0" aria-label="{escape(self._visitor.t("Raw line"), quote=True)}">{line}</pre>{self._why(why, hits)}</li>'
         )
 

@@ -52,7 +52,7 @@ def register() -> None:
 
     @ui.page("/incidents/{name}", response_timeout=READY_SECONDS)
     async def incident(request: Request, name: str) -> None:
-        visitor = Visitor.of(request)
+        visitor = await Visitor.of(request)
         try:
             found = await read(visitor, name)
         except Refused as refused:
@@ -101,7 +101,7 @@ class IncidentPage:
         self._html: dict[int, str] = {}
         detail = found["detail"]
         self.number = str(detail["number"])
-        with frame(visitor, f"{self.number} {detail['title']}"):
+        with frame(visitor, f"{self.number} {visitor.title(detail['title'])}"):
             _back(visitor)
             self._head = ui.html("", sanitize=False).classes("incident-head")
             self._steps = StepBar(visitor, self.refresh, choices=self._choices, initial=page_tools.known_already)
@@ -244,7 +244,7 @@ def _head_html(visitor: Visitor, detail: Mapping[str, Any]) -> str:
     return (
         f'<div class="line"><span class="number">{escape(detail["number"])}</span>{severity_html(visitor, detail["severity"])}'
         f"{state_html(visitor, 'state', detail['state'])}<span>{escape(visitor.agency_name(detail['agency']))}</span>{tags}</div>"
-        f"<h1>{escape(detail['title'])}</h1>{merged}"
+        f"<h1>{escape(visitor.title(detail['title']))}</h1>{merged}"
     )
 
 

@@ -49,7 +49,7 @@ def register() -> None:
 
     @ui.page("/incidents", response_timeout=READY_SECONDS)
     async def queue(request: Request) -> None:
-        visitor = Visitor.of(request)
+        visitor = await Visitor.of(request)
         wanted = Wanted.of(request.url.query) if request.url.query else built_in(visitor.t)[0][1]
         page = QueuePage(visitor, request.state.changes, wanted)
         await page.build()
@@ -333,7 +333,8 @@ class QueuePage:
 
         ask = Ask(self._visitor, t("Merge {what}", what=many), t("Merge"), go, t("The others are absorbed by the one you choose."))
         oldest = min(chosen, key=lambda one: one.opened_at)
-        ask.choice("into", t("Which one stays"), {one.number: f"{one.number} {one.title}" for one in chosen}, oldest.number)
+        names = {one.number: f"{one.number} {self._visitor.title(one.title)}" for one in chosen}
+        ask.choice("into", t("Which one stays"), names, oldest.number)
         ask.reason(t("Why they belong together"))
 
     async def _nothing(self, _: Mapping[str, Any]) -> None:

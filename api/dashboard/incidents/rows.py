@@ -44,7 +44,7 @@ def cells_html(visitor: Visitor, incident: Incident, now: datetime) -> str:
     return (
         f'<td class="cell cell-select"><label class="select"><input type="checkbox" aria-label="{label}"></label></td>'
         f'<td class="cell cell-severity">{severity_html(visitor, incident.severity)}</td>'
-        f'<td class="cell cell-incident"><a href="/incidents/{name}">{escape(incident.title)}</a>{tags}'
+        f'<td class="cell cell-incident"><a href="/incidents/{name}">{escape(visitor.title(incident.title))}</a>{tags}'
         f'<span class="about"><span class="soft num">{name}</span>{entity}</span></td>'
         f'<td class="cell cell-agency">{escape(visitor.agency_name(incident.agency))}</td>'
         f'<td class="cell cell-state">{state_html(visitor, "state", incident.state.value)}</td>'

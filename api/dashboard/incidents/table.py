@@ -80,7 +80,7 @@ class IncidentTable:
             severity_html(visitor, incident.severity),
             escape(incident.number),
             escape(visitor.agency_name(incident.agency)),
-            f'<a href="/incidents/{escape(incident.number, quote=True)}">{escape(incident.title)}</a>{exercise}',
+            f'<a href="/incidents/{escape(incident.number, quote=True)}">{escape(visitor.title(incident.title))}</a>{exercise}',
             f'<span class="state {incident.state.value}">{escape(t.word("state", incident.state.value))}</span>',
             number(incident.detections),
             f'<time datetime="{utc(incident.last_event_at)}" title="{utc(incident.last_event_at)}">'

@@ -71,7 +71,7 @@ class TimelinePanel:
             {
                 "type": "bar",
                 "stack": "all",
-                "name": name,
+                "name": self._visitor.title(name),
                 "barMaxWidth": 22,
                 "itemStyle": {"color": _COLOURS[place]},
                 "data": [counted[name, bar] for bar in range(bars)],
@@ -132,7 +132,7 @@ def _moment_html(visitor: Visitor, folded: tuple[Mapping[str, Any], int, str]) -
     times = time_html(one["at"]) + (f" – {time_html(until)}" if until != one["at"] else "")
     if one["kind"] == "detection":
         many = escape(t.n("{count} detection", "{count} detections", count))
-        said = f'{escape(one["what"])} <span class="soft">{many}</span>'
+        said = f'{escape(visitor.title(one["what"]))} <span class="soft">{many}</span>'
         return f'<li class="is-detection"><span class="num">{times}</span><span>{said}</span></li>'
     data = one["data"]
     into = f" → {escape(state_name(t, 'incident', data['after']))}" if data.get("after") != data.get("before") else ""

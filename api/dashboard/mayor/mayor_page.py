@@ -52,7 +52,7 @@ def register() -> None:
 
     @ui.page("/mayor", response_timeout=READY_SECONDS)
     async def mayor(request: Request) -> None:
-        visitor = Visitor.of(request)
+        visitor = await Visitor.of(request)
         t = visitor.t
         try:
             found, compliance, issued, named = await asyncio.gather(

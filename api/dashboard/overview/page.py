@@ -43,7 +43,7 @@ def register() -> None:
 
     @ui.page("/", response_timeout=READY_SECONDS)
     async def overview(request: Request) -> None:
-        page = OverviewPage(Visitor.of(request), request.state.overviews)
+        page = OverviewPage(await Visitor.of(request), request.state.overviews)
         await page.refresh()
         ui.timer(REFRESH_SECONDS, page.refresh)
 
@@ -86,7 +86,7 @@ class OverviewPage:
             with self._none:
                 empty(
                     t("No incidents yet.") if self._reads_incidents else t("This role does not read incidents."),
-                    t("They appear here as soon as a rule fires."),
+                    t("They appear here as soon as a rule fires.") if self._reads_incidents else t("What it does read is in the menu."),
                 )
             self._some.set_visibility(False)
 

@@ -41,7 +41,7 @@ def register() -> None:
 
     @ui.page("/response/{kind}/{number}", response_timeout=READY_SECONDS)
     async def case(request: Request, kind: str, number: str) -> None:
-        visitor = Visitor.of(request)
+        visitor = await Visitor.of(request)
         found = BY_NAME.get(kind)
         if found is None:
             missing(visitor)

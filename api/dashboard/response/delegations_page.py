@@ -31,7 +31,7 @@ def register() -> None:
 
     @ui.page("/response/delegations", response_timeout=READY_SECONDS)
     async def delegations(request: Request) -> None:
-        visitor = Visitor.of(request)
+        visitor = await Visitor.of(request)
         t = visitor.t
         try:
             page = DelegationsPage(visitor, await lookups.named(visitor, "delegations"))

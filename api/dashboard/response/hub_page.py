@@ -45,7 +45,7 @@ def register() -> None:
 
     @ui.page("/response", response_timeout=READY_SECONDS)
     async def response(request: Request) -> None:
-        visitor = Visitor.of(request)
+        visitor = await Visitor.of(request)
         kinds = [kind for kind in KINDS if kind.is_for(visitor.principal)]
         t = visitor.t
         if not kinds:

@@ -36,7 +36,7 @@ def register() -> None:
         agency: str = "",
         overdue: bool = False,
     ) -> None:
-        visitor = Visitor.of(request)
+        visitor = await Visitor.of(request)
         found = BY_NAME.get(kind)
         if found is None:
             missing(visitor)

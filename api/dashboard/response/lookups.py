@@ -84,7 +84,7 @@ async def incidents(visitor: Visitor) -> dict[Any, str]:
         found = (await visitor.api.get("/v1/incidents", limit=_INCIDENTS)).body["items"]
     except Refused:
         return {}
-    return {one["number"]: _short(f"{one['number']} {one['title']}") for one in found}
+    return {one["number"]: _short(f"{one['number']} {visitor.title(one['title'])}") for one in found}
 
 
 def common(visitor: Visitor, names: Named) -> Choices:

@@ -25,7 +25,7 @@ def register() -> None:
 
     @ui.page("/response/{kind}/new", response_timeout=READY_SECONDS)
     async def new(request: Request, kind: str, incident: str = "") -> None:
-        visitor = Visitor.of(request)
+        visitor = await Visitor.of(request)
         found = BY_NAME.get(kind)
         if found is None:
             missing(visitor)

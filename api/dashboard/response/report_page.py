@@ -52,7 +52,7 @@ def register() -> None:
 
     @ui.page("/response/reports/new", response_timeout=READY_SECONDS)
     async def new(request: Request, incident: str = "") -> None:
-        visitor = Visitor.of(request)
+        visitor = await Visitor.of(request)
         if not visitor.principal.may(Action.REPORTS_WRITE):
             forbidden(visitor, _KIND)
             return
@@ -65,7 +65,7 @@ def register() -> None:
 
     @ui.page("/response/reports/{number}/write", response_timeout=READY_SECONDS)
     async def write(request: Request, number: str) -> None:
-        visitor = Visitor.of(request)
+        visitor = await Visitor.of(request)
         try:
             record = (await visitor.api.get(f"{_KIND.path}/{number}")).body
             if "edit" not in record["progress"]["steps"]:

@@ -26,7 +26,7 @@ def register() -> None:
 
     @ui.page("/rules/drafts/{number}", response_timeout=views.READY_SECONDS)
     async def draft(request: Request, number: str) -> None:
-        visitor = Visitor.of(request)
+        visitor = await Visitor.of(request)
         try:
             page = DraftPage(visitor, number)
             await page.build()

@@ -30,7 +30,7 @@ def register() -> None:
 
     @ui.page("/rules", response_timeout=views.READY_SECONDS)
     async def rules(request: Request, view: str = "list", tactic: str = "", technique: str = "") -> None:
-        visitor = Visitor.of(request)
+        visitor = await Visitor.of(request)
         try:
             if view in _VIEWS:
                 with frame(visitor, visitor.t("Rules")):

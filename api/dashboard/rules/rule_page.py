@@ -32,7 +32,7 @@ def register() -> None:
 
     @ui.page("/rules/{rule_id}", response_timeout=views.READY_SECONDS)
     async def rule(request: Request, rule_id: str) -> None:
-        visitor = Visitor.of(request)
+        visitor = await Visitor.of(request)
         try:
             page = RulePage(visitor, rule_id)
             await page.build()

@@ -31,11 +31,11 @@ def register() -> None:
 
     @ui.page("/sources", response_timeout=READY_SECONDS)
     async def sources(request: Request) -> None:
-        await _page(Visitor.of(request), "")
+        await _page(await Visitor.of(request), "")
 
     @ui.page("/sources/{agency}", response_timeout=READY_SECONDS)
     async def of_agency(request: Request, agency: str) -> None:
-        await _page(Visitor.of(request), agency)
+        await _page(await Visitor.of(request), agency)
 
 
 def state_of(last_at: str | None, now: datetime) -> str:

@@ -30,7 +30,7 @@ def register() -> None:
 
     @ui.page("/sources/new")
     async def wizard(request: Request) -> None:
-        visitor = Visitor.of(request)
+        visitor = await Visitor.of(request)
         t = visitor.t
         try:
             found = (await visitor.api.get("/v1/sources")).body
