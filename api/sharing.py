@@ -133,6 +133,12 @@ class Peer(BaseModel):
     problem: str
 
 
+class Peers(BaseModel):
+    """Every collection of every peer."""
+
+    items: list[Peer]
+
+
 class PolicyKind(BaseModel):
     """A kind of threat information."""
 

@@ -50,6 +50,12 @@ class SessionOut(BaseModel):
     expires_at: datetime
 
 
+class Sessions(BaseModel):
+    """The sessions of one person that hold now, the last used first."""
+
+    items: list[SessionOut]
+
+
 def listed(session: Session, user_id: str, rules: Rules, *, current: str = "") -> list[SessionOut]:
     """The sessions of the user that hold now, the last used first."""
     at = now(session)

@@ -96,7 +96,7 @@ class _Sessions:
 
     async def show(self) -> None:
         """Draw the sessions as they are now."""
-        found = (await self._visitor.api.get("/v1/account/sessions")).body
+        found = (await self._visitor.api.get("/v1/account/sessions")).body["items"]
         self._rows.clear()
         with self._rows:
             sessions_table(self._visitor, found, self._end)

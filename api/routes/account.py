@@ -13,7 +13,7 @@ from api.auth import lockout, passwords, second_factor, user_sessions
 from api.auth.dependencies import Caller, TheCentre
 from api.auth.sessions import Rules
 from api.auth.tables import LoginSession, User
-from api.auth.user_sessions import SessionOut
+from api.auth.user_sessions import Sessions
 from api.auth.users import end_sessions, set_password
 from api.centre import Centre
 from core.config import Settings
@@ -192,10 +192,10 @@ def renew_recovery_codes(proof: CodeProof, caller: Person, centre: TheCentre) ->
 
 
 @router.get("/sessions", summary="List one's own sessions")
-def list_sessions(caller: Person, centre: TheCentre) -> list[SessionOut]:
+def list_sessions(caller: Person, centre: TheCentre) -> Sessions:
     """Those that hold now, the last used first."""
     with centre.database.session(readonly=True) as session:
-        return user_sessions.listed(session, caller.id, Rules.of(centre.settings.api), current=caller.session)
+        return Sessions(items=user_sessions.listed(session, caller.id, Rules.of(centre.settings.api), current=caller.session))
 
 
 @router.delete("/sessions/{session_id}", status_code=204, summary="End one of one's own sessions")

@@ -146,6 +146,12 @@ class Feed(BaseModel):
     version: int = Field(description="The ETag; every import counts")
 
 
+class Feeds(BaseModel):
+    """Every feed by name."""
+
+    items: list[Feed]
+
+
 class Indicator(BaseModel):
     """An indicator that speaks of what was asked for."""
 
@@ -165,6 +171,12 @@ class Indicator(BaseModel):
     first_import: int
 
 
+class Indicators(BaseModel):
+    """The indicators of one hash, of each feed that has it."""
+
+    items: list[Indicator]
+
+
 class Known(BaseModel):
     """What is known of a value: indicators of itself, of the domains it lies in, of the networks around it."""
 
@@ -179,6 +191,12 @@ class Refusal(BaseModel):
     place: int
     given: str
     reason: str
+
+
+class Refusals(BaseModel):
+    """Refused entries in the order of the file, at most 1,000."""
+
+    items: list[Refusal]
 
 
 @router.post("/feeds/{name}", summary="Import a file into a feed", openapi_extra=_BODY)
@@ -210,13 +228,13 @@ async def import_feed(
 
 
 @router.get("/feeds", summary="List feeds", dependencies=[_READS])
-async def list_feeds(centre: TheCentre) -> list[Feed]:
+async def list_feeds(centre: TheCentre) -> Feeds:
     """Every feed by name."""
     counts = await stored.count_in_force(centre.store, centre.clock.now())
 
-    def ask() -> list[Feed]:
+    def ask() -> Feeds:
         with centre.database.session(readonly=True) as session:
-            return [_feed(feed, last, counts.get(feed.name, {})) for feed, last in feeds.list_feeds(session)]
+            return Feeds(items=[_feed(feed, last, counts.get(feed.name, {})) for feed, last in feeds.list_feeds(session)])
 
     return await asyncio.to_thread(ask)
 
@@ -259,9 +277,9 @@ async def find(
 
 
 @router.get("/hashes/{digest}", summary="Find an indicator by the hash a detection names it by", dependencies=[_WRITES])
-async def find_hash(digest: Annotated[str, Path(pattern=r"^[0-9a-f]{16}$")], centre: TheCentre) -> list[Indicator]:
+async def find_hash(digest: Annotated[str, Path(pattern=r"^[0-9a-f]{16}$")], centre: TheCentre) -> Indicators:
     """The indicator of each feed with that hash. Detections of what is marked TLP:RED name it so."""
-    return _indicators(await stored.find_hash(centre.store, digest, MOST_SHOWN), centre.clock.now())
+    return Indicators(items=_indicators(await stored.find_hash(centre.store, digest, MOST_SHOWN), centre.clock.now()))
 
 
 @router.get("/imports", summary="List imports", dependencies=[_READS])
@@ -296,11 +314,11 @@ def get_import(import_id: paging.RowNumber, caller: Reader, centre: TheCentre) -
 
 
 @router.get("/imports/{import_id}/refusals", summary="List the entries of an import that were refused", dependencies=[_WRITES])
-def list_refusals(import_id: paging.RowNumber, centre: TheCentre) -> list[Refusal]:
+def list_refusals(import_id: paging.RowNumber, centre: TheCentre) -> Refusals:
     """The first 1,000, with the reason of each."""
     with centre.database.session(readonly=True) as session:
         feeds.get_import(session, import_id)
-        return [Refusal(place=one.place, given=one.given, reason=one.reason) for one in feeds.refusals(session, import_id)]
+        return Refusals(items=[Refusal(place=one.place, given=one.given, reason=one.reason) for one in feeds.refusals(session, import_id)])
 
 
 def _format(content_type: str) -> Format:

@@ -119,6 +119,13 @@ class Shift(ShiftWish):
     version: int = Field(description="The ETag")
 
 
+class ShiftPage(BaseModel):
+    """Shifts in their order. `next_cursor` is empty on the last page."""
+
+    items: list[Shift]
+    next_cursor: str
+
+
 class Call(BaseModel):
     """A call to whoever is on call, and whom it reached so far."""
 
@@ -129,6 +136,13 @@ class Call(BaseModel):
     next_at: datetime | None
     acknowledged_at: datetime | None
     acknowledged_by: str
+
+
+class CallPage(BaseModel):
+    """Calls, oldest first. `next_cursor` is empty on the last page."""
+
+    items: list[Call]
+    next_cursor: str
 
 
 class Delivery(BaseModel):
@@ -144,6 +158,16 @@ class Delivery(BaseModel):
     next_at: datetime
     problem: str
     message: dict[str, Any]
+
+
+class DeliveryPage(BaseModel):
+    """Deliveries, newest first. `next_cursor` is empty on the last page."""
+
+    items: list[Delivery]
+    next_cursor: str
+
+
+_Limit = Annotated[int, Query(ge=1, le=500)]
 
 
 @router.get("/news", summary="Read the news")
@@ -173,10 +197,12 @@ def read_news(until: ReadUntil, caller: Caller, centre: TheCentre) -> None:
 
 
 @router.get("/oncall", summary="Read the rota")
-def list_shifts(caller: OnCallReader, centre: TheCentre) -> list[Shift]:  # noqa: ARG001 - whoever reads the rota reads all of it
+def list_shifts(_caller: OnCallReader, centre: TheCentre, cursor: paging.RowCursor = "", limit: _Limit = 100) -> ShiftPage:
     """Shifts that have not ended, in order; who is on call now comes first, lowest tier first."""
     with centre.database.session(readonly=True) as session:
-        return [Shift.model_validate(one) for one in oncall.shifts(session, centre.clock.now())]
+        rows = oncall.shifts(session, centre.clock.now(), int(cursor) if cursor else None, limit + 1)
+        following = str(rows[limit - 1].id) if len(rows) > limit else ""
+        return ShiftPage(items=[Shift.model_validate(one) for one in rows[:limit]], next_cursor=following)
 
 
 @router.post("/oncall", status_code=201, summary="Put somebody on call")
@@ -207,10 +233,12 @@ def remove_shift(shift_id: paging.RowNumber, caller: OnCallWriter, centre: TheCe
 
 
 @router.get("/calls", summary="List calls nobody has acknowledged")
-def list_calls(caller: OnCallReader, centre: TheCentre) -> list[Call]:
+def list_calls(caller: OnCallReader, centre: TheCentre, cursor: paging.RowCursor = "", limit: _Limit = 100) -> CallPage:
     """Oldest first."""
     with centre.database.session(readonly=True) as session:
-        return [_call(page, news) for page, news in oncall.open_pages(session, caller.actor)]
+        rows = oncall.open_pages(session, caller.actor, int(cursor or 0), limit + 1)
+        following = str(rows[limit - 1][0].id) if len(rows) > limit else ""
+        return CallPage(items=[_call(page, news) for page, news in rows[:limit]], next_cursor=following)
 
 
 @router.post("/calls/{call_id}/acknowledge", summary="Acknowledge a call")
@@ -224,10 +252,12 @@ def acknowledge(call_id: paging.RowNumber, caller: OnCallReader, centre: TheCent
 
 
 @router.get("/deliveries/dead", summary="List what could not be delivered")
-def list_dead(caller: OnCallReader, centre: TheCentre) -> list[Delivery]:
+def list_dead(caller: OnCallReader, centre: TheCentre, cursor: paging.RowCursor = "", limit: _Limit = 100) -> DeliveryPage:
     """Deliveries given up after too many failures, newest first."""
     with centre.database.session(readonly=True) as session:
-        return [Delivery.model_validate(one) for one in dispatch.dead(session, caller.actor)]
+        rows = dispatch.dead(session, caller.actor, int(cursor) if cursor else None, limit + 1)
+        following = str(rows[limit - 1].id) if len(rows) > limit else ""
+        return DeliveryPage(items=[Delivery.model_validate(one) for one in rows[:limit]], next_cursor=following)
 
 
 @router.post("/deliveries/{delivery_id}/again", summary="Deliver again")

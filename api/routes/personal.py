@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 
 import sqlalchemy as sa
 from fastapi import APIRouter, Depends, Response
+from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
 from api import disclosure, paging
@@ -65,13 +66,19 @@ Writer = Annotated[Principal, Depends(Allowed(*WRITING))]
 FullReader = Annotated[Principal, Depends(Allowed(Action.PERSONAL_READ))]
 
 
+class Packs(BaseModel):
+    """Every rule pack, the earliest first."""
+
+    items: list[Pack]
+
+
 # ---- reading ----
 
 
 @router.get("/packs", summary="The rule packs in force")
-def list_packs(caller: Reader, centre: TheCentre) -> list[Pack]:  # noqa: ARG001 - who may read cases may read what they are judged by
+def list_packs(_caller: Reader, centre: TheCentre) -> Packs:
     """Every rule pack with its rules, articles and markings, the earliest first."""
-    return list(centre.packs.packs)
+    return Packs(items=list(centre.packs.packs))
 
 
 @router.post("", status_code=201, summary="Open a personal-information case")

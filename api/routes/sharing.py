@@ -16,7 +16,7 @@ from api.auth.dependencies import Allowed, TheCentre
 from api.cases import IncidentFilter, Kind, Number, Progress, Wish, add_list, add_read, add_steps
 from api.centre import Centre
 from api.etags import set_etag
-from api.sharing import STIX_MEDIA, EditWish, Peer, Policy, Receipt, Share, ShareDetail, ShareWish, SupersedeWish
+from api.sharing import STIX_MEDIA, EditWish, Peer, Peers, Policy, Receipt, Share, ShareDetail, ShareWish, SupersedeWish
 from core.errors import Invalid, NotFound
 from core.permissions import Action, Principal
 from respond.cases import records
@@ -51,10 +51,10 @@ def get_policy(centre: TheCentre) -> Policy:
 
 
 @router.get("/sharing/peers", summary="List peers that are read")
-def list_peers(_caller: FeedReader, centre: TheCentre) -> list[Peer]:
+def list_peers(_caller: FeedReader, centre: TheCentre) -> Peers:
     """How far every collection of every peer was read, and what went wrong the last time."""
     with centre.database.session(readonly=True) as session:
-        return [Peer.model_validate(one) for one in peers.states(session)]
+        return Peers(items=[Peer.model_validate(one) for one in peers.states(session)])
 
 
 @router.post("/shares", status_code=201, summary="Draft a share")

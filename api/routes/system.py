@@ -79,6 +79,12 @@ class Setting(BaseModel):
     meaning: str
 
 
+class SettingsInForce(BaseModel):
+    """Every setting by its key."""
+
+    items: list[Setting]
+
+
 @router.get("", summary="Versions, and how the parts are doing")
 async def read_system(caller: Reader, centre: TheCentre) -> System:  # noqa: ARG001 - the same for whoever may
     """Asks every part; what does not answer is told, and the rest is given."""
@@ -87,9 +93,10 @@ async def read_system(caller: Reader, centre: TheCentre) -> System:  # noqa: ARG
 
 
 @router.get("/settings", summary="The settings in force")
-def read_settings(caller: Reader, centre: TheCentre) -> list[Setting]:  # noqa: ARG001 - the same for whoever may
+def read_settings(_caller: Reader, centre: TheCentre) -> SettingsInForce:
     """Each with where it comes from. They are changed in the file or the environment of the installation, and hold after a restart."""
-    return [Setting(key=one.key, value=one.value, source=one.source, meaning=one.meaning) for one in values(centre.settings)]
+    found = values(centre.settings)
+    return SettingsInForce(items=[Setting(key=one.key, value=one.value, source=one.source, meaning=one.meaning) for one in found])
 
 
 def _system(centre: Centre, parts: list[StageState], store: str) -> System:

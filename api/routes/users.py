@@ -18,7 +18,7 @@ from api.auth.changes import keep_an_admin
 from api.auth.dependencies import Allowed, TheCentre
 from api.auth.sessions import Rules
 from api.auth.tables import User
-from api.auth.user_sessions import SessionOut
+from api.auth.user_sessions import Sessions
 from api.auth.users import disable_user, find_user, plain_name, set_password
 from api.etags import CONDITIONAL, SeenVersion, set_etag
 from core.errors import Conflict, Forbidden, NotFound
@@ -167,10 +167,11 @@ def unlock(name: Name, caller: Operator, centre: TheCentre) -> None:
 
 
 @router.get("/{name}/sessions", summary="List somebody's sessions")
-def list_sessions(name: Name, caller: Operator, centre: TheCentre) -> list[SessionOut]:
+def list_sessions(name: Name, caller: Operator, centre: TheCentre) -> Sessions:
     """Those that hold now, the last used first."""
     with centre.database.session(readonly=True) as session:
-        return user_sessions.listed(session, _found(session, name).id, Rules.of(centre.settings.api), current=caller.session)
+        user, rules = _found(session, name), Rules.of(centre.settings.api)
+        return Sessions(items=user_sessions.listed(session, user.id, rules, current=caller.session))
 
 
 @router.delete("/{name}/sessions/{session_id}", status_code=204, summary="End somebody's session")

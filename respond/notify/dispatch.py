@@ -68,9 +68,11 @@ def deliver(database: Database, settings: NotifySettings) -> int:
     return len(leased)
 
 
-def dead(session: Session, reader: str, limit: int = 100) -> Sequence[Delivery]:
-    """Deliveries given up, newest first, of what is open to the actor `reader`."""
+def dead(session: Session, reader: str, before: int | None, limit: int) -> Sequence[Delivery]:
+    """Deliveries given up, newest first and older than the row `before`, of what is open to the actor `reader`."""
     query = sa.select(Delivery).where(Delivery.state == "dead", ~of_closed(Delivery.outbox_id, reader))
+    if before is not None:
+        query = query.where(Delivery.id < before)
     return session.scalars(query.order_by(Delivery.id.desc()).limit(limit)).all()
 
 

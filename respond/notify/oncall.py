@@ -81,9 +81,19 @@ def remove(session: Session, actor: str, shift_id: int, *, seen: int | None = No
     audit.record(session, actor, "oncall.removed", f"oncall/{shift_id}", {"person": shift.person})
 
 
-def shifts(session: Session, since: datetime, limit: int = 500) -> Sequence[Shift]:
-    """The shifts that end after `since`, in order."""
-    return session.scalars(sa.select(Shift).where(Shift.ends_at > since).order_by(Shift.begins_at, Shift.tier, Shift.id).limit(limit)).all()
+def shifts(session: Session, since: datetime, after: int | None, limit: int) -> Sequence[Shift]:
+    """The shifts that end after `since`, as they begin, those that begin at once by tier; only those behind the shift `after`.
+
+    Invalid when that one was taken off the rota.
+    """
+    query = sa.select(Shift).where(Shift.ends_at > since)
+    if after is not None:
+        last = session.get(Shift, after)
+        if last is None:
+            raise Invalid("the shift this cursor stands at was taken off the rota: read it from the start")
+        higher = sa.or_(Shift.tier > last.tier, sa.and_(Shift.tier == last.tier, Shift.id > last.id))
+        query = query.where(sa.or_(Shift.begins_at > last.begins_at, sa.and_(Shift.begins_at == last.begins_at, higher)))
+    return session.scalars(query.order_by(Shift.begins_at, Shift.tier, Shift.id).limit(limit)).all()
 
 
 def on_call(session: Session, at: datetime) -> Sequence[Shift]:
@@ -126,9 +136,9 @@ def acknowledge(session: Session, actor: str, page_id: int) -> Page:
     return found
 
 
-def open_pages(session: Session, reader: str, limit: int = 100) -> Sequence[tuple[Page, Outgoing]]:
-    """Calls nobody has acknowledged, oldest first, with their news, of what is open to the actor `reader`."""
-    waiting = (Page.acknowledged_at.is_(None), ~of_closed(Page.outbox_id, reader))
+def open_pages(session: Session, reader: str, after: int, limit: int) -> Sequence[tuple[Page, Outgoing]]:
+    """Calls nobody has acknowledged, oldest first and newer than the row `after`, with their news, of what `reader` may see."""
+    waiting = (Page.acknowledged_at.is_(None), Page.id > after, ~of_closed(Page.outbox_id, reader))
     query = sa.select(Page, Outgoing).join(Outgoing, Outgoing.id == Page.outbox_id).where(*waiting)
     return [(found, news) for found, news in session.execute(query.order_by(Page.id).limit(limit))]
 

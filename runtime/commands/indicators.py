@@ -56,7 +56,7 @@ def import_(
 @app.command("list")
 def list_(to: To = LOCAL, key: Reading = "", as_json: AsJson = False) -> None:
     """List the feeds, and what of each is in force."""
-    found = Centre(to, key, "indicators:read").ask("GET", _FEEDS)
+    found = Centre(to, key, "indicators:read").ask("GET", _FEEDS)["items"]
     if as_json:
         typer.echo(json.dumps(found))
         return

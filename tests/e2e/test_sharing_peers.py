@@ -91,7 +91,7 @@ async def test_a_centre_takes_in_what_its_peer_shares(sharer: tuple[TestCentre, 
         assert (one["feed"], one["tlp"], one["confidence"]) == ("peer-upstream", "amber", 70)
         assert one["source"] == "Security Control Center"
         assert len(await known("203.0.113.77")) == 1
-        (state,) = (await beside(lambda: analyst.get("/v1/sharing/peers"))).json()
+        (state,) = (await beside(lambda: analyst.get("/v1/sharing/peers"))).json()["items"]
         assert (state["peer"], state["indicators"], state["problem"]) == ("upstream", 2, "")
     finally:
         await beside(taker.close)

@@ -210,7 +210,7 @@ async def test_sessions_are_listed_ended_and_end_when_idle(centre: TestCentre) -
         async with centre.client("192.0.2.9") as two, centre.client() as three:
             for client in (one, two, three):
                 await log_in(client, "analyst")
-            listed = (await one.get("/v1/account/sessions")).json()
+            listed = (await one.get("/v1/account/sessions")).json()["items"]
             assert [item["current"] for item in listed] == [True, False, False]
             assert (listed[0]["device"], {item["peer"] for item in listed}) == ("Firefox, Windows", {"127.0.0.1", "192.0.2.9"})
             theirs = next(item["id"] for item in listed if item["peer"] == "192.0.2.9")
@@ -226,7 +226,7 @@ async def test_sessions_are_listed_ended_and_end_when_idle(centre: TestCentre) -
         centre.clock.advance(timedelta(minutes=60))
         assert (await one.get("/v1/me")).status_code == 401
     async with centre.as_person("analyst") as person, centre.as_person("admin") as admin:
-        (theirs,) = (await admin.get("/v1/users/analyst/sessions")).json()
+        (theirs,) = (await admin.get("/v1/users/analyst/sessions")).json()["items"]
         assert (await admin.delete(f"/v1/users/lead/sessions/{theirs['id']}")).status_code == 404
         assert (await admin.delete(f"/v1/users/analyst/sessions/{theirs['id']}")).status_code == 204
         assert (await person.get("/v1/me")).status_code == 401
@@ -312,7 +312,7 @@ async def test_settings_tell_where_they_come_from_and_no_secret(tmp_path: Path) 
     async with running_centre(settings, FixedClock(NOW)) as centre, centre.as_person("auditor") as auditor:
         answer = await auditor.get("/v1/system/settings")
         system = (await auditor.get("/v1/system")).json()
-    found = {one["key"]: one for one in answer.json()}
+    found = {one["key"]: one for one in answer.json()["items"]}
     assert (found["api.session_hours"]["value"], found["api.session_hours"]["source"]) == (8, "file")
     assert (found["api.port"]["value"], found["api.port"]["source"]) == (8514, "default")
     assert found["api.identity.oidc.client_secret"]["value"] == "********"

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from api.routes.notifications import READ_BY
 from core.clock import FixedClock
 from core.config import NotifySettings
 from respond import outbox
+from respond.cases.models import Outgoing
 from respond.notify import dispatch, messages
+from respond.notify.models import Delivery, Page
 from tests.case_tables import KINDS
 from tests.servers.api import FIRST_SEEN, TestCentre, running_centre, settings_for
 
@@ -62,6 +66,35 @@ async def test_news_comes_in_pages_and_remembers_what_was_read(centre: TestCentr
         assert (await lead.get("/v1/news")).json()["read_until"] == 0
 
 
+async def test_the_rota_the_calls_and_the_undelivered_come_in_pages(centre: TestCentre) -> None:
+    async with centre.as_person("lead") as lead:
+
+        async def walked(path: str, told: str) -> list[Any]:
+            found: list[Any] = []
+            cursor = ""
+            while True:
+                page = (await lead.get(path, params={"limit": 2, "cursor": cursor})).json()
+                assert len(page["items"]) <= 2
+                found += [one[told] for one in page["items"]]
+                if not (cursor := page["next_cursor"]):
+                    return found
+
+        for person, tier in (("kim", 1), ("lee", 0), ("park", 1), ("choi", 0), ("han", 0)):
+            assert (await lead.post("/v1/oncall", json={**SHIFT, "person": person, "tier": tier})).status_code == 201
+        assert await walked("/v1/oncall", "person") == ["lee", "choi", "han", "kim", "park"]
+        tell(centre, *[("incident.confirm", "seogu")] * 5)
+        with centre.centre.database.session() as session:
+            for number, news in enumerate(session.scalars(sa.select(Outgoing.id).order_by(Outgoing.id)).all()):
+                session.add(Page(outbox_id=news, tier=0, called=[], acknowledged_by=""))
+                given_up = {"channel": "siem", "to": str(number), "state": "dead", "attempts": 9, "problem": "refused", "message": {}}
+                session.add(Delivery(outbox_id=news, next_at=NOW, **given_up))
+        assert len(calls := await walked("/v1/calls", "id")) == 5
+        assert calls == sorted(calls)
+        assert await walked("/v1/deliveries/dead", "to") == ["4", "3", "2", "1", "0"]
+        await lead.delete("/v1/oncall/2", headers=FIRST_SEEN)
+        assert (await lead.get("/v1/oncall", params={"cursor": "2"})).status_code == 422
+
+
 async def test_a_call_is_made_and_acknowledged(centre: TestCentre) -> None:
     settings = NotifySettings.model_validate(
         {
@@ -74,16 +107,16 @@ async def test_a_call_is_made_and_acknowledged(centre: TestCentre) -> None:
         assert (made.status_code, made.json()["made_by"]) == (201, "user:lead")
         assert (await lead.post("/v1/oncall", json={**SHIFT, "ends_at": SHIFT["begins_at"]})).status_code == 422
         assert (await analyst.post("/v1/oncall", json=SHIFT)).status_code == 403
-        assert [one["person"] for one in (await analyst.get("/v1/oncall")).json()] == ["kim"]
+        assert [one["person"] for one in (await analyst.get("/v1/oncall")).json()["items"]] == ["kim"]
         tell(centre, ("incident.confirm", "seogu"))
         dispatch.work(centre.centre.database, settings)
-        (call,) = (await analyst.get("/v1/calls")).json()
+        (call,) = (await analyst.get("/v1/calls")).json()["items"]
         assert ([one["person"] for one in call["called"]], call["tier"], call["acknowledged_by"]) == (["kim"], 0, "")
         assert (await officer.post(f"/v1/calls/{call['id']}/acknowledge")).status_code == 403
         taken = await analyst.post(f"/v1/calls/{call['id']}/acknowledge")
         assert taken.json()["acknowledged_by"] == "user:analyst"
         assert (await lead.post(f"/v1/calls/{call['id']}/acknowledge")).json()["acknowledged_by"] == "user:analyst"
-        assert (await analyst.get("/v1/calls")).json() == []
+        assert (await analyst.get("/v1/calls")).json()["items"] == []
         assert (await lead.delete(f"/v1/oncall/{made.json()['id']}", headers=FIRST_SEEN)).status_code == 204
         assert (await lead.delete(f"/v1/oncall/{made.json()['id']}", headers=FIRST_SEEN)).status_code == 404
 

@@ -188,7 +188,7 @@ def unpacked(content: bytes) -> dict[str, bytes]:
 
 async def test_packs_are_shown_with_their_markings(centre: TestCentre) -> None:
     async with centre.as_person("mayor") as mayor:
-        packs = (await mayor.get("/v1/personal-cases/packs")).json()
+        packs = (await mayor.get("/v1/personal-cases/packs")).json()["items"]
     assert [(one["id"], one["marking"]) for one in packs] == [("seed-2022", "law"), ("2023-09-15", "found"), ("2026-09-11", "found")]
     assert {rule["source"]["marking"] for one in packs for rule in one["rules"]} == {"law", "found"}
 

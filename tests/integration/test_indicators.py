@@ -227,7 +227,7 @@ async def test_a_broken_file_changes_nothing(centre: TestCentre) -> None:
             await machine.post("/v1/indicators/feeds/Bad%20Name?format=csv", content=csv_feed("evil.example")),
         ]
     assert [one.status_code for one in answers] == [422, 422, 422, 422, 415, 422, 422]
-    assert [one["last_import"]["import_id"] for one in await ask(centre, "/feeds")] == [1]
+    assert [one["last_import"]["import_id"] for one in (await ask(centre, "/feeds"))["items"]] == [1]
 
 
 async def test_a_file_beyond_the_limit_is_refused(tmp_path: Path) -> None:
@@ -405,7 +405,7 @@ async def test_red_is_shown_to_those_who_may_write_only(centre: TestCentre) -> N
     assert [one["value"] for one in shown] == ["", "203.0.113.5"]
     details = json.loads((await produced(centre))[0]["details"])
     assert "indicator" not in details
-    assert [one["value"] for one in await ask(centre, f"/hashes/{details['hash']}", "indicators:write")] == ["203.0.113.5"]
+    assert [one["value"] for one in (await ask(centre, f"/hashes/{details['hash']}", "indicators:write"))["items"]] == ["203.0.113.5"]
     async with centre.as_machine("indicators:read") as machine:
         assert (await machine.get(f"/v1/indicators/hashes/{details['hash']}")).status_code == 403
         assert (await machine.get("/v1/indicators/imports/1/refusals")).status_code == 403
@@ -419,7 +419,7 @@ async def test_what_is_refused_is_kept_with_its_reason_and_counted(centre: TestC
     patterns = ["[domain-name:value = 'evil.example']", "[file:name = 'a.exe']", "[ipv4-addr:value = '300.1.1.1']", "nonsense"]
     done = await post(centre, "kisa", bundle(*patterns), "", **{"Content-Type": "application/stix+json;version=2.1"})
     assert done["refused"] == {"unsupported": 1, "value": 1, "malformed": 1}
-    kept = await ask(centre, f"/imports/{done['import_id']}/refusals", "indicators:write")
+    kept = (await ask(centre, f"/imports/{done['import_id']}/refusals", "indicators:write"))["items"]
     assert [(one["place"], one["given"]) for one in kept] == [(2, patterns[1]), (3, patterns[2]), (4, "nonsense")]
     assert kept[0]["reason"] == "file:name is not matched here"
 
@@ -427,7 +427,7 @@ async def test_what_is_refused_is_kept_with_its_reason_and_counted(centre: TestC
 async def test_feeds_are_listed_and_every_change_is_audited(centre: TestCentre) -> None:
     await post(centre, "kisa", csv_feed("evil.example", "203.0.113.5", "203.0.113.6"), "format=csv&confidence=90&tlp=green&expire_days=7")
     await post(centre, "kisa", csv_feed("203.0.113.7"))
-    (feed,) = await ask(centre, "/feeds")
+    (feed,) = (await ask(centre, "/feeds"))["items"]
     assert (feed["name"], feed["expire_days"], feed["tlp"], feed["confidence"]) == ("kisa", 7, "green", 90)
     assert feed["in_force"] == {"address": 3, "domain": 1}
     assert feed["last_import"]["accepted"] == 1
@@ -435,7 +435,7 @@ async def test_feeds_are_listed_and_every_change_is_audited(centre: TestCentre) 
     assert [(page["items"][0]["import_id"], page["next_cursor"]) for page in pages] == [(2, "2"), (1, "")]
     async with centre.as_machine("indicators:write") as machine:
         await machine.delete("/v1/indicators/feeds/kisa", headers={"If-Match": f'"{feed["version"]}"'})
-    assert await ask(centre, "/feeds") == []
+    assert await ask(centre, "/feeds") == {"items": []}
     with centre.centre.database.session(readonly=True) as session:
         trail = session.execute(sa.select(Audit.action, Audit.object).where(Audit.object == "indicators/kisa").order_by(Audit.seq)).all()
     assert [tuple(row) for row in trail] == [

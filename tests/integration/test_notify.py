@@ -208,7 +208,7 @@ def test_a_channel_that_fails_is_tried_again_then_put_aside_and_sent_when_asked(
     dispatch.work(database, settings)
     assert len(hook.calls) == 3
     with database.session() as session:
-        (given_up,) = dispatch.dead(session, "user:lead")
+        (given_up,) = dispatch.dead(session, "user:lead", None, 10)
         assert given_up.problem == "hook answered 503"
         dispatch.again(session, "user:lead", given_up.id)
     hook.status = 200
@@ -317,7 +317,7 @@ def test_nobody_answers_so_the_next_is_called(database: Database, clock: FixedCl
     clock.advance(timedelta(minutes=11))
     assert called() == ["kim@soc.example"]  # from the first again
     with database.session() as session:
-        ((page, news),) = oncall.open_pages(session, "user:lead")
+        ((page, news),) = oncall.open_pages(session, "user:lead", 0, 10)
         assert news.kind == "incident.confirm"
         oncall.acknowledge(session, "user:lee", page.id)
     clock.advance(timedelta(hours=1))
@@ -333,7 +333,7 @@ def test_nobody_is_called_outside_about_an_exercise(database: Database, mailbox:
     dispatch.work(database, settings)
     assert [recipients for recipients, _ in box.mails] == ([["kim@soc.example"]] if drills else [])
     with database.session(readonly=True) as session:
-        assert len(oncall.open_pages(session, "")) == 1, "on screen it stands all the same"
+        assert len(oncall.open_pages(session, "", 0, 10)) == 1, "on screen it stands all the same"
 
 
 def test_somebody_put_on_call_later_is_called(database: Database, clock: FixedClock, mailbox: tuple[Mailbox, int]) -> None:

@@ -174,8 +174,8 @@ async def test_its_members_read_all_of_it(held: Held) -> None:
         assert CLOSED in (await lead.get("/v1/readiness/RDY-2026-000001")).text
         news = [one["object"] for one in (await lead.get("/v1/news", params={"limit": 200})).json()["items"]]
         assert f"report/{held.cases['reports']}" in news
-        dead = (await lead.get("/v1/deliveries/dead")).json()
-        calls = (await lead.get("/v1/calls")).json()
+        dead = (await lead.get("/v1/deliveries/dead")).json()["items"]
+        calls = (await lead.get("/v1/calls")).json()["items"]
         assert any(held.cases["reports"] in json.dumps(one) for one in dead)
         assert any(held.cases["reports"] in json.dumps(one) for one in calls)
 

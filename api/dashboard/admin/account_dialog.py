@@ -22,7 +22,7 @@ async def manage(visitor: Visitor, name: str, after: After) -> None:
     with telling(visitor):
         answer = await visitor.api.get(f"/v1/users/{name}")
         operates = visitor.principal.may(Action.USERS_OPERATE)
-        sessions = (await visitor.api.get(f"/v1/users/{name}/sessions")).body if operates else []
+        sessions = (await visitor.api.get(f"/v1/users/{name}/sessions")).body["items"] if operates else []
         _Managed(visitor, answer.body, answer.etag, sessions, after)
 
 

@@ -29,7 +29,7 @@ def register() -> None:
             if not allowed:
                 return
             try:
-                found = (await visitor.api.get("/v1/system/settings")).body
+                found = (await visitor.api.get("/v1/system/settings")).body["items"]
             except Refused as refused:
                 empty(t("This cannot be shown right now."), why(visitor, refused))
                 return

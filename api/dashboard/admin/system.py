@@ -102,7 +102,7 @@ class _Dead:
         """Draw what there is now."""
         t = self._visitor.t
         with telling(self._visitor):
-            items = (await self._visitor.api.get("/v1/deliveries/dead")).body
+            items = (await self._visitor.api.get("/v1/deliveries/dead")).body["items"]
             self._place.clear()
             with self._place:
                 if not items:
