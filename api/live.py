@@ -1,7 +1,8 @@
 """What is new, told while it happens (server-sent events): incidents that changed, detections, and the figures.
 
 - An event is the thing as it is now, so hearing it twice does no harm; what changes several times between two looks is told once.
-- `Last-Event-ID` says how far the caller came: what happened since is told, or `reset` when that is too much: read the lists anew.
+- `Last-Event-ID` says how far the caller came: what happened since is told, or `reset` when that is too much: read the lists anew. Figures
+  are told as they are now.
 - Incidents are asked for within the caller's sight; detections are read from the store once for all, and given to those in scope.
 - The caller's identity is looked at again and again: when the session or key ends, the stream ends.
 """
@@ -68,6 +69,23 @@ class Feed:
         if len(found) > MOST_TOLD_AGAIN:
             raise TooMuch
         return fresh
+
+
+@dataclass
+class Figures:
+    """The figures for one caller, told last at `heard`: as they are when the caller comes, and when they change."""
+
+    read: Callable[[], Awaitable[Mapping[str, Any]]]
+    heard: datetime
+    _told: Mapping[str, Any] | None = None
+
+    async def news(self, now: datetime) -> list[Mapping[str, Any]]:
+        """The figures, where they are others than those told."""
+        found = await self.read()
+        if found == self._told:
+            return []
+        self._told, self.heard = found, now
+        return [found]
 
 
 class TooMuch(Exception):
@@ -144,26 +162,24 @@ class Changes:
             return queries.changes(session, self._clock.now() - CHANGES_KEPT, MOST_TOLD_AGAIN + 1)
 
 
-def heard(text: str, feeds: int, now: datetime) -> list[datetime]:
-    """The times that `Last-Event-ID` bears, one a feed; [] when there is none. Invalid when it is not ours."""
+def heard(text: str, topics: int, now: datetime) -> list[datetime]:
+    """The times that `Last-Event-ID` bears, one a topic; [] when there is none. Invalid when it is not ours."""
     words = text.split(".") if text else []
-    if words and (len(words) != feeds or not all(word.isascii() and word.isdecimal() and len(word) < 14 for word in words)):
+    if words and (len(words) != topics or not all(word.isascii() and word.isdecimal() and len(word) < 14 for word in words)):
         raise Invalid("this Last-Event-ID was not given by us, or for other topics")
     return [min(now, from_millis(int(word))) for word in words]
 
 
 async def events(
-    feeds: Sequence[Feed], figures: Callable[[], Awaitable[Mapping[str, Any]]] | None, holds: Callable[[], Awaitable[bool]], clock: Clock
+    feeds: Sequence[Feed], figures: Sequence[Figures], holds: Callable[[], Awaitable[bool]], clock: Clock
 ) -> AsyncIterator[bytes]:
-    """The stream, until the caller goes or `holds` says that the identity does not hold any more. `figures` are told when they change."""
+    """The stream, until the caller goes or `holds` says that the identity does not hold any more."""
     yield b"retry: 2000\n\n"
     looks = silent = 0
-    shown: Mapping[str, Any] = {}
+    places: list[Feed | Figures] = [*feeds, *figures]
     while looks % _IDENTITY_EVERY or await holds():
-        made = [event for feed in feeds for event in await _news(feed, feeds, clock)]
-        if figures is not None and (now := await figures()) != shown:
-            shown = now
-            made.append(_event("counters", now, feeds))
+        made = [event for feed in feeds for event in await _news(feed, places, clock)]
+        made += [_event("counters", now, places) for one in figures for now in await one.news(clock.now())]
         silent = 0 if made else silent + 1
         for event in made or ([b": still here\n\n"] if silent % _SILENT_LOOKS == 0 else []):
             yield event
@@ -171,19 +187,18 @@ async def events(
         await asyncio.sleep(LOOK_SECONDS)
 
 
-async def _news(feed: Feed, feeds: Sequence[Feed], clock: Clock) -> list[bytes]:
+async def _news(feed: Feed, places: Sequence[Feed | Figures], clock: Clock) -> list[bytes]:
     try:
-        return [_event(feed.kind, one.data, feeds) for one in await feed.news()]
+        return [_event(feed.kind, one.data, places) for one in await feed.news()]
     except TooMuch:
         feed.heard = clock.now()
-        return [_event("reset", {"of": feed.kind, "detail": "more happened than is told again: read the list anew"}, feeds)]
+        return [_event("reset", {"of": feed.kind, "detail": "more happened than is told again: read the list anew"}, places)]
     except StoreError as error:
         _log.warning("live.unavailable", feed=feed.kind, error=str(error))
         return []
 
 
-def _event(kind: str, data: Mapping[str, Any], feeds: Sequence[Feed]) -> bytes:
-    place = ".".join(str(millis(feed.heard)) for feed in feeds)
+def _event(kind: str, data: Mapping[str, Any], places: Sequence[Feed | Figures]) -> bytes:
+    place = ".".join(str(millis(one.heard)) for one in places)
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-    named = f"id: {place}\n" if place else ""
-    return f"{named}event: {kind}\ndata: {text}\n\n".encode()
+    return f"id: {place}\nevent: {kind}\ndata: {text}\n\n".encode()

@@ -14,7 +14,7 @@ from api import disclosure, live
 from api.auth.dependencies import Allowed, TheCentre
 from api.centre import Centre
 from api.incident_shapes import Incident
-from api.live import Feed, New
+from api.live import Feed, Figures, New
 from api.overview import Overviews
 from api.routes.counters import figures
 from core.errors import DomainError
@@ -59,9 +59,9 @@ async def stream(
     if "counters" in topics:
         caller.scope(Action.COUNTERS_READ)
     now = centre.clock.now()
-    heard = live.heard(last, len(readers), now)
+    heard = live.heard(last, len(set(topics)), now)
     feeds = [Feed(kind, read, heard[n] if heard else now, bool(heard)) for n, (kind, read) in enumerate(readers)]
-    told = _figures(request.state.overviews, caller) if "counters" in topics else None
+    told = [Figures(_figures(request.state.overviews, caller), now)] if "counters" in topics else []
     events = live.events(feeds, told, lambda: _holds(request), centre.clock)
     return StreamingResponse(streams.counted(caller.actor, events), media_type="text/event-stream")
 

@@ -144,6 +144,19 @@ async def test_figures_are_told_when_they_change(centre: TestCentre, url: str) -
             pass
 
 
+@pytest.mark.parametrize("topics", ["counters", "incidents counters"])
+async def test_after_a_break_the_figures_come_as_they_are(centre: TestCentre, url: str, topics: str) -> None:
+    async with listening(centre, url, "mayor", topics) as mayor:
+        first = await mayor.next("counters")
+    assert first.data["open_incidents"] == 0
+    await centre.put_detections([finding(1, "seogu", "Port scan")])
+    centre.clock.advance(timedelta(seconds=5))
+    async with listening(centre, url, "mayor", topics, first.id) as mayor:
+        again = await mayor.next("counters")
+    assert again.data["open_incidents"] == 1
+    assert again.id != first.id
+
+
 async def test_a_stream_ends_with_its_session(centre: TestCentre, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "_IDENTITY_EVERY", 1)
     async with listening(centre, url, "analyst", "incidents") as analyst:
