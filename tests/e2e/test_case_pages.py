@@ -38,7 +38,9 @@ async def test_a_case_of_every_kind_has_its_page(visit: Visit) -> None:
         shown = await page.locator(".steps").first.locator("[data-step]").evaluate_all("all => all.map(one => one.dataset.step)")
         assert set(shown) == offered - ELSEWHERE, kind.name
         assert len(shown) == len(set(shown))
-        empty = await page.locator(".page .panel").evaluate_all("all => all.filter(one => one.children.length < 2).map(one => one.innerText)")
+        empty = await page.locator(".page .panel").evaluate_all(
+            "all => all.filter(one => one.children.length < 2).map(one => one.innerText)"
+        )
         assert empty == [], kind.name
         for size, name in ((DESK, "desk"), (PHONE, "phone")):
             await page.set_viewport_size(size)
