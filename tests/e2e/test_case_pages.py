@@ -8,7 +8,7 @@ from api.dashboard.response.kinds import KINDS as PAGES
 from tests.browser import BOTH, NEEDS_CHROMIUM, ONE, PHONE, Visit
 from tests.case_tables import KINDS, TABLES
 from tests.detections import Finding
-from tests.e2e.test_report_page import become, field, send, step
+from tests.e2e.test_report_page import become, send, step
 from tests.e2e.test_response_pages import choose
 from tests.integration.test_api_teams import PEOPLE as MEMBERS
 from tests.integration.test_api_teams import put_incident
