@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Final, Generic, TypeVar
@@ -99,14 +99,16 @@ Number = Annotated[str, Path(pattern=r"^[A-Z]{3}-\d{4}-\d{6,12}$", examples=["RP
 """The number of a case, of whatever kind."""
 
 
-def progress(session: Session, machine: Machine, case: CaseColumns, caller: Principal, at: datetime) -> Progress:
-    """The progress of a case the caller was allowed to read."""
+def progress(
+    session: Session, machine: Machine, case: CaseColumns, caller: Principal, at: datetime, *, void: Collection[str] = ()
+) -> Progress:
+    """The progress of a case the caller was allowed to read; `void` are steps its state allows that would change nothing."""
     name = records.named(machine, case.number)
     happened = [Happened.model_validate(one).model_dump() for one in records.history(session, machine, case.number)]
     return Progress(
         history=[Happened(**one) for one in veiled(session, caller.actor, happened)],
         clocks=[_clock(one, at) for one in clocks.of_case(session, name)],
-        steps=[one.action for one in machine.steps_from(case.state) if _may(caller, one, case.agency)],
+        steps=[one.action for one in machine.steps_from(case.state) if one.action not in void and _may(caller, one, case.agency)],
     )
 
 

@@ -13,7 +13,7 @@ from nicegui import ui
 from api.compliance import judge
 from api.compliance.facts import Fact, State
 from api.compliance.judge import Judged
-from api.dashboard.elements import empty, text
+from api.dashboard.elements import empty, text, time_html
 from api.dashboard.frame import frame
 from api.dashboard.texts import kst, number, utc
 from api.dashboard.visitor import Visitor
@@ -53,7 +53,8 @@ def _page(visitor: Visitor, found: Sequence[Judged]) -> None:
     with frame(visitor, t("Compliance")):
         with ui.element("div").classes("page-head"):
             text("h1", t("Compliance"))
-            text("span", t("As of {time} KST. The centre's own reading of its records.", time=kst(visitor.centre.clock.now())), "soft")
+            as_of = t("As of {time} KST. The centre's own reading of its records.", time=time_html(visitor.centre.clock.now()))
+            ui.html(as_of, tag="span", sanitize=False).classes("soft")
         ui.html(_summary(visitor, found), tag="section", sanitize=False).classes("cards standing").props(f'aria-label="{t("Standing")}"')
         for _, rows in groupby(found, key=lambda one: one.act.id):
             _act(visitor, list(rows))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
+from html import escape
 from typing import Any
 
-from api.dashboard.texts import Texts, kst, number
+from api.dashboard.elements import time_html
+from api.dashboard.texts import Texts, number
 from api.dashboard.visitor import Visitor
 
 
@@ -19,16 +20,16 @@ def told_as(patterns: Iterable[tuple[str, str]], problem: str) -> str:
     return problem
 
 
-def problem_text(visitor: Visitor, problem: Mapping[str, Any]) -> str:
-    """A problem as the API gives it: where, what, and the numbers."""
+def problem_html(visitor: Visitor, problem: Mapping[str, Any]) -> str:
+    """A problem as the API gives it, as HTML: where, what, and the numbers."""
     t = visitor.t
     word = t.word("ledger_problem", problem["what"])
     if not problem["hour"]:
-        return f"{word}: {told_as(_details(t), problem['detail'])}"
-    hour = kst(datetime.fromisoformat(problem["hour"]))[:16]
+        return escape(f"{word}: {told_as(_details(t), problem['detail'])}")
     said = [(t("the entry says"), problem["said"]), (t("there are"), problem["found"])]
     numbers = "; ".join(f"{who} {lines_text(t, figures)}" for who, figures in said if figures)
-    return f"{visitor.agency_name(problem['agency'])}, {problem['source'] or '–'}, {hour}: {word} ({numbers})"
+    place = escape(f"{visitor.agency_name(problem['agency'])}, {problem['source'] or '–'}")
+    return f"{place}, {time_html(problem['hour'])}: {escape(f'{word} ({numbers})')}"
 
 
 def lines_text(t: Texts, figures: Mapping[str, int]) -> str:

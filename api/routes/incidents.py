@@ -163,7 +163,7 @@ def _more(session: Session, centre: Centre, caller: Principal, row: Row) -> dict
         "comments": [Comment.model_validate(one) for one in work.comments(session, row)],
         "tasks": [Task.model_validate(one) for one in work.tasks(session, row)],
         "attachments": [Attachment.model_validate(one) for one in work.attachments(session, row)],
-        "progress": progress(session, MACHINE, row, caller, centre.clock.now()),
+        "progress": progress(session, MACHINE, row, caller, centre.clock.now(), void=() if row.restricted else ("unrestrict",)),
     }
 
 

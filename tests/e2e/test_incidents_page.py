@@ -61,6 +61,9 @@ async def test_triage_by_keyboard(visit: Visit) -> None:
     await page.keyboard.press("j")
     await expect(rows.nth(0).locator("a")).to_be_focused()
     await page.keyboard.press("j")
+    await page.keyboard.press("k")
+    await expect(rows.nth(0).locator("a")).to_be_focused()
+    await page.keyboard.press("j")
     await page.keyboard.press("a")
     await expect(rows.nth(1).locator(".cell-assignee")).to_have_text("analyst")
     await page.keyboard.press("t")
@@ -99,6 +102,20 @@ async def test_triage_by_keyboard(visit: Visit) -> None:
     await page.keyboard.press("j")
     await page.keyboard.press("Enter")
     await page.wait_for_url("**/incidents/INC-2026-000004")
+
+
+@ONE
+async def test_the_lead_confirms_by_keyboard(visit: Visit) -> None:
+    page = visit.page
+    await fill(visit.centre)
+    await visit.open("/incidents", "lead")
+    first = page.locator("#queue tr.case").nth(0)
+    await page.keyboard.press("j")
+    await page.keyboard.press("t")
+    await expect(first.locator(".cell-state")).to_have_text("분류됨")
+    await page.keyboard.press("c")
+    await page.locator(".q-dialog .sheet button.primary").click()
+    await expect(first.locator(".cell-state")).to_have_text("확정")
 
 
 @ONE
@@ -253,6 +270,10 @@ async def test_an_incident_from_evidence_to_report(visit: Visit) -> None:
     await page.click("[data-step=confirm]")
     await page.locator(".sheet .primary").click()
     await expect(page.locator(".incident-head .state")).to_have_text("확정" if korean else "Confirmed")
+    await expect(page.locator(".timeline canvas")).to_be_visible()
+    await expect(page.locator(".moments li", has_text="확정" if korean else "Confirm")).to_have_count(1)
+    await expect(page.locator("[data-step=restrict]")).to_be_visible()
+    await expect(page.locator("[data-step=unrestrict]")).to_have_count(0)
     async with centre.as_person("analyst") as analyst:
         made = await analyst.post("/v1/investigations", json={"incident": "INC-2026-000001"})
         assert made.status_code == 201, made.text
@@ -302,6 +323,8 @@ async def test_on_a_phone(visit: Visit) -> None:
     await visit.picture("queue-phone")
     await page.locator("#queue tr.case a").first.click()
     await expect(page.locator(".evidence mark").first).to_be_visible()
+    tops = [(await page.locator(f".panel:has(> {part})").bounding_box() or {"y": -1})["y"] for part in (".evidence", ".whys", ".files")]
+    assert tops == sorted(tops)  # why it fired comes right after what proves it
     assert await visit.too_wide() == 0
     assert await visit.barriers() == []
     await visit.picture("incident-phone")

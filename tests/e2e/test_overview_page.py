@@ -70,6 +70,10 @@ async def test_the_city_at_a_glance(visit: Visit) -> None:
     await expect(page.locator(".verdict")).to_contain_text("아직 마감한" if korean else "No hour is closed yet")
     assert await visit.barriers() == []
     await visit.picture(f"overview-{visit.language}")
+    await page.set_viewport_size({"width": 1280, "height": 800})
+    box = page.locator(".scroll:has(> .matrix)")
+    assert await box.evaluate("one => one.scrollWidth - one.clientWidth") == 0  # every severity is in sight
+    await visit.picture(f"overview-1280-{visit.language}")
     await page.set_viewport_size(PHONE)
     assert await visit.too_wide() == 0
     await visit.picture(f"overview-phone-{visit.language}")

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from playwright.async_api import expect
 
+from core.events import IntakeFlag
 from tests.browser import BOTH, NEEDS_CHROMIUM, NOW, ONE, PHONE, Visit
 
 pytestmark = NEEDS_CHROMIUM
@@ -18,6 +19,8 @@ RAW = "date=2026-05-01 devname=<b>fw-9</b> srcip=192.0.2.7 dstport=443"
 async def test_sources_are_shown_and_one_is_connected(visit: Visit) -> None:
     page, centre, korean = visit.page, visit.centre, visit.korean
     await centre.put_events("seogu", NOW - timedelta(minutes=2), 30, parser="fortigate", intake_flags=0)
+    await centre.put_events("parks", NOW - timedelta(minutes=2), 3, source="off", intake_flags=IntakeFlag.CLOCK_SKEW.value)
+    await centre.put_events("parks", NOW - timedelta(minutes=2), 1, source="off", intake_flags=0)
     await centre.put_quarantined("seogu", NOW - timedelta(minutes=3), 10)
     await centre.put_events("seogu", NOW - timedelta(hours=3), 1, source="fw-old")
     await centre.put_events("_unknown", NOW - timedelta(minutes=2), 1, source="unknown-192.0.2.99")
@@ -30,6 +33,11 @@ async def test_sources_are_shown_and_one_is_connected(visit: Visit) -> None:
     old = page.locator("tr", has=page.locator("b", has_text="fw-old"))
     await expect(old.locator(".heard")).to_have_text("무수신" if korean else "Silent")
     await expect(old).to_contain_text("설정에 없음" if korean else "not in the settings")
+    skewed = page.locator("tr", has=page.locator("b", has_text="off")).locator("td.right.num").nth(3)
+    await expect(skewed).to_have_text("75.0%")
+    async with centre.as_person("analyst") as analyst:
+        told = (await analyst.get("/v1/sources")).json()["items"]
+    assert {one["source"]: one["skewed"] for one in told}["off"] == 3
     await expect(rows).to_have_count(4)
     assert await visit.barriers() == []
     await visit.picture(f"sources-{visit.language}")

@@ -109,6 +109,7 @@ async def test_a_compartment_is_for_its_members(centre: TestCentre) -> None:
         assert (await step(lead, FIRST, "restrict", 1, reason="DSO 10", members=["officer"])).json()["restricted"] is True
         for client in (lead, officer):
             assert (await client.get(f"/v1/incidents/{FIRST}")).json()["members"] == ["user:lead", "user:officer"]
+        assert "unrestrict" in (await lead.get(f"/v1/incidents/{FIRST}")).json()["progress"]["steps"]
         for path in ("", "/timeline", "/related"):
             assert await status(analyst, FIRST + path) == 404
         assert await status(analyst, files) == 404
@@ -126,6 +127,7 @@ async def test_a_compartment_is_for_its_members(centre: TestCentre) -> None:
         assert [one["number"] for one in found] == [THIRD, SECOND]
         assert (await analyst.get("/v1/counters")).json()["open_incidents"] == 2
         assert (await step(lead, FIRST, "unrestrict", 2, reason="over")).status_code == 200
+        assert "unrestrict" not in (await lead.get(f"/v1/incidents/{FIRST}")).json()["progress"]["steps"]
         assert await status(analyst, FIRST) == 200
     reads = [(actor, detail["what"]) for actor, _, detail in trail(centre, "incident.read")]
     assert reads == [("user:lead", "incident"), ("user:officer", "incident")]

@@ -129,3 +129,6 @@ def test_articles_are_cited_in_full(law: str, told: str) -> None:
 def test_every_kind_and_clock_has_its_words() -> None:
     assert {kind.name for kind in KINDS} | {"delegations"} == set(WORDS["kind"]) == set(WORDS["kind_about"])
     assert set(WORDS["basis"]) == {"target", "pack", "set"}
+    of_tracks = {"first_notice", "post", "first_report", "possible_notice"}
+    later = {"decide", "further_report", "stay_posted", "explanation", "retraction"}
+    assert of_tracks | later <= WORDS["clock"].keys() & WORDS["awaited"].keys()

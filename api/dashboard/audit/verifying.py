@@ -10,7 +10,7 @@ from nicegui import ui
 
 from api.dashboard.client import Refused
 from api.dashboard.elements import panel, text, time_html
-from api.dashboard.ledger_texts import lines_text, problem_text, told_as
+from api.dashboard.ledger_texts import lines_text, problem_html, told_as
 from api.dashboard.telling import why
 from api.dashboard.texts import Texts, number
 from api.dashboard.visitor import Visitor
@@ -107,7 +107,7 @@ class Verifying:
             whole += f" · {t('hours under way are not judged while lines are on their way')}"
         if found["holds"]:
             return _verdict("holds", "verified", t("The ledger holds"), whole)
-        told = [f"<li>{escape(problem_text(self._visitor, one))}</li>" for one in found["problems"][:_MOST]]
+        told = [f"<li>{problem_html(self._visitor, one)}</li>" for one in found["problems"][:_MOST]]
         if (more := len(found["problems"]) + found["left_out"] - len(told)) > 0:
             told.append(f"<li>{escape(t('and {count} more', count=more))}</li>")
         return _verdict("fails", "error", t("The ledger does not hold"), whole) + f'<ul class="differences">{"".join(told)}</ul>'

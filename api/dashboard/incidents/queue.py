@@ -19,7 +19,7 @@ from nicegui.events import GenericEventArguments
 
 from api import disclosure
 from api.dashboard.client import Refused
-from api.dashboard.elements import empty, text
+from api.dashboard.elements import empty, text, time_html
 from api.dashboard.frame import frame
 from api.dashboard.incidents import deeds, keys
 from api.dashboard.incidents.dialogs import Ask, tell_refusals
@@ -30,7 +30,6 @@ from api.dashboard.incidents.views import PATH as VIEWS
 from api.dashboard.incidents.views import ViewsDialog, built_in, links_html
 from api.dashboard.incidents.wanted import Wanted
 from api.dashboard.telling import done, telling, why
-from api.dashboard.texts import kst
 from api.dashboard.visitor import Visitor
 from api.incident_shapes import Incident
 from api.live import LOOK_SECONDS, Changes, TooMuch
@@ -213,7 +212,7 @@ class QueuePage:
         except (StoreError, Refused) as error:
             _log.warning("dashboard.stale", error=str(error))
             if "stale" not in self._live.classes:
-                self._live.set_content(escape(t("No fresh figures. Last update {time}", time=kst(self._now))))
+                self._live.set_content(t("No fresh figures. Last update {time}", time=time_html(self._now)))
                 self._live.classes(add="stale")
             return
         if "stale" in self._live.classes:

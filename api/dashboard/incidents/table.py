@@ -10,8 +10,8 @@ from typing import Final
 
 from nicegui import ui
 
-from api.dashboard.elements import severity_html, text
-from api.dashboard.texts import kst_short, number, utc
+from api.dashboard.elements import severity_html, text, time_html
+from api.dashboard.texts import number
 from api.dashboard.visitor import Visitor
 from respond.incidents.queries import Summary
 
@@ -83,6 +83,5 @@ class IncidentTable:
             f'<a href="/incidents/{escape(incident.number, quote=True)}">{escape(visitor.title(incident.title))}</a>{exercise}',
             f'<span class="state {incident.state.value}">{escape(t.word("state", incident.state.value))}</span>',
             number(incident.detections),
-            f'<time datetime="{utc(incident.last_event_at)}" title="{utc(incident.last_event_at)}">'
-            f"{kst_short(incident.last_event_at, now)}</time>",
+            time_html(incident.last_event_at, now),
         )

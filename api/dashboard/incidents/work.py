@@ -9,6 +9,7 @@ from typing import Any, Final
 from nicegui import events, ui
 
 from api.dashboard.elements import panel, text, time_html
+from api.dashboard.file_button import file_button
 from api.dashboard.incidents.dialogs import Ask
 from api.dashboard.incidents.people import or_nobody
 from api.dashboard.incidents.rows import person
@@ -43,14 +44,7 @@ class WorkPanels:
             self._files = ui.html("", tag="ul", sanitize=False).classes("files")
             self._no_files = text("p", t("No file is attached."), "notice")
             if self._writes:
-                most = visitor.centre.settings.respond.incidents.attachment_mb << 20
-                self._pick = ui.upload(
-                    label=t("Attach a file"), auto_upload=True, max_file_size=most, on_upload=self._attach, on_rejected=self._too_large
-                )
-                self._pick.props("flat bordered").classes("attach")
-                choose = f"() => getElement({self._pick.id}).pickFiles()"
-                pick = ui.button(t("Attach a file"), color=None, icon="attach_file").props("flat no-caps").classes("pick-file")
-                pick.on("click", js_handler=choose)
+                file_button(visitor, t("Attach a file"), visitor.centre.settings.respond.incidents.attachment_mb, self._attach)
 
     def _line(self, label: str, most: int, send: Callable[[], Awaitable[None]], button: str, *, long: bool = False) -> Any:
         with ui.element("div").classes("say"):
@@ -134,11 +128,6 @@ class WorkPanels:
             await self._visitor.api.post(f"{self._path}/attachments", await event.file.read(), name=event.file.name)
             done(self._visitor.t("The file is attached."))
             await self._changed()
-        self._pick.reset()
-
-    def _too_large(self) -> None:
-        most = self._visitor.centre.settings.respond.incidents.attachment_mb
-        ui.notify(self._visitor.t("A file has at most {size} MiB here.", size=most), type="negative", position="bottom")
 
     def _file_html(self, one: Mapping[str, Any]) -> str:
         name = escape(one["name"])

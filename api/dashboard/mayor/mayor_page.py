@@ -13,7 +13,7 @@ from fastapi import Request
 from nicegui import ui
 
 from api.dashboard.client import Refused
-from api.dashboard.elements import empty, panel, text
+from api.dashboard.elements import empty, panel, text, time_html
 from api.dashboard.frame import frame
 from api.dashboard.mayor import figures, waiting
 from api.dashboard.mayor.papers import Papers
@@ -24,7 +24,6 @@ from api.dashboard.response.kinds import BY_NAME, CaseKind
 from api.dashboard.response.shown import Showing
 from api.dashboard.steps.names import state_html
 from api.dashboard.telling import telling, why
-from api.dashboard.texts import kst
 from api.dashboard.visitor import Visitor
 from core.clock import KST
 
@@ -117,7 +116,7 @@ class MayorPage:
 
     def _show(self, found: Found) -> None:
         visitor, t = self._visitor, self._visitor.t
-        self._as_of.set_content(escape(t("As of {time} KST", time=kst(visitor.centre.clock.now()))))
+        self._as_of.set_content(t("As of {time} KST", time=time_html(visitor.centre.clock.now())))
         self._head.set_content(figures.headline(visitor, found.effect, found.readiness))
         self._month.set_content(figures.month(visitor, found.now, found.before))
         self._severities.set_content(figures.severities(visitor, found.now, found.before))

@@ -11,9 +11,9 @@ from typing import Final
 from nicegui import ui
 
 from api.agency_health import AgencyHealth, Health
-from api.dashboard.elements import empty, text
+from api.dashboard.elements import empty, text, time_html
 from api.dashboard.overview.kept import KeptLinks, Shown
-from api.dashboard.texts import kst_short, number
+from api.dashboard.texts import number
 from api.dashboard.visitor import Visitor
 
 _ICONS: Final = {
@@ -58,13 +58,13 @@ class Tiles:
 
     def _tile(self, one: AgencyHealth, now: datetime) -> Shown:
         t = self._visitor.t
-        word = t.word("health", one.health)
+        word = escape(t.word("health", one.health))
         if one.health in (Health.LATE, Health.SILENT) and one.heard_at is not None:
-            word = t("{word} since {time}", word=word, time=kst_short(one.heard_at, now))
+            word = t("{word} since {time}", word=word, time=time_html(one.heard_at, now))
         elif one.health is Health.LIVE and one.live < one.sources:
-            word = t("{live} of {sources} sources live", live=one.live, sources=one.sources)
+            word = escape(t("{live} of {sources} sources live", live=one.live, sources=one.sources))
         name = escape(self._visitor.agency_name(one.agency))
-        html = f'{_icon(one.health)}<span class="name">{name}</span><span class="word">{escape(word)}</span>'
+        html = f'{_icon(one.health)}<span class="name">{name}</span><span class="word">{word}</span>'
         partly = " partly" if one.health is Health.LIVE and one.live < one.sources else ""
         return Shown(html, f"tile is-{one.health}{partly}", f"/sources?agency={one.agency}")
 

@@ -9,9 +9,9 @@ from typing import Final
 from nicegui import ui
 
 from api.clocks import Clocks, Running
-from api.dashboard.elements import empty, tag_html, text
+from api.dashboard.elements import empty, tag_html, text, time_html
 from api.dashboard.overview.kept import KeptLinks, Shown
-from api.dashboard.texts import Texts, kst_short, number, utc
+from api.dashboard.texts import Texts, number
 from api.dashboard.visitor import Visitor
 
 _PLACES: Final = {
@@ -59,14 +59,8 @@ class Due:
         t = self._visitor.t
         left = None if one.due_at is None else one.due_at - now
         mood = "calm" if left is None else "over" if left < timedelta(0) else "soon" if left < _SOON else "calm"
-        when = t("without delay") if one.due_at is None else f'<time datetime="{utc(one.due_at)}">{kst_short(one.due_at, now)}</time>'
-        remark = (
-            ""
-            if left is None
-            else t("overdue by {span}", span=_span(t, -left))
-            if left < timedelta(0)
-            else t("in {span}", span=_span(t, left))
-        )
+        when = escape(t("without delay")) if one.due_at is None else time_html(one.due_at, now)
+        remark = "" if left is None else _remark(t, left)
         exercise = f" {tag_html(t('Exercise'))}" if one.exercise else ""
         agency = self._visitor.agency_name(one.agency) if one.agency else t("the centre")
         html = (

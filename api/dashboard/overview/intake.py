@@ -7,8 +7,8 @@ from html import escape
 from nicegui import ui
 
 from api.dashboard.elements import text, time_html
-from api.dashboard.ledger_texts import lines_text, problem_text
-from api.dashboard.texts import kst, number
+from api.dashboard.ledger_texts import lines_text, problem_html
+from api.dashboard.texts import number
 from api.dashboard.visitor import Visitor
 from api.ledger import Difference, LedgerStanding
 from core.permissions import Action
@@ -57,14 +57,15 @@ class Intake:
         return "".join(f"<div><dt>{escape(name)}</dt><dd>{value}</dd></div>" for name, value in pairs)
 
     def _wrong(self, ledger: LedgerStanding) -> str:
-        found = [problem_text(self._visitor, one.model_dump(mode="json")) for one in ledger.told[:3]]
-        told = [self._difference(one) for one in ledger.named[:3]] + [escape(one) for one in found]
+        found = [problem_html(self._visitor, one.model_dump(mode="json")) for one in ledger.told[:3]]
+        told = [self._difference(one) for one in ledger.named[:3]] + found
         return "".join(f"<li>{one}</li>" for one in told)
 
     def _difference(self, one: Difference) -> str:
         t, visitor = self._visitor.t, self._visitor
         figures = one.model_dump(include={"received", "stored", "quarantined", "evaluated"})
-        return escape(f"{visitor.agency_name(one.agency)}, {one.source or '–'}, {kst(one.hour)[:16]}: {lines_text(t, figures)}")
+        place = escape(f"{visitor.agency_name(one.agency)}, {one.source or '–'}")
+        return f"{place}, {time_html(one.hour)}: {escape(lines_text(t, figures))}"
 
 
 def _verdict(mood: str, icon: str, title: str, note: str) -> str:

@@ -12,7 +12,7 @@ from fastapi import Request
 from nicegui import ui
 
 from api import disclosure
-from api.dashboard.elements import empty, panel, text
+from api.dashboard.elements import empty, panel, text, time_html
 from api.dashboard.frame import frame
 from api.dashboard.incidents.table import IncidentTable
 from api.dashboard.overview.agencies import Tiles
@@ -23,7 +23,6 @@ from api.dashboard.overview.due import Due
 from api.dashboard.overview.intake import Intake
 from api.dashboard.overview.matrix import Matrix
 from api.dashboard.overview.standing import Banners, Standing, read
-from api.dashboard.texts import kst
 from api.dashboard.visitor import Visitor
 from api.overview import Overview, Overviews
 from core.errors import Forbidden, StoreError, Unauthenticated
@@ -106,7 +105,7 @@ class OverviewPage:
             return
         except StoreError as error:
             _log.warning("dashboard.stale", error=str(error))
-            self._live.set_content(escape(t("No fresh figures. Last update {time}", time=kst(visitor.centre.clock.now()))))
+            self._live.set_content(t("No fresh figures. Last update {time}", time=time_html(visitor.centre.clock.now())))
             self._live.classes(add="stale")
             return
         self._live.set_content(escape(t("Live")))

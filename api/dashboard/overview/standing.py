@@ -8,7 +8,8 @@ from typing import Final
 
 from nicegui import ui
 
-from api.dashboard.texts import kst, number
+from api.dashboard.elements import time_html
+from api.dashboard.texts import number
 from api.dashboard.visitor import Visitor
 from core.permissions import Action
 from respond.readiness import policy, service
@@ -59,7 +60,6 @@ class Banners:
         if not mood:
             return ""
         level = table.find(warning.level)
-        since = kst(warning.starts_at)
         title = t(
             "National cyber warning: {level} · {issuer} {reference}",
             level=level.en if t.language == "en" else level.ko,
@@ -71,9 +71,9 @@ class Banners:
             title,
             t(
                 "{title} · since {since} KST · for {scope}. Recorded from the national notice; the city issues no warning.",
-                title=warning.title,
-                since=since,
-                scope=self._scope(warning),
+                title=escape(warning.title),
+                since=time_html(warning.starts_at),
+                scope=escape(self._scope(warning)),
             ),
         )
 
@@ -100,11 +100,11 @@ class Banners:
             title,
             t(
                 "{number} · since {since} KST. The centre's own decision; it is no national warning.",
-                number=readiness.number,
-                since=kst(readiness.confirmed_at),
+                number=escape(readiness.number),
+                since=time_html(readiness.confirmed_at),
             ),
         )
 
 
-def _banner(mood: str, title: str, note: str) -> str:
-    return f'<div class="banner {mood}"><b>{escape(title)}</b><span>{escape(note)}</span></div>'
+def _banner(mood: str, title: str, note_html: str) -> str:
+    return f'<div class="banner {mood}"><b>{escape(title)}</b><span>{note_html}</span></div>'

@@ -149,15 +149,19 @@ class CasePage:
             _prose(self.showing, plain)
 
     def _group(self, name: str, value: Any) -> None:
-        """Values that belong together, or rows of them."""
-        with panel(self.showing.name(name)):
-            if isinstance(value, list):
+        """Values that belong together, or rows of them; nothing where none of them says anything yet."""
+        if isinstance(value, list):
+            with panel(self.showing.name(name)):
                 ui.html(self.showing.html(name, value), sanitize=False)
-                return
-            short = {field: one for field, one in value.items() if not is_long(one) and one not in (None, "", [], {})}
+            return
+        said = {field: one for field, one in value.items() if one not in (None, "", [], {})}
+        if not said:
+            return
+        with panel(self.showing.name(name)):
+            short = [(self.showing.name(field), self.showing.html(field, one)) for field, one in said.items() if not is_long(one)]
             if short:
-                facts([(self.showing.name(field), self.showing.html(field, one)) for field, one in short.items()])
-            _prose(self.showing, value)
+                facts(short)
+            _prose(self.showing, said)
 
     def _parts(self) -> None:
         for name, value in self.record.items():

@@ -74,11 +74,11 @@ class CaseKind:
         return found
 
     def titled(self, record: Mapping[str, Any]) -> str:
-        """What a case is called, or ''."""
+        """What a case is called, or ''; one that is about an incident alone is called by its number."""
         found: Any = record
         for part in self.title.split("."):
             found = found.get(part, "") if isinstance(found, Mapping) else ""
-        return str(found or "")
+        return str(found or "").removeprefix("incident/")
 
 
 _PERSONAL_READ: Final = (Action.PERSONAL_READ, Action.PERSONAL_REDACTED, Action.PERSONAL_STATUS)
@@ -150,6 +150,7 @@ KINDS: Final = (
         title="about",
         columns=("versions", "evidence"),
         first=("about", "versions", "evidence"),
+        hidden=("broken_link",),
         creations=(Creation("/v1/investigations", (Action.INCIDENTS_WRITE,), "incident"),),
     ),
     CaseKind(

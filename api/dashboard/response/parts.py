@@ -166,7 +166,9 @@ def custody(page: Page, name: str, found: Sequence[Mapping[str, Any]]) -> None:
 
 
 def counted(page: Page, name: str, states: Mapping[str, int]) -> None:
-    """How many duties of a campaign are in which state."""
+    """How many duties of a campaign are in which state; it has none before it is started."""
+    if not states:
+        return
     t = page.visitor.t
     with panel(page.showing.name(name)):
         rows = "".join(

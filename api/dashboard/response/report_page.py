@@ -15,7 +15,7 @@ from fastapi import Request
 from nicegui import ui
 
 from api.dashboard.client import Refused
-from api.dashboard.elements import panel, text
+from api.dashboard.elements import panel, text, time_html
 from api.dashboard.frame import frame
 from api.dashboard.response import lookups
 from api.dashboard.response.kinds import BY_NAME, READY_SECONDS
@@ -25,7 +25,7 @@ from api.dashboard.steps.dialog import etag_of
 from api.dashboard.steps.document import Document, Operation, document
 from api.dashboard.steps.form import Form
 from api.dashboard.telling import done, why
-from api.dashboard.texts import kst, number
+from api.dashboard.texts import number
 from api.dashboard.visitor import Visitor
 from core.permissions import Action
 from respond.reports.content import FIRST
@@ -248,7 +248,7 @@ class ReportPage:
         t, parts = self._visitor.t, []
         if self._record is not None:
             saved = datetime.fromisoformat(self._record["updated_at"])
-            parts.append(t("{number} · draft saved at {time} KST", number=self._record["number"], time=kst(saved)))
+            parts.append(t("{number} · draft saved at {time} KST", number=self._record["number"], time=time_html(saved)))
         if due := self._due():
-            parts.append(t("the centre's target: {time} KST", time=kst(due)))
+            parts.append(t("the centre's target: {time} KST", time=time_html(due)))
         self._standing.set_content(" · ".join(parts))

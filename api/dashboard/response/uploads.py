@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from nicegui import ui
-from nicegui.events import UploadEventArguments
+from nicegui import events, ui
 
 from api.dashboard.elements import panel, time_html
+from api.dashboard.file_button import file_button
 from api.dashboard.response.progress import quiet
 from api.dashboard.telling import done, telling
 from api.dashboard.texts import number
@@ -33,12 +33,10 @@ def files(page: Any, name: str, found: Sequence[Mapping[str, Any]]) -> None:
         may = visitor.principal.may(Action.DUTIES_ANSWER) or visitor.principal.may(Action.DUTIES_WRITE)
         if may and page.record["state"] not in page.kind.machine.ended:
 
-            async def take(event: UploadEventArguments) -> None:
+            async def take(event: events.UploadEventArguments) -> None:
                 with telling(visitor):
                     await visitor.api.post(f"{page.path}/files", await event.file.read(), name=event.file.name)
                     done(t("The file is kept."))
                     await page.refresh()
 
-            most = visitor.centre.settings.respond.duties.file_mb << 20
-            upload = ui.upload(label=t("Add a file"), on_upload=take, auto_upload=True, max_file_size=most).props("flat bordered")
-            upload.classes("upload")
+            file_button(visitor, t("Add a file"), visitor.centre.settings.respond.duties.file_mb, take)

@@ -306,8 +306,9 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "explanation": "Explanation in writing",
         "retraction": "Retraction",
         "containment": "Containment",
-        "notice": "Notice",
-        "posting": "Posting",
+        "first_notice": "Notice",
+        "post": "Posting",
+        "first_report": "First report",
         "possible_notice": "Notice of a possible leak",
     },
     "basis": {
