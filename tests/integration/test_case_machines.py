@@ -23,18 +23,18 @@ async def centre(tmp_path: Path) -> AsyncIterator[TestCentre]:
         yield made
 
 
-def put(centre: TestCentre, kind: Kind, state: str, place: int) -> str:
-    """A case of seogu in `state`."""
+def put(centre: TestCentre, kind: Kind, state: str, place: int, agency: str = "seogu", **columns: object) -> str:
+    """A case of `agency` in `state`; `columns` in place of the example's."""
     number = f"{kind.machine.prefix}-2026-{place:06d}"
-    common = {"number": number, "agency": "seogu", "state": state, "version": 1, "exercise": False}
+    common = {"number": number, "agency": agency, "state": state, "version": 1, "exercise": False}
     common |= {"created_at": NOW, "created_by": "system:test", "updated_at": NOW}
     with centre.centre.database.session() as session:
         if kind.whole is None:
-            session.add(kind.model(**common, **kind.example, **({kind.distinct: number} if kind.distinct else {})))
+            session.add(kind.model(**common, **kind.example | columns, **({kind.distinct: number} if kind.distinct else {})))
         else:
-            whole, columns = kind.whole
-            session.add(whole(**common | columns))
-            session.add(kind.model(**common | {"number": f"{number}/{kind.part}"}, case_number=number, **kind.example))
+            whole, its_columns = kind.whole
+            session.add(whole(**common | its_columns))
+            session.add(kind.model(**common | {"number": f"{number}/{kind.part}"}, case_number=number, **kind.example | columns))
     return number
 
 
