@@ -52,7 +52,8 @@ class _Book:
 
     def _whole(self, reason: str) -> str:
         """The translation of one message; '' when no template fits."""
-        for one in (*self._by_beginning.get(reason[:_BEGINNING], ()), *self._by_beginning.get("", ())):
+        fitting: list[_Known] = [*self._by_beginning.get(reason[:_BEGINNING], []), *self._by_beginning.get("", [])]
+        for one in fitting:
             if found := one.pattern.fullmatch(reason):
                 return one.translation.format(*(self.told(part) for part in found.groups()))
         return ""

@@ -34,8 +34,9 @@ def test_every_template_is_translated_with_the_same_placeholders() -> None:
     found = [one for one in korean() if one.id]
     assert len(found) > 100
     for one in found:
-        assert HANGUL.search(one.string), one.id
-        assert sorted(_placeholders(one.string)) == sorted(_placeholders(one.id)), one.id
+        english, told = str(one.id), str(one.string)
+        assert HANGUL.search(told), english
+        assert sorted(_placeholders(told)) == sorted(_placeholders(english)), english
 
 
 def _placeholders(text: str) -> list[str]:

@@ -215,7 +215,7 @@ def where_html(visitor: Visitor, agencies: list[dict[str, Any]]) -> str:
     items = []
     for one in agencies:
         word = t("can fire") if one["can"] else t("cannot fire")
-        because = f"<small>{escape(refusal(self._visitor.t, one['because']))}</small>" if one["because"] else ""
+        because = f"<small>{escape(refusal(t, one['because']))}</small>" if one["because"] else ""
         items.append(
             f'<li><b>{escape(visitor.agency_name(one["agency"]))}</b> <span class="rule-verdict is-{"yes" if one["can"] else "no"}">'
             f"{escape(word)}</span>{because}</li>"
