@@ -1,13 +1,14 @@
 """Brings the gettext catalogues up to date with the sources: `python -m api.dashboard.catalogue`.
 
 Messages are the literals given to `t(...)` and `t.n(...)` in the dashboard's modules, and the stored words with their kind as context.
+A second catalogue has the templates of what the API refuses (`refusal_sources`).
 What is new comes in untranslated, what nobody uses goes, and the order is that of the alphabet, so that changes are easy to read and merge.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -15,6 +16,8 @@ from typing import Final, NamedTuple
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po, write_po
 
+from api.dashboard.refusal_sources import templates
+from api.dashboard.refusals import DOMAIN
 from api.dashboard.texts import LOCALE
 from api.dashboard.words import WORDS
 
@@ -36,10 +39,15 @@ def messages() -> set[Message]:
     return found | {Message(english, kind) for kind, words in WORDS.items() for english in words.values()}
 
 
-def brought_up_to_date(before: Catalog) -> Catalog:
-    """The catalogue with the sources' messages, each with the translation it had."""
+def refusals() -> set[Message]:
+    """Every template of what the API refuses."""
+    return {Message(template) for template in templates()}
+
+
+def brought_up_to_date(before: Catalog, wanted: Iterable[Message]) -> Catalog:
+    """The catalogue with the `wanted` messages, each with the translation it had."""
     after = Catalog(before.locale, project="Bongsu", fuzzy=False, header_comment="", creation_date=_NO_DAY, revision_date=_NO_DAY)
-    for one in sorted(messages(), key=_place):
+    for one in sorted(wanted, key=_place):
         had = before.get(one.text if isinstance(one.text, str) else one.text[0], one.context or None)
         blank = "" if isinstance(one.text, str) else ("",) * after.num_plurals
         after.add(one.text, had.string if had else blank, context=one.context or None)
@@ -72,11 +80,12 @@ def _literal(file: Path, call: ast.Call, place: int) -> str:
 
 def main() -> None:
     """Bring every catalogue up to date."""
-    for file in sorted(LOCALE.glob("*/LC_MESSAGES/bongsu.po")):
-        with file.open("rb") as source:
-            after = brought_up_to_date(read_po(source, locale=file.parts[-3]))
-        with file.open("wb") as target:
-            write_po(target, after, width=0, omit_header=False, no_location=True)
+    for domain, wanted in (("bongsu", messages()), (DOMAIN, refusals())):
+        for file in sorted(LOCALE.glob(f"*/LC_MESSAGES/{domain}.po")):
+            with file.open("rb") as source:
+                after = brought_up_to_date(read_po(source, locale=file.parts[-3]), wanted)
+            with file.open("wb") as target:
+                write_po(target, after, width=0, omit_header=False, no_location=True)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from nicegui import ui
 
 from api.dashboard.client import Refused
+from api.dashboard.refusals import refusal
 from api.dashboard.visitor import Visitor
 
 
@@ -34,5 +35,5 @@ def telling(visitor: Visitor) -> Iterator[None]:
 
 
 def why(visitor: Visitor, refused: Refused) -> str:
-    """What happened, in the visitor's language, and the API's own words for the particulars."""
-    return f"{visitor.t.word('problem', refused.code)}\n{refused.detail}"
+    """What happened and its particulars, in the visitor's language as far as it is known there."""
+    return f"{visitor.t.word('problem', refused.code)}\n{refusal(visitor.t, refused.detail)}"

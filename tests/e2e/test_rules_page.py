@@ -44,7 +44,7 @@ async def fill(visit: Visit) -> None:
     book = rules.parse(RULES, "/rules/own.yml")
     assert not book.set_aside
     with centre.centre.database.session() as session:
-        published.publish(session, "host-1", Snapshot(book.rules, (), [RuleError("/rules/bad.yml", "it has no id", 7)]))
+        published.publish(session, "host-1", Snapshot(book.rules, (), [RuleError("/rules/bad.yml", "it has no id; give it a new UUID", 7)]))
     found = []
     for number, hours in enumerate((1, 2, 70)):
         at = NOW - timedelta(hours=hours)
@@ -140,9 +140,9 @@ async def test_the_list_the_matrix_and_where_rules_can_fire(visit: Visit) -> Non
     await expect(rows.nth(2)).to_contain_text("텔넷 허용" if korean else "Telnet allowed")
     assert await visit.barriers() == []
     await visit.picture(f"rules-list-{visit.language}")
-    await page.get_by_label("찾기" if korean else "Search", exact=True).fill("no id")
+    await page.get_by_label("찾기" if korean else "Search", exact=True).fill("식별자" if korean else "no id")
     await expect(rows).to_have_count(1)
-    await expect(rows.nth(0)).to_contain_text("it has no id")
+    await expect(rows.nth(0)).to_contain_text("규칙에 식별자가 없습니다" if korean else "it has no id")
     await page.get_by_label("찾기" if korean else "Search", exact=True).fill("nothing of the kind")
     await expect(page.locator(".empty:visible b")).to_have_text("조건에 맞는 규칙이 없습니다." if korean else "No rule fits.")
 
@@ -159,7 +159,7 @@ async def test_the_list_the_matrix_and_where_rules_can_fire(visit: Visit) -> Non
     seogu = page.locator(".agency-coverage", has_text="서구청" if korean else "Seogu District")
     await expect(seogu.locator("summary")).to_contain_text("규칙 2개 중 1개 탐지 가능" if korean else "1 of 2 rules can fire")
     await seogu.locator("summary").click()
-    await expect(seogu.locator("li")).to_contain_text("no source of the class web")
+    await expect(seogu.locator("li")).to_contain_text("다음 부류의 로그 출처가 없습니다: web" if korean else "no source of the class web")
     assert await visit.barriers() == []
     await page.set_viewport_size(PHONE)
     for view in ("list", "attack", "coverage", "drafts", "silences"):

@@ -13,6 +13,7 @@ from api.dashboard.admin.tabs import READY_SECONDS, administration
 from api.dashboard.client import Refused
 from api.dashboard.elements import empty, facts, panel, text, time_html
 from api.dashboard.forms import press
+from api.dashboard.refusals import refusal
 from api.dashboard.telling import done, telling, why
 from api.dashboard.texts import number
 from api.dashboard.visitor import Visitor
@@ -84,7 +85,7 @@ def _health(visitor: Visitor, found: dict[str, Any]) -> str:
     rows = "".join(
         f'<tr><th scope="row" class="mono">{escape(one["name"])}</th>'
         f'<td><span class="standing is-{"met" if one["ready"] else "overdue"}">{words[one["ready"]]}</span></td>'
-        f'<td class="num">{"–" if one["lag"] is None else number(one["lag"])}</td><td>{escape(one["problem"])}</td></tr>'
+        f'<td class="num">{"–" if one["lag"] is None else number(one["lag"])}</td><td>{escape(refusal(t, one["problem"]))}</td></tr>'
         for one in (*found["parts"], *found["stages"])
     )
     return f'<table class="list"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
@@ -113,7 +114,7 @@ class _Dead:
     def _row(self, one: dict[str, Any]) -> None:
         t = self._visitor.t
         with ui.element("div").classes("slip").props(f"data-delivery={one['id']}"):
-            told = f"<b>{escape(one['channel'])}</b> {time_html(one['next_at'])}<br>{escape(one['problem'])}"
+            told = f"<b>{escape(one['channel'])}</b> {time_html(one['next_at'])}<br>{escape(refusal(t, one['problem']))}"
             ui.html(told, tag="p", sanitize=False)
             if self._visitor.principal.may(Action.ONCALL_WRITE):
                 with ui.element("div").classes("actions"):

@@ -13,6 +13,7 @@ from html import escape
 from typing import Final
 
 from api.dashboard.client import Refused
+from api.dashboard.refusals import refusal
 from api.dashboard.texts import Texts
 from api.dashboard.visitor import Visitor
 
@@ -45,7 +46,7 @@ def translated(t: Texts, reason: str) -> str:
     for pattern, said in _SAID:
         if found := re.fullmatch(pattern, reason, re.DOTALL):
             return said(t, found)
-    return reason
+    return refusal(t, reason)
 
 
 def marked_html(q: str, at: int) -> str:

@@ -13,6 +13,7 @@ from nicegui import ui
 
 from api.dashboard.elements import panel, severity_html, state_html, text, time_html
 from api.dashboard.hunt.buttons import tool
+from api.dashboard.refusals import refusal
 from api.dashboard.telling import telling
 from api.dashboard.texts import number, share
 from api.dashboard.visitor import Visitor
@@ -98,7 +99,7 @@ class HuntPanel:
         if (left := self._left(hunt)) is not None:
             parts.append(escape(t("about {seconds} s to go", seconds=number(round(left)))))
         if hunt["problem"]:
-            parts.append(f"<b>{escape(hunt['problem'])}</b>")
+            parts.append(f"<b>{escape(refusal(t, hunt['problem']))}</b>")
         return "".join(f"<span>{part}</span>" for part in parts)
 
     def _left(self, hunt: dict[str, Any]) -> float | None:
@@ -127,7 +128,7 @@ class HuntPanel:
         t = self._visitor.t
         notes = []
         if rule["problem"]:
-            notes.append(rule["problem"])
+            notes.append(refusal(t, rule["problem"]))
         if rule["capped"]:
             notes.append(t("only the earliest {kept} are shown; all are counted", kept=number(rule["kept"])))
         if rule["off_at"]:

@@ -10,6 +10,7 @@ from nicegui import ui
 
 from api.dashboard.client import Refused
 from api.dashboard.elements import panel, tag_html, time_html
+from api.dashboard.refusals import refusal
 from api.dashboard.steps.names import value_name
 from api.dashboard.telling import done, telling
 from respond.teams.log import ORDER
@@ -30,7 +31,7 @@ def duty_log(page: Any, _name: str, _none: None) -> None:
             try:
                 found = (await visitor.api.get(path, limit=_MOST)).body["items"]
             except Refused as refused:
-                box.set_content(f"<li>{escape(refused.detail)}</li>")
+                box.set_content(f"<li>{escape(refusal(t, refused.detail))}</li>")
                 return
             box.set_content(
                 "".join(

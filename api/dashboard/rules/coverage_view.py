@@ -8,6 +8,7 @@ from typing import Any
 from nicegui import ui
 
 from api.dashboard.elements import empty, panel, text
+from api.dashboard.refusals import refusal
 from api.dashboard.texts import number, share
 from api.dashboard.visitor import Visitor
 
@@ -37,7 +38,7 @@ def _agency(visitor: Visitor, found: dict[str, Any], titles: dict[str, str]) -> 
     told = t("{can} of {all} rules can fire", can=number(can), all=number(can + cannot))
     meter = f'<span class="meter" aria-hidden="true"><i style="width:{100 * can / max(can + cannot, 1):.0f}%"></i></span>'
     techniques = t("{count} techniques", count=number(len(found["techniques"])))
-    reasons = "".join(_reason(t.n("{count} rule", "{count} rules", len(one["rules"])), one, titles) for one in _most_first(found["cannot"]))
+    reasons = "".join(_reason(visitor, one, titles) for one in _most_first(found["cannot"]))
     ui.html(
         f'<summary><b>{escape(visitor.agency_name(found["agency"]))}</b>{meter}<span class="num">{escape(told)}</span>'
         f'<span class="soft num">{share(can, can + cannot)} · {escape(techniques)}</span>'
@@ -51,6 +52,7 @@ def _most_first(cannot: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(cannot, key=lambda one: -len(one["rules"]))
 
 
-def _reason(count: str, one: dict[str, Any], titles: dict[str, str]) -> str:
+def _reason(visitor: Visitor, one: dict[str, Any], titles: dict[str, str]) -> str:
+    count = visitor.t.n("{count} rule", "{count} rules", len(one["rules"]))
     links = ", ".join(f'<a href="/rules/{escape(rule, quote=True)}">{escape(titles.get(rule, rule))}</a>' for rule in one["rules"])
-    return f'<li><b>{escape(one["because"])}</b> <span class="soft">{escape(count)}</span><p>{links}</p></li>'
+    return f'<li><b>{escape(refusal(visitor.t, one["because"]))}</b> <span class="soft">{escape(count)}</span><p>{links}</p></li>'

@@ -13,6 +13,7 @@ from nicegui import ui
 from api.dashboard.client import Refused
 from api.dashboard.elements import empty, panel, severity_html, state_html, text, time_html
 from api.dashboard.frame import frame
+from api.dashboard.refusals import refusal
 from api.dashboard.rules import rule_page, trial, views
 from api.dashboard.telling import done, telling
 from api.dashboard.visitor import Visitor
@@ -125,7 +126,7 @@ class DraftPage:
         self._editor.decorations = [
             {"kind": "line", "line": one["line"], "class": "line-error" if one["error"] else "line-remark"} for one in reversed(shown)
         ]
-        self._editor.line_tooltips = {one["line"]: one["reason"] for one in reversed(shown)}
+        self._editor.line_tooltips = {one["line"]: refusal(t, one["reason"]) for one in reversed(shown)}
         self._problems.clear()
         with self._problems:
             for one in problems:
@@ -138,7 +139,7 @@ class DraftPage:
         with ui.element("li").classes("is-error" if one["error"] else "is-remark"):
             with ui.element("button").props("type=button") as button:
                 ui.html(
-                    f"<b>{escape(word)}</b> <span class='where-at'>{escape(where)}</span> {escape(one['reason'])}",
+                    f"<b>{escape(word)}</b> <span class='where-at'>{escape(where)}</span> {escape(refusal(t, one['reason']))}",
                     tag="span",
                     sanitize=False,
                 )

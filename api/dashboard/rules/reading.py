@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
+from api.dashboard.refusals import refusal
 from api.dashboard.rules import attack
 from api.dashboard.visitor import Visitor
 
@@ -58,11 +59,12 @@ async def library(visitor: Visitor) -> Library:
     tuned = {one["rule_id"] for one in tunings.body["items"]}
     silenced = {one["rule_id"] for one in silences.body["items"]}
     rules = [_listed(visitor, one, known.get(one["rule_id"], {}), tuned, silenced) for page in pages for one in page["items"]]
-    aside = [
-        Listed("", f"{one['file'].rpartition('/')[2]}:{one['line']}", "", "", (), (), (), ("set_aside",), reason=one["reason"])
-        for one in pages[0]["set_aside"]
-    ]
-    return Library(pages[0]["version"], rules, aside)
+    return Library(pages[0]["version"], rules, [_set_aside(visitor, one) for one in pages[0]["set_aside"]])
+
+
+def _set_aside(visitor: Visitor, one: dict[str, Any]) -> Listed:
+    name = f"{one['file'].rpartition('/')[2]}:{one['line']}"
+    return Listed("", name, "", "", (), (), (), ("set_aside",), reason=refusal(visitor.t, one["reason"]))
 
 
 def title_of(visitor: Visitor, rule: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ from nicegui import ui
 from api.dashboard.client import Refused
 from api.dashboard.elements import empty, facts, panel, severity_html, state_html, tag_html, text, time_html
 from api.dashboard.frame import frame
+from api.dashboard.refusals import refusal
 from api.dashboard.rules import attack, hits_chart, reading, views
 from api.dashboard.rules.silences_view import SilenceList, ask_button
 from api.dashboard.rules.tunings import Tunings
@@ -214,7 +215,7 @@ def where_html(visitor: Visitor, agencies: list[dict[str, Any]]) -> str:
     items = []
     for one in agencies:
         word = t("can fire") if one["can"] else t("cannot fire")
-        because = f"<small>{escape(one['because'])}</small>" if one["because"] else ""
+        because = f"<small>{escape(refusal(t, one['because']))}</small>" if one["because"] else ""
         items.append(
             f'<li><b>{escape(visitor.agency_name(one["agency"]))}</b> <span class="rule-verdict is-{"yes" if one["can"] else "no"}">'
             f"{escape(word)}</span>{because}</li>"

@@ -8,6 +8,7 @@ from html import escape
 from typing import Any
 
 from api.dashboard.elements import tag_html
+from api.dashboard.refusals import refusal
 from api.dashboard.visitor import Visitor
 
 
@@ -34,7 +35,7 @@ def _line(visitor: Visitor, text: str, one: dict[str, Any], titles: dict[str, st
     t = visitor.t
     if one["refused"]:
         verdict, word = "unread", t("not read")
-        below = f"<p class='soft'>{escape(t('No parser makes an event of it: {reason}', reason=one['refused']))}</p>"
+        below = f"<p class='soft'>{escape(t('No parser makes an event of it: {reason}', reason=refusal(t, one['refused'])))}</p>"
     else:
         verdict, word = ("yes", t("matches")) if one["matches"] else ("no", t("does not match"))
         trees = "".join(_tree(visitor, titles.get(rule, rule), part) for rule, part in one["rules"].items())
@@ -62,7 +63,7 @@ def _part(visitor: Visitor, part: dict[str, Any]) -> str:
     nothing = f" <i>{escape(t('nothing there'))}</i>"
     value = nothing if part["value"] is None else f" <code>{escape(part['value'])}</code>"
     has = "" if part["parts"] else value
-    remark = f' <span class="soft">({escape(part["remark"])})</span>' if part["remark"] else ""
+    remark = f' <span class="soft">({escape(refusal(t, part["remark"]))})</span>' if part["remark"] else ""
     inner = "".join(_part(visitor, one) for one in part["parts"])
     below = f"<ul>{inner}</ul>" if inner else ""
     what = escape(t.word("condition_part", part["what"]))

@@ -11,6 +11,7 @@ from nicegui import ui
 
 from api.dashboard.client import Refused
 from api.dashboard.elements import text
+from api.dashboard.refusals import refusal
 from api.dashboard.steps.document import Operation
 from api.dashboard.steps.entries import MISSING, Choices, Context
 from api.dashboard.steps.fields import Field, Shape
@@ -89,7 +90,7 @@ class Form:
     def _place(self, where: str, reason: str) -> bool:
         place, *path = where.removeprefix("body").lstrip(".").split(".")
         found = self.entries.get(place)
-        return found is not None and found.complain(path, reason)
+        return found is not None and found.complain(path, refusal(self._visitor.t, reason))
 
     def _go_to_wrong(self) -> None:
         for made in self.entries.values():
