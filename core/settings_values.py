@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Any, Final, Literal
+from types import NoneType, UnionType
+from typing import Any, Final, Literal, get_args
 
 from pydantic import BaseModel, SecretStr
 
@@ -28,6 +29,18 @@ class Value:
 def values(settings: Settings) -> Iterator[Value]:
     """Every setting of `settings`, in the order of docs/settings.md."""
     yield from _section(settings, "", settings.from_environment)
+
+
+def meanings(model: type[BaseModel] = Settings, path: str = "") -> Iterator[tuple[str, str]]:
+    """The key and the meaning of everything `values` may give, of sections that may be left out as well."""
+    for name, field in model.model_fields.items():
+        key = f"{path}.{name}" if path else name
+        parts = get_args(field.annotation) if isinstance(field.annotation, UnionType) else (field.annotation,)
+        section = next((one for one in parts if isinstance(one, type) and issubclass(one, BaseModel)), None)
+        if section is None or NoneType in parts:
+            yield key, field.description or ""
+        if section is not None:
+            yield from meanings(section, key)
 
 
 def _section(section: BaseModel, path: str, environment: frozenset[str]) -> Iterator[Value]:

@@ -173,8 +173,10 @@ def _of_column(fields: EventFields, row: Mapping[str, Any], name: str | None) ->
     if value is not None and EVENTS.column(field.column).kind is Kind.IP:
         address = IPv6Address(value)
         value = str(address.ipv4_mapped or address)
-    remark = "" if name is None or field.column == name else f"our column {field.column}"
-    return (None if value in (None, "") else _short(str(value))), remark
+    shown = None if value in (None, "") else _short(str(value))
+    if name is None or field.column == name:
+        return shown, ""
+    return shown, f"our column {field.column}"
 
 
 def _of_object(event: Mapping[str, Any], name: str | None) -> tuple[str | None, str]:

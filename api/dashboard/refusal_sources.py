@@ -37,14 +37,21 @@ MODULES: Final = (
     "core/storage/line_paging.py",
     "core/versions.py",
     "detect/compiled.py",
+    "detect/conditions.py",
     "detect/correlation",
     "detect/coverage.py",
     "detect/drafts.py",
+    "detect/explain.py",
     "detect/hunt",
+    "detect/lint.py",
+    "detect/logsources.py",
+    "detect/meaning.py",
+    "detect/modifiers.py",
     "detect/needs.py",
     "detect/objects.py",
     "detect/rules.py",
     "detect/ruleset.py",
+    "detect/search_rule.py",
     "respond",
 )
 """What a request of a page can run into."""
@@ -76,8 +83,11 @@ NOT_SHOWN: Final = {
 }
 """Modules among those, or their errors of one class, whose messages no page shows; and why."""
 
-ANSWERING: Final = ("detect/coverage.py", "detect/needs.py")
+ANSWERING: Final = ("detect/coverage.py", "detect/lint.py", "detect/needs.py")
 """Modules whose functions answer with a reason instead of raising it."""
+
+REMARKING: Final = ("detect/drafts.py", "detect/explain.py")
+"""Modules whose functions answer with something and a remark about it."""
 
 _ERRORS: Final = {
     "Unauthenticated": 0,
@@ -92,8 +102,14 @@ _ERRORS: Final = {
     "QueryTooCostly": 0,
     "ValueError": 0,
     "RuleError": 1,
+    "ConditionError": 0,
+    "MeaningError": 0,
+    "SigmaValueError": 0,
+    "UnknownLogSource": 0,
+    "wrong": -1,
+    "_wrong": -1,
 }
-"""Errors whose messages reach people, and which argument is the message."""
+"""Errors whose messages reach people, and what makes them in a module; and which argument is the message."""
 
 OF_PYDANTIC: Final = (
     "Field required",
@@ -126,10 +142,54 @@ OF_PYDANTIC: Final = (
 )
 """What the library that reads bodies finds wrong with them."""
 
+OF_PYSIGMA: Final = (
+    "Sigma rule must have a log source",
+    "Sigma logsource must be a valid YAML map",
+    "Sigma rule must have a detection definitions",
+    "Sigma detection must be a valid YAML map",
+    "Detection is empty",
+    "No detections defined in Sigma rule",
+    "Sigma rule must contain at least one condition",
+    "Unknown modifier {0}",
+    "Null value must be bound to a field",
+    "Unsupported detection definition type: {0}",
+    "Sigma rule title must be a string",
+    "Sigma rule must have a title",
+    "Sigma rule title length must not exceed 256 characters",
+    "Sigma rule identifier must be an UUID",
+    "Sigma rule name must not be empty",
+    "'{0}' is not a valid Sigma rule level",
+    "'{0}' is not a valid Sigma rule status",
+    "Sigma rule level must be a string",
+    "Sigma rule tags must be a list of strings",
+    "Sigma tags fields must be a list",
+    "Sigma tag must start with namespace separated with dot from remaining tag.",
+    "Sigma log source can't be empty",
+    "Sigma log source category must be string",
+    "Sigma log source product must be string",
+    "Sigma log source service must be string",
+    "Invalid number",
+    "Regular expression '{0}' is invalid: {1}",
+    "Invalid CIDR expression: {0}",
+    "Base64 encoding of strings with wildcards is not allowed",
+    "Regular expression modifier only applicable to unmodified values",
+    "CIDR expression modifier only applicable to unmodified values",
+    "Field references must not contain wildcards",
+    "Exists modifier must be applied to field",
+    "Exists modifier only applicable to unmodified boolean values",
+    "Modifier {0} incompatible to value type of '{1}'",
+    "Wide modifier only allowed for ascii strings, input string '{0}' isn't one",
+)
+"""What the library that reads rules finds wrong with one somebody writes."""
+
 
 def templates() -> set[str]:
     """The template of every message that a page may show."""
-    return {*OF_PYDANTIC, *(found for path in _files() for found in of_source(path, (_ROOT / path).read_text(encoding="utf-8")))}
+    return {
+        *OF_PYDANTIC,
+        *OF_PYSIGMA,
+        *(found for path in _files() for found in of_source(path, (_ROOT / path).read_text(encoding="utf-8"))),
+    }
 
 
 def of_source(path: str, source: str) -> Iterator[str]:
@@ -153,7 +213,11 @@ def _messages(path: str, node: ast.AST) -> Iterator[ast.expr]:
     match node:
         case ast.Call(func=ast.Name(id=name), args=args) if name in _ERRORS and f"{path}:{name}" not in NOT_SHOWN:
             yield from _branches(args[_ERRORS[name]]) if len(args) > _ERRORS[name] else ()
-        case ast.Return(value=ast.expr() as value) if path in ANSWERING:
+        case ast.Call(func=ast.Attribute(attr=name), args=args) if name in _ERRORS and args:
+            yield from _branches(args[_ERRORS[name]])
+        case ast.Return(value=ast.Tuple(elts=[_, value])) | ast.Yield(value=ast.Tuple(elts=[_, value])) if path in REMARKING:
+            yield from _branches(value)
+        case ast.Return(value=ast.expr() as value) | ast.Yield(value=ast.expr() as value) if path in ANSWERING:
             yield from _branches(value)
 
 

@@ -49,7 +49,7 @@ def plan(session: Session, scope: Agencies, actor: str, known: Collection[str], 
     row = Drill(
         agency="" if joint else wanted.agencies[0],
         exercise=True,
-        title=wanted.title.strip() or wanted.scenario.title_en,
+        title=wanted.title.strip() or f"{wanted.scenario.title_ko} · {wanted.scenario.title_en}",
         joint=joint,
         scenario_id=wanted.scenario.id,
         scenario=wanted.scenario.model_dump(mode="json"),

@@ -39,6 +39,7 @@ async def test_an_auditor_reads_filters_and_finds_the_row_that_was_changed(visit
     await expect(rows).to_have_count(50)
     newest = rows.nth(1)  # before the log-in
     await expect(newest).to_contain_text("incident.confirm")
+    await expect(newest).to_contain_text("사고: 확정" if korean else "Incident: Confirm")
     await expect(newest).to_contain_text("공원녹지사업소" if korean else "Parks Office")
     await expect(newest).to_contain_text("2026-05-03 09:00:00")
     await expect(newest).to_contain_text("high2")
@@ -51,7 +52,7 @@ async def test_an_auditor_reads_filters_and_finds_the_row_that_was_changed(visit
     await page.get_by_role("button", name="이전 기록" if korean else "Older").click()
     first = rows.filter(has_text="REQ-2026-000000")
     await expect(first).to_contain_text("reason <b>0</b>")
-    await expect(first).to_contain_text("draft → issued")
+    await expect(first).to_contain_text("작성 중 → 발송됨" if korean else "Draft → Issued")
     await page.get_by_role("button", name="이후 기록" if korean else "Newer").click()
     await expect(rows).to_have_count(50)
     await page.get_by_label("행위자" if korean else "Who", exact=True).fill("user:kim")

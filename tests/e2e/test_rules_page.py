@@ -56,6 +56,15 @@ async def fill(visit: Visit) -> None:
     await centre.put_events("seogu", NOW - timedelta(minutes=10), 2, **filled)
 
 
+async def decide(visit: Visit, number: int, *actions: str) -> None:
+    """Take steps of an incident, as the lead."""
+    async with visit.centre.as_person("lead") as lead:
+        for version, action in enumerate(actions, 1):
+            seen = {"If-Match": f'"{version}"'}
+            answer = await lead.post(f"/v1/incidents/INC-2026-{number:06d}/{action}", json={"reason": "looked at it"}, headers=seen)
+            assert answer.status_code == 200, answer.text
+
+
 async def log_in_as(visit: Visit, name: str, path: str) -> None:
     await visit.page.click("form[action='/logout'] button")
     await visit.page.wait_for_selector("#password")
@@ -127,12 +136,16 @@ async def test_a_rule_from_the_desk_to_force(visit: Visit) -> None:
 async def test_the_list_the_matrix_and_where_rules_can_fire(visit: Visit) -> None:
     page, korean = visit.page, visit.korean
     await fill(visit)
+    await decide(visit, 1, "triage", "dismiss")
+    await decide(visit, 2, "triage", "confirm")
     await visit.open("/rules")
     rows = page.locator(".rules-table tbody tr")
     await expect(rows).to_have_count(3)
     await expect(rows.nth(0)).to_contain_text("텔넷 허용" if korean else "Telnet allowed")
     await expect(rows.nth(0).locator(".cell-day")).to_have_text("2")
     await expect(rows.nth(0).locator(".cell-week")).to_have_text("3")
+    await expect(rows.nth(0).locator(".cell-false")).to_have_text("50.0% 1/2")
+    await expect(rows.nth(1).locator(".cell-false")).to_have_text("–")
     await expect(page.locator("th[aria-sort=descending]")).to_contain_text("7일" if korean else "7 days")
     await page.get_by_role("button", name="등급" if korean else "Level").click()
     await expect(page.locator("th[aria-sort=descending]")).to_contain_text("등급" if korean else "Level")

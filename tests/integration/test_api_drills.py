@@ -54,7 +54,12 @@ async def test_an_agency_plans_its_own_and_sees_what_it_takes_part_in(centre: Te
         theirs = await plan(lead, agencies=["parks"])
         joint = await plan(lead, **JOINT)
         own = await plan(officer)
-        assert (own["agency"], own["joint"], own["exercise"], own["title"]) == ("seogu", False, True, "Malware that calls home")
+        assert (own["agency"], own["joint"], own["exercise"], own["title"]) == (
+            "seogu",
+            False,
+            True,
+            "악성코드 명령 서버 통신 · Malware that calls home",
+        )
         assert (joint["agency"], joint["joint"]) == ("", True)
         for wrong in ({"agencies": ["parks"]}, {"joint": True}, JOINT):
             assert (

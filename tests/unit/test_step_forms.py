@@ -18,6 +18,7 @@ from api.dashboard.steps.fields import Field, Shape, of_schema
 from api.dashboard.texts import Texts
 from core.clock import KST
 from core.permissions import Principal, Role, grants_of_roles
+from respond.duties.machine import DUTY
 from respond.reports.machine import MACHINE as REPORT
 from respond.requests.machine import MACHINE as REQUEST
 from respond.sharing.machine import SHARE
@@ -96,9 +97,11 @@ def test_only_periods_that_have_ended_in_seoul_are_offered() -> None:
 
 
 def test_the_next_step_is_never_one_that_ends_something() -> None:
-    assert next_step(REPORT, ["request_followup", "accept"]) == "request_followup"
-    assert next_step(REQUEST, ["edit", "issue"]) == "issue"
-    assert next_step(SHARE, ["discard"]) == ""
+    assert next_step(REPORT, "received", ["request_followup", "accept"]) == "request_followup"
+    assert next_step(REQUEST, "draft", ["edit", "issue"]) == "issue"
+    assert next_step(SHARE, "draft", ["discard"]) == ""
+    assert next_step(DUTY, "findings", ["record_findings", "sign_off"]) == "sign_off"
+    assert next_step(DUTY, "answered", ["record_findings", "sign_off"]) == "record_findings"
     assert is_dangerous(NOTICE.kind, "release")
     assert not is_dangerous(SHARE.kind, "release")
 

@@ -48,7 +48,11 @@ def register() -> None:
 
 def _table(visitor: Visitor, settings: list[dict[str, Any]], wanted: str, *, only: bool) -> str:
     t, word = visitor.t, wanted.casefold()
-    shown = [one for one in settings if word in f"{one['key']} {one['meaning']}".casefold() and not (only and one["source"] == "default")]
+    shown = [
+        one
+        for one in settings
+        if word in f"{one['key']} {one['meaning']} {t.word('setting', one['key'])}".casefold() and not (only and one["source"] == "default")
+    ]
     if not shown:
         return f'<p class="soft slip">{escape(t("No setting is like that."))}</p>'
     head = "".join(f'<th scope="col">{escape(one)}</th>' for one in (t("Setting"), t("Value"), t("Set by"), t("Meaning")))
@@ -60,9 +64,10 @@ def _table(visitor: Visitor, settings: list[dict[str, Any]], wanted: str, *, onl
 def _row(visitor: Visitor, one: dict[str, Any]) -> str:
     value = one["value"]
     written = "–" if value in (None, "", [], {}) else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    source = escape(visitor.t.word("setting_source", one["source"]))
-    marked = source if one["source"] == "default" else tag_html(visitor.t.word("setting_source", one["source"]))
+    t, key = visitor.t, one["key"]
+    source = escape(t.word("setting_source", one["source"]))
+    marked = source if one["source"] == "default" else tag_html(t.word("setting_source", one["source"]))
     return (
-        f'<tr data-setting="{escape(one["key"], quote=True)}"><th scope="row" class="mono">{escape(one["key"])}</th>'
-        f'<td class="value">{escape(written)}</td><td>{marked}</td><td class="soft" lang="en">{escape(one["meaning"])}</td></tr>'
+        f'<tr data-setting="{escape(key, quote=True)}"><th scope="row" class="mono">{escape(key)}</th>'
+        f'<td class="value">{escape(written)}</td><td>{marked}</td><td class="soft">{escape(t.word("setting", key))}</td></tr>'
     )

@@ -9,7 +9,9 @@ from datetime import datetime
 from html import escape
 from typing import Any, Final
 
+from api.dashboard.audit.acts import act_name, state_of
 from api.dashboard.elements import tag_html, time_html
+from api.dashboard.texts import Texts
 from api.dashboard.visitor import Visitor
 
 _INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+\d\d:\d\d)")
@@ -27,7 +29,7 @@ def row_html(visitor: Visitor, entry: Mapping[str, Any]) -> str:
     hashes += f"<dt>{escape(t('Hash of the row before'))}</dt><dd class=mono>{escape(entry['prev_hash'])}</dd>"
     return (
         f'<td class="num soft">{entry["seq"]}</td><td class="num">{time_html(entry["at"])}</td><td>{who}</td>'
-        f"<td>{tag_html(entry['action'])}</td><td>{_object(entry['object'])}</td>"
+        f"<td>{escape(act_name(t, entry['action']))}<br>{tag_html(entry['action'])}</td><td>{_object(entry['object'])}</td>"
         f'<td class="said">{_details(visitor, entry)}<details><summary>{escape(t("Proof"))}</summary><dl>{hashes}</dl></details></td>'
     )
 
@@ -44,19 +46,20 @@ def _details(visitor: Visitor, entry: Mapping[str, Any]) -> str:
         return escape(entry["detail"][:_LONGEST])
     if not isinstance(told, dict):
         return _value(visitor, told, 0)
-    moved = _moved(told)
+    moved = _moved(visitor.t, entry["action"], told)
     rest = {name: value for name, value in told.items() if not (moved and name in ("from", "to"))}
     items = [f"<div>{moved}</div>"] if moved else []
     items += [_item(visitor, name, value, 0) for name, value in rest.items() if value not in ("", None, [], {})]
     return f"<dl>{''.join(items)}</dl>" if items else ""
 
 
-def _moved(told: Mapping[str, Any]) -> str:
+def _moved(t: Texts, action: str, told: Mapping[str, Any]) -> str:
     """The step from one state to another."""
     before, after = told.get("from"), told.get("to")
     if not isinstance(before, str) or not isinstance(after, str) or before == after:
         return ""
-    return f"<dd>{escape(before)} → <b>{escape(after)}</b></dd>" if before else ""
+    was, is_now = state_of(t, action, before), state_of(t, action, after)
+    return f"<dd>{escape(was)} → <b>{escape(is_now)}</b></dd>" if before else ""
 
 
 def _item(visitor: Visitor, name: str, value: Any, depth: int) -> str:

@@ -11,6 +11,7 @@ from nicegui import ui
 from api.clocks import Clocks, Running
 from api.dashboard.elements import empty, tag_html, text, time_html
 from api.dashboard.overview.kept import KeptLinks, Shown
+from api.dashboard.steps.names import clock_name
 from api.dashboard.texts import Texts, number
 from api.dashboard.visitor import Visitor
 
@@ -65,7 +66,7 @@ class Due:
         agency = self._visitor.agency_name(one.agency) if one.agency else t("the centre")
         html = (
             f'<span class="left {mood}">{escape(remark) or when}</span>'
-            f'<span class="what"><b>{escape(t.word("awaited", one.name))}</b> {escape(t.word("due", one.kind))} '
+            f'<span class="what"><b>{escape(clock_name(t, one.kind, one.name))}</b> {escape(t.word("due", one.kind))} '
             f'<span class="num">{escape(one.number)}</span>{exercise}</span>'
             f'<span class="who">{escape(agency)} · {escape(t.word("set_by", one.basis))}</span>'
             f'<span class="at">{when if remark else ""}</span>'

@@ -71,7 +71,7 @@ class CasePage:
 
     def __init__(self, visitor: Visitor, kind: CaseKind, record: Mapping[str, Any], names: Named) -> None:
         self.visitor, self.kind, self.record, self.names = visitor, kind, record, names
-        self.showing = Showing(visitor, kind.machine.kind, names)
+        self.showing = Showing(visitor, kind.machine.kind, lookups.of_record(visitor, names, record))
         with frame(visitor, f"{record['number']} {visitor.t.word('kind', kind.name)}"):
             back(visitor, f"/response/{kind.name}", visitor.t.word("kind", kind.name))
             self._head = ui.html("", sanitize=False).classes("case-head")

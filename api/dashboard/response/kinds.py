@@ -68,7 +68,7 @@ class CaseKind:
         """The states in which the next step is the caller's."""
         found = []
         for state in sorted(self.machine.states - self.machine.ended):
-            following = next_step(self.machine, [one.action for one in self.machine.steps_from(state)])
+            following = next_step(self.machine, state, [one.action for one in self.machine.steps_from(state)])
             if following and caller.may(self.machine.action(following).permission):
                 found.append(state)
         return found

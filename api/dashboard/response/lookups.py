@@ -98,6 +98,11 @@ def common(visitor: Visitor, names: Named) -> Choices:
 _CHOSEN: Final = frozenset({"level", "people.role", "scenario", "kind", "centre"})
 
 
+def of_record(visitor: Visitor, names: Named, record: Mapping[str, Any]) -> Named:
+    """How values are called, those the record itself names among them."""
+    return {**names, "subject": _both(visitor, record["subjects"])} if isinstance(record.get("subjects"), list) else names
+
+
 def of_step(visitor: Visitor, names: Named, subject: Subject, action: str) -> Choices:
     """What may be chosen in the form of a step, out of what its case holds."""
     record, found = subject.record, dict(common(visitor, names))

@@ -11,10 +11,9 @@ from nicegui import ui
 from api.dashboard.elements import panel, text, time_html
 from api.dashboard.response.kinds import CaseKind
 from api.dashboard.response.shown import Showing, duration
-from api.dashboard.steps.names import state_name, step_name
+from api.dashboard.steps.names import clock_name, state_name, step_name
 from api.dashboard.texts import Texts
 from api.dashboard.visitor import Visitor
-from api.dashboard.words import WORDS
 
 
 class Shown(Protocol):
@@ -35,12 +34,6 @@ def clocks(page: Shown) -> None:
     with panel(t("Clocks")):
         ordered = sorted(found, key=lambda one: one["stopped_at"] is not None)
         ui.html("".join(clock_html(t, page.kind.machine.kind, one) for one in ordered), tag="ul", sanitize=False).classes("clocks")
-
-
-def clock_name(t: Texts, machine: str, name: str) -> str:
-    """What is waited for."""
-    own = f"{machine}.{name}"
-    return t.word("clock", own if own in WORDS["clock"] else name)
 
 
 def clock_html(t: Texts, machine: str, clock: Mapping[str, Any]) -> str:

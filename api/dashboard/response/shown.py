@@ -23,7 +23,9 @@ _NUMBER: Final = re.compile(r"(?:[a-z_]+/)?([A-Z]{3}-\d{4}-\d{6,12})")
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 _LACKING: Final = re.compile(r"(\d+) more (\w+)")
 """How a team says whom it lacks."""
-_UNSHOWN: Final = frozenset({"prev_hash", "hash", "earlier", "progress", "exercise", "version", "created_by", "updated_at", "id", "entry"})
+_UNSHOWN: Final = frozenset(
+    {"prev_hash", "hash", "earlier", "progress", "exercise", "version", "created_by", "updated_at", "id", "entry", "drill.place"}
+)
 _BOTH: Final = frozenset({"ko", "en"})
 
 Named = Mapping[str, Mapping[Any, str]]
@@ -100,6 +102,9 @@ class Showing:
             return f'<span class="mono" title="{value}">{value[:12]}…</span>'
         return escape(value)
 
+    def _is_shown(self, field: str) -> bool:
+        return _UNSHOWN.isdisjoint((field, f"{self.of}.{field}"))
+
     def _items(self, field: str, values: Sequence[Any]) -> str:
         items = [self.html(field, one) for one in values]
         if all(len(one) < LONG for one in items) and field != "items":
@@ -109,7 +114,7 @@ class Showing:
     def _group(self, value: Mapping[str, Any]) -> str:
         if set(value) == _BOTH:
             return escape(self.both(value))
-        parts = ((field, one) for field, one in value.items() if field not in _UNSHOWN)
+        parts = ((field, one) for field, one in value.items() if self._is_shown(field))
         return f'<dl class="inner">{"".join(self.pair(field, one) for field, one in parts)}</dl>'
 
     def both(self, value: Mapping[str, Any]) -> str:
@@ -127,7 +132,7 @@ class Showing:
 
     def table(self, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()) -> str:
         """Rows of the same fields; columns in which nothing stands are left out."""
-        fields = columns or [field for field in rows[0] if field not in _UNSHOWN]
+        fields = columns or [field for field in rows[0] if self._is_shown(field)]
         filled = [field for field in fields if any(row.get(field) not in (None, "", [], {}) for row in rows)]
         head = "".join(f'<th scope="col">{escape(self.name(field))}</th>' for field in filled)
         body = "".join(f"<tr>{''.join(f'<td>{self.html(field, row.get(field))}</td>' for field in filled)}</tr>" for row in rows)

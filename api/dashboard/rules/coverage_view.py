@@ -9,6 +9,7 @@ from nicegui import ui
 
 from api.dashboard.elements import empty, panel, text
 from api.dashboard.refusals import refusal
+from api.dashboard.rules import reading
 from api.dashboard.texts import number, share
 from api.dashboard.visitor import Visitor
 
@@ -17,7 +18,7 @@ async def show(visitor: Visitor) -> None:
     """Build the view. Refused when the visitor may not."""
     t = visitor.t
     found = (await visitor.api.get("/v1/rules/coverage", hours=24)).body
-    titles = await _titles(visitor)
+    titles = await reading.titles(visitor)
     with panel(t("Can this fire here?"), t("by the lines of the last 24 hours")):
         if not found["agencies"] or not titles:
             empty(t("Nothing can be told yet."), t("It takes rules that run, and lines of at least one agency."))
@@ -25,11 +26,6 @@ async def show(visitor: Visitor) -> None:
         text("p", t("A rule can fire at an agency when some source of it fills every column the rule needs."), "lead")
         for agency in found["agencies"]:
             _agency(visitor, agency, titles)
-
-
-async def _titles(visitor: Visitor) -> dict[str, str]:
-    page = (await visitor.api.get("/v1/rules", limit=500)).body
-    return {one["rule_id"]: str(one["words"].get(f"title_{visitor.t.language}") or one["title"]) for one in page["items"]}
 
 
 def _agency(visitor: Visitor, found: dict[str, Any], titles: dict[str, str]) -> None:

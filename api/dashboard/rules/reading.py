@@ -48,10 +48,7 @@ class Library:
 
 async def library(visitor: Visitor) -> Library:
     """Every rule in force and set aside, with its figures. Refused when the visitor may not."""
-    api = visitor.api
-    pages = [(await api.get("/v1/rules", limit=500)).body]
-    while pages[-1]["next_cursor"]:
-        pages.append((await api.get("/v1/rules", limit=500, cursor=pages[-1]["next_cursor"])).body)
+    api, pages = visitor.api, await _pages(visitor)
     figures, tunings, silences = await asyncio.gather(
         api.get("/v1/rules/figures"), api.get("/v1/rules/tunings"), api.get("/v1/silences", limit=500)
     )
@@ -60,6 +57,18 @@ async def library(visitor: Visitor) -> Library:
     silenced = {one["rule_id"] for one in silences.body["items"]}
     rules = [_listed(visitor, one, known.get(one["rule_id"], {}), tuned, silenced) for page in pages for one in page["items"]]
     return Library(pages[0]["version"], rules, [_set_aside(visitor, one) for one in pages[0]["set_aside"]])
+
+
+async def titles(visitor: Visitor) -> dict[str, str]:
+    """The titles of every rule in force, by its id, in the visitor's language. Refused when the visitor may not."""
+    return {one["rule_id"]: title_of(visitor, one) for page in await _pages(visitor) for one in page["items"]}
+
+
+async def _pages(visitor: Visitor) -> list[dict[str, Any]]:
+    pages = [(await visitor.api.get("/v1/rules", limit=500)).body]
+    while pages[-1]["next_cursor"]:
+        pages.append((await visitor.api.get("/v1/rules", limit=500, cursor=pages[-1]["next_cursor"])).body)
+    return pages
 
 
 def _set_aside(visitor: Visitor, one: dict[str, Any]) -> Listed:

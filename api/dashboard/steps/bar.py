@@ -67,10 +67,10 @@ def is_dangerous(machine: str, action: str) -> bool:
     return action in DANGEROUS or (action == "release" and machine in _DANGEROUS_RELEASES)
 
 
-def next_step(machine: Machine, offered: Sequence[str]) -> str:
-    """The step that takes the case on, or ''."""
-    onward = (one.action for one in machine.steps if one.action in offered and one.to and not is_dangerous(machine.kind, one.action))
-    return next(onward, "")
+def next_step(machine: Machine, state: str, offered: Sequence[str]) -> str:
+    """The step that takes the case on from `state`, or ''."""
+    onward = (one for one in machine.steps if one.action in offered and one.to not in ("", state))
+    return next((one.action for one in onward if not is_dangerous(machine.kind, one.action)), "")
 
 
 def known_already(subject: Subject, action: str) -> Mapping[str, Any]:
@@ -95,7 +95,7 @@ class StepBar:
     ) -> None:
         self._visitor, self._after, self._choices, self._initial, self._without = visitor, after, choices, initial, without
         self._subject: Subject | None = None
-        self._shown: Sequence[str] | None = None
+        self._shown: tuple[str, Sequence[str]] | None = None
         self._box = ui.element("div").classes("steps").props("role=group")
         self._box.props["aria-label"] = visitor.t("Steps")
 
@@ -103,11 +103,12 @@ class StepBar:
         """Offer what can be done now."""
         self._subject = subject
         offered = [one.action for one in subject.machine.steps if one.action in subject.steps and one.action not in self._without]
-        if offered == self._shown:
+        state = str(subject.record["state"])
+        if (state, offered) == self._shown:
             return
-        self._shown = offered
+        self._shown = (state, offered)
         self._box.clear()
-        main = next_step(subject.machine, offered)
+        main = next_step(subject.machine, state, offered)
         dangerous = [action for action in offered if is_dangerous(subject.machine.kind, action)]
         others = [action for action in offered if action != main and action not in dangerous]
         with self._box:

@@ -63,7 +63,7 @@ class Entry:
     def finish(self, element: Any, *, hinted: bool = True) -> None:
         """Take `element` as the input."""
         self.element = element
-        told = hint(self.t, self.context.of, self.field.name)
+        told = hint(self.t, self.context.of, self.field.name, required=self.field.required)
         if told and hinted:
             element.props["hint"] = told
         element.on_value_change(self._clear)
@@ -261,7 +261,7 @@ class FlagEntry(Entry):
     def __init__(self, field: Field, context: Context) -> None:
         super().__init__(field, context)
         self.element = ui.checkbox(self.label.removesuffix(" *"), value=bool(field.default)).classes("flag")
-        told = hint(self.t, context.of, field.name)
+        told = hint(self.t, context.of, field.name, required=field.required)
         if told:
             self.element.tooltip(told)
 

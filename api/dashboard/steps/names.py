@@ -35,16 +35,24 @@ def state_html(t: Texts, machine: str, state: str) -> str:
     return f'<span class="state is-{escape(state, quote=True)}">{escape(state_name(t, machine, state))}</span>'
 
 
+def clock_name(t: Texts, of: str, name: str) -> str:
+    """What a clock of a case waits for."""
+    return _own(t, "clock", of, name)
+
+
 def field_name(t: Texts, of: str, field: str) -> str:
     """A field of a body or an answer; `of` is the machine it belongs to."""
     return _own(t, "field", of, field)
 
 
-def hint(t: Texts, of: str, field: str) -> str:
-    """What is to be known about a field, or ''."""
+def hint(t: Texts, of: str, field: str, *, required: bool) -> str:
+    """What is to be known about a field, or what it says when it is left empty, or ''."""
     own = f"{of}.{field}"
-    found = own if own in WORDS["hint"] else field
-    return t.word("hint", found) if found in WORDS["hint"] else ""
+    for kind in ("hint",) if required else ("hint", "if_empty"):
+        found = own if own in WORDS[kind] else field
+        if found in WORDS[kind]:
+            return t.word(kind, found)
+    return ""
 
 
 def value_name(t: Texts, field: str, value: str) -> str:

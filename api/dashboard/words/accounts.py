@@ -1,9 +1,11 @@
-"""Accounts of people, what is proposed for them, and where settings come from."""
+"""Accounts of people, what is proposed for them, and settings: what they mean and where they come from."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
+
+from core.settings_values import meanings
 
 WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     "account_change": {
@@ -20,6 +22,7 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "oidc": "City log-in",
         "": "No password yet",
     },
+    "setting": dict(meanings()),
     "setting_source": {
         "default": "Default",
         "file": "Settings file",

@@ -1,4 +1,4 @@
-"""What the first page names: how agencies do, and what is awaited of which case."""
+"""What the first page names: how agencies do, and which case something is awaited of."""
 
 from __future__ import annotations
 
@@ -29,26 +29,6 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "team_member": "call to a team",
         "share_receipt": "shared threat information",
         "duty": "annual duty",
-    },
-    "awaited": {
-        "report": "Report",
-        "followup": "Follow-up",
-        "answer": "Answer",
-        "review": "Review",
-        "acknowledge": "Acknowledgement",
-        "measures": "Measures",
-        "duty": "Annual duty",
-        "reply": "Reply",
-        "decide": "Decision",
-        "further_report": "Further report",
-        "stay_posted": "Days of posting",
-        "explanation": "Explanation in writing",
-        "retraction": "Retraction",
-        "containment": "Containment",
-        "first_notice": "Notice",
-        "post": "Posting",
-        "first_report": "First report",
-        "possible_notice": "Notice of a possible leak",
     },
     "set_by": {
         "target": "own target, not the law's",
