@@ -65,6 +65,7 @@ class Visit:
         await self.page.goto(f"{self.url}/login?next={path}")
         await self.log_in(name)
         await self.page.wait_for_selector("main.page")
+        await self.page.wait_for_function("window.did_handshake")  # what is typed and clicked earlier may arrive in another order
 
     async def barriers(self) -> list[str]:
         """What on the page as it is stands in people's way, by the rules of WCAG 2.2 AA (axe).

@@ -148,6 +148,13 @@ async def test_a_team_has_a_roster_and_a_log(visit: Visit) -> None:
     await page.locator(".write textarea").fill("관리자 계정을 막음")
     await page.locator(".write button").click()
     await expect(page.locator(".panel:has(.write) .happened")).to_contain_text("관리자 계정을 막음")
+    await page.locator(".write textarea").fill("전산실을")
+    async with centre.as_person("lead") as lead:
+        seen = (await lead.get(team)).headers["etag"]
+        called = await lead.post(f"{team}/call_out", json={}, headers={"If-Match": seen})
+        assert called.status_code == 200, called.text
+    await expect(page.locator("table.list tbody .state.is-called")).to_have_count(len(MEMBERS), timeout=20_000)
+    await expect(page.locator(".write textarea")).to_have_value("전산실을")  # what is being written stays
     await visit.picture("team-log")
     assert await visit.barriers() == []
     await page.set_viewport_size(PHONE)

@@ -97,6 +97,7 @@ class IncidentPage:
     def __init__(self, visitor: Visitor, changes: Changes, found: Mapping[str, Any]) -> None:
         self._visitor, self._changes = visitor, changes
         self._looks = 0
+        self._in_turn, self._around_in_turn = asyncio.Lock(), asyncio.Lock()
         self._heard: Change | None = None
         self._html: dict[int, str] = {}
         detail = found["detail"]
@@ -158,9 +159,10 @@ class IncidentPage:
         """Read what is about the incident, which takes many questions, and show it."""
         visitor, t = self._visitor, self._visitor.t
         with telling(visitor):
-            related, found = await asyncio.gather(
-                visitor.api.get(f"/v1/incidents/{self.number}/related"), around.linked(visitor, self.number)
-            )
+            async with self._around_in_turn:
+                related, found = await asyncio.gather(
+                    visitor.api.get(f"/v1/incidents/{self.number}/related"), around.linked(visitor, self.number)
+                )
             cases = around.linked_html(visitor, found)
             self._set(self._cases, cases or _nothing(t("No report, request or other case is about it."), "li"))
             others = around.related_html(visitor, related.body, visitor.centre.clock.now())
@@ -199,7 +201,9 @@ class IncidentPage:
     async def refresh(self) -> None:
         """Read the incident anew and show it."""
         with telling(self._visitor):
-            self._show(await read(self._visitor, self.number))
+            async with self._in_turn:  # what was asked first is not shown last
+                found = await read(self._visitor, self.number)
+            self._show(found)
         await self.read_around()
 
     async def look(self) -> None:

@@ -5,6 +5,7 @@ The page looks again by itself, and builds itself anew only when the case has ch
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from html import escape
 from typing import Any, Final
@@ -67,10 +68,12 @@ def _nowhere(visitor: Visitor, kind: CaseKind) -> None:
 
 
 class CasePage:
-    """The page of one visitor."""
+    """The page of one visitor. `unsent` is a note being written, which outlives what is shown anew around it."""
 
     def __init__(self, visitor: Visitor, kind: CaseKind, record: Mapping[str, Any], names: Named) -> None:
         self.visitor, self.kind, self.record, self.names = visitor, kind, record, names
+        self.unsent = ""
+        self._in_turn = asyncio.Lock()
         self.showing = Showing(visitor, kind.machine.kind, lookups.of_record(visitor, names, record))
         with frame(visitor, f"{record['number']} {visitor.t.word('kind', kind.name)}"):
             back(visitor, f"/response/{kind.name}", visitor.t.word("kind", kind.name))
@@ -97,7 +100,8 @@ class CasePage:
 
     async def _look(self, *, even_if_same: bool = False) -> None:
         with telling(self.visitor):
-            record = (await self.visitor.api.get(self.path)).body
+            async with self._in_turn:  # what was asked first is not shown last
+                record = (await self.visitor.api.get(self.path)).body
             if even_if_same or _lasting(record) != _lasting(self.record):
                 self.record = record
                 self._show()

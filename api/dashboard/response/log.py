@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from html import escape
 from typing import Any
@@ -26,13 +27,15 @@ def duty_log(page: Any, _name: str, _none: None) -> None:
         return
     with panel(t("Duty log")):
         box = ui.html("", tag="ol", sanitize=False).classes("happened")
+        in_turn = asyncio.Lock()  # what was asked first is not shown last
 
         async def read() -> None:
-            try:
-                found = (await visitor.api.get(path, limit=_MOST)).body["items"]
-            except Refused as refused:
-                box.set_content(f"<li>{escape(refusal(t, refused.detail))}</li>")
-                return
+            async with in_turn:
+                try:
+                    found = (await visitor.api.get(path, limit=_MOST)).body["items"]
+                except Refused as refused:
+                    box.set_content(f"<li>{escape(refusal(t, refused.detail))}</li>")
+                    return
             box.set_content(
                 "".join(
                     f"<li><div>{tag_html(value_name(t, 'kind', one['kind'])) if one['kind'] == ORDER else ''} {escape(one['text'])}</div>"
@@ -47,12 +50,15 @@ def duty_log(page: Any, _name: str, _none: None) -> None:
                 if not (note.value or "").strip():
                     return
                 await visitor.api.put(f"{path}/{uuid.uuid4().hex}", {"text": note.value.strip()})
-                note.value = ""
+                page.unsent = note.value = ""
                 done(t("Written down."))
                 await read()
 
         if page.record["state"] != "reviewed":
             with ui.element("div").classes("panel-body write"):
-                note = ui.textarea(t("What was done")).props("outlined dense autogrow maxlength=4000")
+                note = ui.textarea(
+                    t("What was done"), value=page.unsent, on_change=lambda typed: setattr(page, "unsent", typed.value or "")
+                )
+                note.props("outlined dense autogrow maxlength=4000")
                 ui.button(t("Write down"), on_click=write, color=None).props("outline no-caps")
         ui.timer(0, read, once=True)
