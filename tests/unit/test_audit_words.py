@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from api.dashboard.audit.acts import act_name, state_of
+from api.dashboard.audit.acts import act_name, detail_name, state_of
 from api.dashboard.texts import Texts
 from tests.case_tables import KINDS, TABLES
 
@@ -56,3 +56,9 @@ def test_what_has_no_word_stays_as_it_is_written() -> None:
     assert act_name(Texts("en"), "duty.read") == "Annual duty: Read"
     assert state_of(Texts("en"), "rule_draft.approve", "in_force") == "In force"
     assert state_of(Texts("en"), "key.created", "new") == "new"
+
+
+def test_details_have_the_words_of_the_trail_else_of_the_case() -> None:
+    assert detail_name(Texts("ko"), "login", "second_factor") == "2단계 인증"
+    assert detail_name(Texts("en"), "request.issue", "items") == "What is asked for"
+    assert detail_name(Texts("en"), "request.issue", "of_no_kind") == "of no kind"

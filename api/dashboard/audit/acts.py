@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from api.dashboard.steps.names import state_name, step_name
+from api.dashboard.steps.names import field_name, state_name, step_name
 from api.dashboard.texts import Texts
 from api.dashboard.words import WORDS
 
@@ -23,6 +23,15 @@ def _step(t: Texts, thing: str, what: str) -> str:
     if what in WORDS["done"]:
         return t.word("done", what)
     return t.word("draft_step", what) if thing == _DRAFT else step_name(t, thing, what)
+
+
+def detail_name(t: Texts, action: str, name: str) -> str:
+    """What a detail of it is called."""
+    if name in WORDS["detail"]:
+        return t.word("detail", name)
+    thing = action.partition(".")[0]
+    is_field = name in WORDS["field"] or f"{thing}.{name}" in WORDS["field"]
+    return field_name(t, thing, name) if is_field else name.replace("_", " ")
 
 
 def state_of(t: Texts, action: str, state: str) -> str:

@@ -9,7 +9,7 @@ from datetime import datetime
 from html import escape
 from typing import Any, Final
 
-from api.dashboard.audit.acts import act_name, state_of
+from api.dashboard.audit.acts import act_name, detail_name, state_of
 from api.dashboard.elements import tag_html, time_html
 from api.dashboard.texts import Texts
 from api.dashboard.visitor import Visitor
@@ -40,16 +40,17 @@ def _object(name: str) -> str:
 
 
 def _details(visitor: Visitor, entry: Mapping[str, Any]) -> str:
+    action = entry["action"]
     try:
         told = json.loads(entry["detail"])
     except ValueError:
         return escape(entry["detail"][:_LONGEST])
     if not isinstance(told, dict):
-        return _value(visitor, told, 0)
-    moved = _moved(visitor.t, entry["action"], told)
+        return _value(visitor, action, told, 0)
+    moved = _moved(visitor.t, action, told)
     rest = {name: value for name, value in told.items() if not (moved and name in ("from", "to"))}
     items = [f"<div>{moved}</div>"] if moved else []
-    items += [_item(visitor, name, value, 0) for name, value in rest.items() if value not in ("", None, [], {})]
+    items += [_item(visitor, action, name, value, 0) for name, value in rest.items() if value not in ("", None, [], {})]
     return f"<dl>{''.join(items)}</dl>" if items else ""
 
 
@@ -62,28 +63,26 @@ def _moved(t: Texts, action: str, told: Mapping[str, Any]) -> str:
     return f"<dd>{escape(was)} → <b>{escape(is_now)}</b></dd>" if before else ""
 
 
-def _item(visitor: Visitor, name: str, value: Any, depth: int) -> str:
+def _item(visitor: Visitor, action: str, name: str, value: Any, depth: int) -> str:
     shown = visitor.agency_name(value) if name == "agency" and isinstance(value, str) else value
-    label = visitor.t.word("detail", name)
-    label = name.replace("_", " ") if label == name else label
-    return f"<div><dt>{escape(label)}</dt><dd>{_value(visitor, shown, depth)}</dd></div>"
+    return f"<div><dt>{escape(detail_name(visitor.t, action, name))}</dt><dd>{_value(visitor, action, shown, depth)}</dd></div>"
 
 
-def _value(visitor: Visitor, value: Any, depth: int) -> str:
+def _value(visitor: Visitor, action: str, value: Any, depth: int) -> str:
     if isinstance(value, bool):
         return escape(visitor.t("yes") if value else visitor.t("no"))
     if isinstance(value, str) and _INSTANT.fullmatch(value):
         return time_html(datetime.fromisoformat(value))
     if isinstance(value, dict) and depth < _DEEPEST:
-        return f"<dl>{''.join(_item(visitor, name, inner, depth + 1) for name, inner in value.items())}</dl>"
+        return f"<dl>{''.join(_item(visitor, action, name, inner, depth + 1) for name, inner in value.items())}</dl>"
     if isinstance(value, list) and depth < _DEEPEST:
-        return ", ".join(_parts(visitor, value, depth))
+        return ", ".join(_parts(visitor, action, value, depth))
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return escape(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…")
 
 
-def _parts(visitor: Visitor, values: list[Any], depth: int) -> Iterator[str]:
+def _parts(visitor: Visitor, action: str, values: list[Any], depth: int) -> Iterator[str]:
     for value in values[:20]:
-        yield _value(visitor, value, depth + 1)
+        yield _value(visitor, action, value, depth + 1)
     if len(values) > 20:
         yield escape(visitor.t("and {count} more", count=len(values) - 20))
