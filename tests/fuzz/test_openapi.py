@@ -51,6 +51,8 @@ CHECKS: Final = [
 ]
 LEFT_OUT: Final = {"/v1/stream", "/v1/logout"}
 """The one never ends, the other ends the session that asks; both have tests of their own."""
+PATIENCE: Final = 60.0
+"""Seconds to wait for an answer: some draw a PDF, beside every other test of the machine."""
 EXAMPLES: Final = 4
 FEW: Final = settings(
     max_examples=EXAMPLES,
@@ -154,7 +156,7 @@ def _ask(operation: Operation, served: Served, name: str, mode: GenerationMode, 
         if known is not None and "If-Match" not in case.headers:
             case.headers["If-Match"] = '"1"'
         try:
-            case.call_and_validate(base_url=served.url, headers=served.headers[name], checks=CHECKS, timeout=30)
+            case.call_and_validate(base_url=served.url, headers=served.headers[name], checks=CHECKS, timeout=PATIENCE)
         except FailureGroup as failures:
             wrong.extend(f"{operation.label} as {name}: {failure}\n{case.as_curl_command()}" for failure in failures.exceptions)
 
@@ -168,7 +170,10 @@ def _ask(operation: Operation, served: Served, name: str, mode: GenerationMode, 
 def _may(operation: Operation, served: Served) -> list[str]:
     """Those whom the operation does not refuse for who they are."""
     url = served.url + operation.path.replace("{", "").replace("}", "")
-    answers = {name: httpx.request(operation.method, url, headers=headers).status_code for name, headers in served.headers.items()}
+    answers = {
+        name: httpx.request(operation.method, url, headers=headers, timeout=PATIENCE).status_code
+        for name, headers in served.headers.items()
+    }
     return [name for name, status in answers.items() if status != 403]
 
 
