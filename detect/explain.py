@@ -18,7 +18,7 @@ from sigma.rule import SigmaRule
 from core.engine import Session
 from core.events import EVENTS, Kind
 from detect import logsources, match, meaning
-from detect.compile import expression
+from detect.compile import anywhere, expression
 from detect.event_columns import as_stored
 from detect.fields import EventFields, Fields, ObjectFields
 from detect.rules import Rule
@@ -156,11 +156,15 @@ def _alike(node: Node) -> Hashable:
 
 def _log_source(rule: Rule, row: Mapping[str, Any]) -> Part:
     route = logsources.route(rule.logsource)
-    parts = [Part(f"log_class is {' or '.join(sorted(route.classes))}", row["log_class"] in route.classes, value=row["log_class"])]
+    parts = [Part(f"log_class {_one_of(sorted(route.classes))}", row["log_class"] in route.classes, value=row["log_class"])]
     for name, words in (("vendor", route.vendors), ("product", route.products)):
         if words:
-            parts.append(Part(f"{name} is {' or '.join(words)}", row[name].lower() in words, value=row[name]))
+            parts.append(Part(f"{name} {_one_of(words)}", row[name].lower() in words, value=row[name]))
     return Part("all of", all(part.holds for part in parts), f"log source: {rule.logsource}", parts=tuple(parts))
+
+
+def _one_of(words: Sequence[str]) -> str:
+    return f"is {words[0]}" if len(words) == 1 else f"is one of {', '.join(words)}"
 
 
 def _of_column(fields: EventFields, row: Mapping[str, Any], name: str | None) -> tuple[str | None, str]:
@@ -193,7 +197,7 @@ def _short(text: str) -> str:
 def said(item: Item) -> str:
     """The test in words, near to how Sigma writes it."""
     if item.field is None:
-        return f"the line contains {_test(item.test).removeprefix('is ').removeprefix('contains ')}"
+        return f"the line {_test(anywhere(item.test) if isinstance(item.test, Pattern) else item.test)}"
     return f"{item.field} {_test(item.test)}"
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from nicegui import ui
 
+from api.dashboard.conditions import condition
 from api.dashboard.elements import panel, text, time_html
 from api.dashboard.texts import number
 from api.dashboard.visitor import Visitor
@@ -68,7 +69,7 @@ class EvidencePanel:
 
     def _why(self, why: Mapping[str, Any], hits: Sequence[Mapping[str, Any]]) -> str:
         t = self._visitor.t
-        said = list(dict.fromkeys(f"<b>{escape(one['detection'])}</b>: {escape(one['test'])}" for one in hits))
+        said = list(dict.fromkeys(f"<b>{escape(one['detection'])}</b>: {escape(condition(t, one['test']))}" for one in hits))
         member = f'<span class="soft">{escape(t("matched by {rule}", rule=why["member"]))}</span>' if why.get("member") else ""
         if not said and not member:
             return ""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from html import escape
 from typing import Any
 
+from api.dashboard.conditions import condition, detection
 from api.dashboard.elements import tag_html
 from api.dashboard.refusals import refusal
 from api.dashboard.visitor import Visitor
@@ -59,14 +60,14 @@ def _part(visitor: Visitor, part: dict[str, Any]) -> str:
     t = visitor.t
     held = t("held") if part["holds"] else t("did not hold")
     sign = f'<span class="sign is-{"yes" if part["holds"] else "no"}" aria-hidden="true">{"✓" if part["holds"] else "✗"}</span>'
-    name = f"<b>{escape(part['name'])}</b> " if part["name"] else ""
+    name = f"<b>{escape(detection(t, part['name']))}</b> " if part["name"] else ""
     nothing = f" <i>{escape(t('nothing there'))}</i>"
     value = nothing if part["value"] is None else f" <code>{escape(part['value'])}</code>"
     has = "" if part["parts"] else value
     remark = f' <span class="soft">({escape(refusal(t, part["remark"]))})</span>' if part["remark"] else ""
     inner = "".join(_part(visitor, one) for one in part["parts"])
     below = f"<ul>{inner}</ul>" if inner else ""
-    what = escape(t.word("condition_part", part["what"]))
+    what = escape(condition(t, part["what"]))
     return f'<li>{sign}<span class="hears">{escape(held)}: </span>{name}{what}{has}{remark}{below}</li>'
 
 

@@ -59,6 +59,18 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "any of": "any of",
         "not": "not",
     },
+    "condition_name": {
+        "filter": "filter",
+        "log source": "log source",
+    },
+    "time_part": {
+        "minute": "minute",
+        "hour": "hour",
+        "day": "day",
+        "week": "week",
+        "month": "month",
+        "year": "year",
+    },
     "tactic": {
         "": "Without a tactic",
         "reconnaissance": "Reconnaissance",
