@@ -26,6 +26,7 @@ from api.dashboard.preferences import Theme, remember, texts_of, theme_of
 from api.dashboard.texts import Language, Texts
 from api.routes.login import begin_session, device_of, finish_session, is_secure, set_cookie
 from core.errors import ConfigError, DomainError, Forbidden, NotFound, StoreUnavailable, TooMany, Unauthenticated
+from core.permissions import Principal, Role
 
 _LOCAL_PATH: Final = re.compile(r"/(?![/\\])[A-Za-z0-9/_.-]*(\?[A-Za-z0-9_.~%=&+:,*()-]*)?")
 _CALLBACK: Final = "/login/oidc/callback"
@@ -147,9 +148,17 @@ def prefer(
 
 def _go_on(request: Request, centre: Centre, opened: Opened | HalfOpen, following: str) -> Response:
     where = _local(following)
-    answer = RedirectResponse(f"/login/code?next={where}" if isinstance(opened, HalfOpen) else where, status_code=303)
+    if isinstance(opened, HalfOpen):
+        answer = RedirectResponse(f"/login/code?next={where}", status_code=303)
+    else:
+        answer = RedirectResponse(_front(opened.principal) if where == "/" else where, status_code=303)
     set_cookie(request, answer, centre, opened)
     return answer
+
+
+def _front(principal: Principal) -> str:
+    """Where somebody begins: the mayor's office has a page of its own."""
+    return "/mayor" if principal.roles == (Role.MAYORS_OFFICE,) else "/"
 
 
 def _provider(request: Request) -> Provider | None:
