@@ -176,6 +176,7 @@ async def test_a_database_that_does_not_answer_is_told_and_survived(visit: Visit
     await page.goto(visit.url)
     await visit.log_in("analyst")
     await expect(page.locator(".live")).to_have_text("실시간")
+    await page.wait_for_load_state("networkidle")  # its fonts are asked for through the gate, too
     database.close()
     await expect(page.locator(".live.stale")).to_contain_text("2026-05-01 12:00:30")
     database.start()

@@ -7,10 +7,13 @@ import json
 import re
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
+import pytest
 from playwright.async_api import Locator, expect
 
+from api.dashboard.client import Answer, Api
 from core import topics
 from core.events import DETECTIONS
 from core.storage.writer import TableWriter
@@ -281,6 +284,23 @@ async def test_a_hunt_is_cancelled_and_roles_are_told(visit: Visit) -> None:
     await page.click("form[action='/logout'] button")
     await visit.open("/hunt", "officer")
     await expect(said(visit)).to_contain_text("120")
+
+
+@ONE
+async def test_a_hunt_asked_for_at_once_can_be_cancelled_while_answers_are_slow(visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
+    page, at_once = visit.page, Api.get
+
+    async def slowly(api: Api, path: str, **query: Any) -> Answer:
+        if path.startswith(("/v1/rules", "/v1/hunts/")):
+            await asyncio.sleep(1.5)
+        return await at_once(api, path, **query)
+
+    monkeypatch.setattr(Api, "get", slowly)
+    await visit.open("/hunt/history")
+    await page.locator("textarea").fill(RULE)
+    await page.get_by_role("button", name="실행", exact=True).click()  # before the rules in force are there to be chosen
+    await page.get_by_role("button", name="헌팅 취소").click()
+    await expect(page.locator(".hunt-one .state.cancelled")).to_be_visible()
 
 
 @BOTH

@@ -91,7 +91,8 @@ class HistoryPage:
                 self._rules.set_value([self._rule])
             if text_of_draft := await ui.run_javascript("bongsuHunt.handedOver()", timeout=10):
                 self._yaml.set_value(text_of_draft)
-            await self._panel.show(hunt)
+            if hunt:
+                await self._panel.show(hunt)
         await self._refresh()
 
     async def _rule_titles(self) -> dict[str, str]:

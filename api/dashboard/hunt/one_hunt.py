@@ -34,6 +34,7 @@ class HuntPanel:
 
     def __init__(self, visitor: Visitor) -> None:
         self._visitor, self._id, self._seen, self._etag = visitor, "", "", ""
+        self._in_turn = asyncio.Lock()  # what was asked first is not shown last
         t = visitor.t
         self._box = ui.element("div").classes("hunt-one")
         with self._box, panel(t("The hunt")):
@@ -49,15 +50,20 @@ class HuntPanel:
         self._box.set_visibility(False)
 
     async def show(self, hunt_id: str) -> None:
-        """Show this hunt; ''  shows none. Raises Refused."""
-        self._id, self._seen = hunt_id, ""
-        self._box.set_visibility(bool(hunt_id))
-        await self.refresh()
+        """Show this hunt once it was read. Raises Refused."""
+        async with self._in_turn:
+            self._box.set_visibility(False)
+            self._id, self._seen = hunt_id, ""
+            await self._read()
+            self._box.set_visibility(True)
 
     async def refresh(self) -> None:
-        """Bring up to date what has changed. Raises Refused."""
-        if not self._id:
-            return
+        """Bring up to date what has changed, if a hunt is shown. Raises Refused."""
+        async with self._in_turn:
+            if self._id:
+                await self._read()
+
+    async def _read(self) -> None:
         read = await self._visitor.api.get(f"/v1/hunts/{self._id}")
         hunt, self._etag = read.body, read.etag
         now = f"{hunt['state']} {hunt['slices_done']} {hunt['rows_done']}"
@@ -87,8 +93,9 @@ class HuntPanel:
 
     async def _stop(self) -> None:
         with telling(self._visitor):
-            await self._visitor.api.delete(f"/v1/hunts/{self._id}", etag=self._etag)
-            await self.refresh()
+            async with self._in_turn:
+                await self._visitor.api.delete(f"/v1/hunts/{self._id}", etag=self._etag)
+                await self._read()
 
     def _line_html(self, hunt: dict[str, Any]) -> str:
         t = self._visitor.t
