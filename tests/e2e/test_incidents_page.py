@@ -232,6 +232,7 @@ async def test_an_incident_from_evidence_to_report(visit: Visit) -> None:
     await expect(why.locator(".is-holds summary")).to_have_count(2)
     await expect(why.locator(".is-not summary")).to_contain_text("filter_main_inside")
     await expect(why).to_contain_text("T1571")
+    await expect(why).to_contain_text("명령 및 제어" if korean else "Command and control")
     events = page.locator(".entities a[href^='/hunt']").first
     assert (await events.get_attribute("href") or "").startswith("/hunt?q=src_ip%3A10.0.0.5&since=2026-05-01T01%3A5")
     await page.locator("[data-known='192.0.2.9']").click()

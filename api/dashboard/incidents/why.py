@@ -33,7 +33,7 @@ def _rule_html(visitor: Visitor, rule: Mapping[str, Any], held: Counter[str], li
     parts = [
         f'<h3><a href="{escape(link, quote=True)}">{escape(title)}</a></h3>',
         f'<p class="soft">{escape(second)}</p>' if second else "",
-        f'<p class="line">{severity_html(visitor, rule["level"])}{_tags_html(rule["tags"])}</p>',
+        f'<p class="line">{severity_html(visitor, rule["level"])}{_tags_html(visitor, rule["tags"])}</p>',
         _note_html(t("This version of the rule is not kept any more; shown is the present one."))
         if rule["kind"] and not rule["exact"]
         else "",
@@ -65,16 +65,17 @@ def _detection_html(visitor: Visitor, name: str, said: str, held: int, lines: in
     )
 
 
-def _tags_html(tags: Sequence[str]) -> str:
-    return "".join(f" {tag_html(_tag(one))}" for one in tags)
+def _tags_html(visitor: Visitor, tags: Sequence[str]) -> str:
+    return "".join(f" {tag_html(_tag(visitor, one))}" for one in tags)
 
 
-def _tag(tag: str) -> str:
+def _tag(visitor: Visitor, tag: str) -> str:
     """A tag as people cite it: `attack.t1110.003` is T1110.003, `attack.credential-access` Credential access."""
     space, _, name = tag.partition(".")
     if space != "attack":
         return tag
-    return name.upper() if name[:1] in "tgs" and name[1:2].isdigit() else name.replace("-", " ").replace("_", " ").capitalize()
+    is_number = name[:1] in "tgs" and name[1:2].isdigit()
+    return name.upper() if is_number else visitor.t.word("tactic", name.replace("_", "-"))
 
 
 def _list_html(title: str, items: Sequence[str]) -> str:
