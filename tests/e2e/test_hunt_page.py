@@ -303,6 +303,17 @@ async def test_a_hunt_asked_for_at_once_can_be_cancelled_while_answers_are_slow(
     await expect(page.locator(".hunt-one .state.cancelled")).to_be_visible()
 
 
+@ONE
+async def test_a_hunt_that_is_not_there_is_told_once(visit: Visit) -> None:
+    page = visit.page
+    await visit.open("/hunt/history?hunt=000000000000")
+    await expect(page.locator(".q-notification")).to_contain_text("없는 탐색입니다.")
+    await asyncio.sleep(5)  # the page looks again every two seconds
+    await expect(page.locator(".q-notification")).to_have_count(1)
+    await expect(page.locator(".q-notification__badge")).to_have_count(0)
+    await expect(page.locator(".hunt-one")).to_be_hidden()
+
+
 @BOTH
 async def test_on_a_phone(visit: Visit) -> None:
     page, centre = visit.page, visit.centre

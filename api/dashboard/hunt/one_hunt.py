@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 from nicegui import ui
 
+from api.dashboard.client import Refused
 from api.dashboard.elements import panel, severity_html, state_html, text, time_html
 from api.dashboard.hunt.buttons import tool
 from api.dashboard.refusals import refusal
@@ -54,7 +55,11 @@ class HuntPanel:
         async with self._in_turn:
             self._box.set_visibility(False)
             self._id, self._seen = hunt_id, ""
-            await self._read()
+            try:
+                await self._read()
+            except Refused:
+                self._id = ""  # not looked at again, nor told again
+                raise
             self._box.set_visibility(True)
 
     async def refresh(self) -> None:
