@@ -105,6 +105,22 @@ async def test_triage_by_keyboard(visit: Visit) -> None:
 
 
 @ONE
+async def test_a_key_pressed_as_the_help_closes_is_heard(visit: Visit) -> None:
+    page = visit.page
+    await fill(visit.centre)
+    await visit.open("/incidents")
+    await page.evaluate(
+        """() => {
+            const help = document.getElementById("queue-keys");
+            help.showModal();
+            help.close(); // until the next frame its button keeps the focus
+            document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key: "j", bubbles: true }));
+        }"""
+    )
+    await expect(page.locator("#queue tr.case").nth(0).locator("a")).to_be_focused()
+
+
+@ONE
 async def test_the_lead_confirms_by_keyboard(visit: Visit) -> None:
     page = visit.page
     await fill(visit.centre)

@@ -164,7 +164,7 @@ window.bongsuQueue = (() => {
       window.scrollTo({ top: 0 });
     },
   };
-  const typing = (target) => target.closest?.("input:not([type=checkbox]), textarea, select, [contenteditable], .q-dialog, dialog, .q-menu");
+  const typing = (target) => target.closest?.("input:not([type=checkbox]), textarea, select, [contenteditable], .q-dialog, dialog[open], .q-menu");
   const letters = { a: "assign", t: "triage", c: "confirm", f: "dismiss", m: "merge" };
   const pressed = {
     j: () => step(1),
