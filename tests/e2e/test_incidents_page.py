@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Page, expect
 
 from api.dashboard.client import Answer, Api
 from detect import published
@@ -298,6 +298,35 @@ async def test_an_incident_from_evidence_to_report(visit: Visit) -> None:
     await expect(page.locator(".around a[href^='/response/investigations/']")).to_be_visible()
     await visit.picture(f"incident-{visit.language}")
     assert await visit.barriers() == []
+
+
+async def choose(page: Page, step: str, option: str, reason: str = "") -> None:
+    """Take a step of an incident whose form is one choice, and why where it asks for it."""
+    await page.click(f"[data-step={step}]")
+    await page.locator(".sheet").get_by_role("combobox").click()
+    await page.locator(".q-menu .q-item").get_by_text(option, exact=True).click()
+    if reason:
+        await page.locator(".sheet textarea").fill(reason)
+    await page.locator(".sheet .primary").click()
+    await expect(page.locator(".q-dialog")).to_have_count(0)
+
+
+@ONE
+async def test_what_was_set_can_be_taken_back(visit: Visit) -> None:
+    page = visit.page
+    await fill(visit.centre)
+    await visit.open("/incidents/INC-2026-000001", "lead")
+    facts, severity = page.locator(".facts").first, page.locator(".incident-head .severity")
+    await expect(severity).to_have_text("낮음")
+    await choose(page, "assign", "analyst")
+    await expect(facts).to_contain_text("analyst")
+    await choose(page, "assign", "담당자 없음")
+    await expect(facts).not_to_contain_text("analyst")
+    await expect(page.locator(".moments li", has_text="담당자 지정 담당자 없음")).to_have_count(1)
+    await choose(page, "rate", "심각", "the whole district is concerned")
+    await expect(severity).to_have_text("심각")
+    await choose(page, "rate", "기준표에 따름", "one office only")
+    await expect(severity).to_have_text("낮음")
 
 
 @ONE

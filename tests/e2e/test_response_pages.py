@@ -85,7 +85,8 @@ async def test_an_analyst_drafts_a_request_and_the_mayor_issues_it_over_a_confli
         assert changed.status_code == 200, changed.text
     await page.locator(".sheet .sheet-end button").last.click()
     await expect(page.locator(".form-alert")).to_contain_text("제목" if visit.korean else "Title")
-    await expect(page.locator(".form-alert")).to_contain_text("analyst")
+    await expect(page.locator(".form-alert")).to_contain_text("2026-05-01 12:00:30 analyst:")
+    await expect(page.locator(".form-alert time")).to_have_attribute("title", "2026-05-01T03:00:30Z")
     await expect(title).to_have_value("원격접속을 바로 차단")
     await visit.picture(f"conflict-{visit.language}")
     assert await visit.barriers() == []

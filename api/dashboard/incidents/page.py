@@ -22,7 +22,7 @@ from api.dashboard.elements import empty, panel, severity_html, state_html, tag_
 from api.dashboard.frame import frame
 from api.dashboard.incidents import around, keys, page_tools
 from api.dashboard.incidents.evidence import EvidencePanel
-from api.dashboard.incidents.people import people
+from api.dashboard.incidents.people import or_nobody, people
 from api.dashboard.incidents.rows import person
 from api.dashboard.incidents.timeline import TimelinePanel
 from api.dashboard.incidents.why import rules_html
@@ -43,7 +43,6 @@ MOMENTS: Final = 500
 READY_SECONDS: Final = 30.0
 """A page that asks for many things is given more time than the three seconds NiceGUI gives others."""
 _IDENTITY_EVERY: Final = 20  # looks
-_NAMES_PEOPLE: Final = frozenset({"assign", "restrict"})
 _log = structlog.get_logger()
 
 
@@ -189,8 +188,13 @@ class IncidentPage:
 
     async def _choices(self, _subject: Subject, action: str) -> Choices:
         """Whom a step may name."""
-        known = await people(self._visitor) if action in _NAMES_PEOPLE else {}
-        return {"assignee": known, "members": known} if known else {}
+        match action:
+            case "assign":
+                return {"assignee": await or_nobody(self._visitor)}
+            case "restrict":
+                return {"members": await people(self._visitor)}
+            case _:
+                return {}
 
     async def _known(self, event: Any) -> None:
         given = event.args[0] if isinstance(event.args, list) else event.args

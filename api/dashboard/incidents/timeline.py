@@ -12,8 +12,7 @@ from nicegui import ui
 
 from api.dashboard.elements import panel, text, time_html
 from api.dashboard.incidents.rows import person
-from api.dashboard.response.progress import actor_name
-from api.dashboard.steps.names import state_name, step_name
+from api.dashboard.steps.names import actor_name, state_name, step_name
 from api.dashboard.visitor import Visitor
 from core.clock import KST
 
@@ -136,7 +135,7 @@ def _moment_html(visitor: Visitor, folded: tuple[Mapping[str, Any], int, str]) -
         return f'<li class="is-detection"><span class="num">{times}</span><span>{said}</span></li>'
     data = one["data"]
     into = f" → {escape(state_name(t, 'incident', data['after']))}" if data.get("after") != data.get("before") else ""
-    whom = f" {escape(person(str(data['assignee'])))}" if data.get("assignee") else ""
+    whom = f" {escape(person(str(data['assignee'])) or t('Nobody'))}" if "assignee" in data else ""
     why = f'<span class="why">{escape(str(data["reason"]))}</span>' if data.get("reason") else ""
     return (
         f'<li class="is-deed"><span class="num">{times}</span><span><b>{escape(step_name(t, "incident", one["what"]))}</b>{whom}{into} '

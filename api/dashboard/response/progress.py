@@ -11,7 +11,7 @@ from nicegui import ui
 from api.dashboard.elements import panel, text, time_html
 from api.dashboard.response.kinds import CaseKind
 from api.dashboard.response.shown import Showing, duration
-from api.dashboard.steps.names import clock_name, state_name, step_name
+from api.dashboard.steps.names import actor_name, clock_name, state_name, step_name
 from api.dashboard.texts import Texts
 from api.dashboard.visitor import Visitor
 
@@ -72,12 +72,6 @@ def happened_html(t: Texts, machine: str, one: Mapping[str, Any]) -> str:
     by = escape(actor_name(t, one["actor"]))
     did = escape(step_name(t, machine, one["action"]))
     return f'<li><div><b>{did}</b>{into}</div><div class="soft">{time_html(one["at"])} · {by}</div>{why}</li>'
-
-
-def actor_name(t: Texts, actor: str) -> str:
-    """Who did something: people by their name, the centre itself as such."""
-    kind, _, name = actor.partition(":")
-    return t("the centre itself") if kind == "system" else name or actor
 
 
 def quiet(message: str) -> None:

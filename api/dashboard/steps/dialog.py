@@ -7,19 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from html import escape
 from typing import Any, Final
 
 from nicegui import ui
 
 from api.dashboard.client import Answer, Refused
-from api.dashboard.elements import text
+from api.dashboard.elements import text, time_html
 from api.dashboard.steps.document import Operation
 from api.dashboard.steps.entries import Choices
 from api.dashboard.steps.form import Form
-from api.dashboard.steps.names import field_name, law_name, state_name, step_name
+from api.dashboard.steps.names import actor_name, field_name, law_name, state_name, step_name
 from api.dashboard.telling import done
-from api.dashboard.texts import kst
 from api.dashboard.visitor import Visitor
 
 _SLOWER: Final = (409, 412)
@@ -126,30 +125,26 @@ class DeedDialog:
             self._form.complain(refused)  # nobody was faster: the step is not possible for another reason
             return
         t = self._visitor.t
-        lines = [t("It was changed meanwhile. What you typed is still here."), *self._changes(now)]
+        lines = [escape(t("It was changed meanwhile. What you typed is still here.")), *self._changes(now)]
         self._etag, self._seen = etag_of(now), now
         if self._deed.operation.action not in now.get("progress", {}).get("steps", [self._deed.operation.action]):
-            lines.append(t("This step does not exist any more."))
+            lines.append(escape(t("This step does not exist any more.")))
         else:
-            lines.append(t("If it still holds, send it again."))
-        self._form.say("\n".join(lines))
+            lines.append(escape(t("If it still holds, send it again.")))
+        self._form.tell(lines)
 
     def _changes(self, now: Mapping[str, Any]) -> list[str]:
+        """What became different since the record was seen, as lines of HTML."""
         t, before = self._visitor.t, self._seen
         seen = len(before.get("progress", {}).get("history", []))
         did = [
-            f"{kst_of(one['at'])} {one['actor'].partition(':')[2]}: {step_name(t, self._deed.of, one['action'])}"
+            f"{time_html(one['at'])} {escape(actor_name(t, one['actor']))}: {escape(step_name(t, self._deed.of, one['action']))}"
             for one in now.get("progress", {}).get("history", [])[seen:]
         ]
         differs = [field_name(t, self._deed.of, name) for name in now if name not in _NOT_TOLD and now[name] != before.get(name)]
-        return did + ([t("Changed: {fields}", fields=", ".join(differs))] if differs else [])
+        return did + ([escape(t("Changed: {fields}", fields=", ".join(differs)))] if differs else [])
 
 
 def etag_of(record: Mapping[str, Any]) -> str:
     """The ETag of a record as it was read."""
     return f'"{record["version"]}"'
-
-
-def kst_of(at: str) -> str:
-    """A time of the API as it is shown."""
-    return kst(datetime.fromisoformat(at))

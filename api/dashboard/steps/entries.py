@@ -210,12 +210,12 @@ class IntegerEntry(Entry):
 
 
 class ChoiceEntry(Entry):
-    """One of a set, or several."""
+    """One of a set, or several. '' among the options is an answer where one is needed (nobody); elsewhere nothing chosen says the same."""
 
     def __init__(self, field: Field, context: Context, options: Mapping[Any, str], *, several: bool = False) -> None:
         super().__init__(field, context)
         self._several = several
-        self._options = {value: called for value, called in options.items() if value != ""}
+        self._options = {value: called for value, called in options.items() if value != "" or field.required}
         find = len(self._options) >= MANY_OPTIONS
         chosen = field.default if isinstance(field.default, (str, int)) and field.default in self._options else None
         clearable = not field.required and chosen is None
@@ -232,7 +232,7 @@ class ChoiceEntry(Entry):
 
     def _typed(self) -> Any:
         typed = self.element.value
-        return MISSING if typed in (None, "", []) else typed
+        return MISSING if typed is None or typed == [] else typed
 
 
 class TristateEntry(ChoiceEntry):

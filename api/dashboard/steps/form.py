@@ -85,7 +85,11 @@ class Form:
 
     def say(self, message: str) -> None:
         """Say something above the buttons, where screen readers hear it."""
-        self._alert.set_content("".join(f"<p>{escape(line)}</p>" for line in message.splitlines()))
+        self.tell([escape(line) for line in message.splitlines()])
+
+    def tell(self, lines: Sequence[str]) -> None:
+        """As `say`, of lines that are HTML."""
+        self._alert.set_content("".join(f"<p>{line}</p>" for line in lines))
 
     def _place(self, where: str, reason: str) -> bool:
         place, *path = where.removeprefix("body").lstrip(".").split(".")

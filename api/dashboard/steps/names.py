@@ -18,6 +18,12 @@ def _own(t: Texts, kind: str, of: str, word: str) -> str:
     return t.word(kind, own if own in WORDS[kind] else word)
 
 
+def actor_name(t: Texts, actor: str) -> str:
+    """Who did something: people by their name, the centre itself as such."""
+    kind, _, name = actor.partition(":")
+    return t("the centre itself") if kind == "system" else name or actor
+
+
 def step_name(t: Texts, machine: str, action: str) -> str:
     """What the button of a step says."""
     return _own(t, "step", machine, action)
