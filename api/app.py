@@ -43,6 +43,7 @@ from api.routes import (
     figures,
     health,
     hunts,
+    incident_cases,
     incident_reasons,
     incident_work,
     incidents,
@@ -80,7 +81,8 @@ from api.sections import Section
 
 _ROUTES: Final = (
     *(health, login, logs, event_views, events, live, incidents, incident_work, keys, counters, coverage, sources, quarantine),
-    *(incident_reasons, assignees, views, rule_figures, rule_tunings, rules, rule_drafts, silences, hunts, indicators, baselines),
+    *(incident_reasons, incident_cases, assignees, views, rule_figures, rule_tunings, rules, rule_drafts),
+    *(silences, hunts, indicators, baselines),
     *(requests, reports, feed, figures, investigations, personal, audit, evidence, notifications, blocks),
     *(warnings, warning_notices, readiness, teams, team_members, drills, sharing, share_receipts, taxii),
     *(centres, delegations, alerts, campaigns, duties, compliance, clocks, ledger, agency_health),

@@ -205,6 +205,8 @@ class Kind(Generic[Case]):
 
 KINDS: Final[dict[str, Kind[Any]]] = {}
 """Every kind of case that is listed, by its word."""
+ABOUT_INCIDENTS: Final[set[str]] = set()
+"""The words of those that name the incident they are about."""
 
 
 def add_list(
@@ -212,6 +214,8 @@ def add_list(
 ) -> None:
     """Add `GET <prefix>`, newest first. `of` begins the description of its page ("Requests"); `name` names the operation."""
     KINDS[kind.machine.kind] = kind
+    if issubclass(wanted, IncidentFilter):
+        ABOUT_INCIDENTS.add(kind.machine.kind)
     noted = f"{of}, newest first. `next_cursor` is empty on the last page."
     page = create_model(f"{kind.model.__name__}Page", __doc__=noted, items=(list[kind.model], ...), next_cursor=(str, ...))  # type: ignore[name-defined]
 

@@ -15,9 +15,10 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from api.asking import ASKERS, Asker
 from api.cases import KINDS
 from core.database import UtcDateTime
-from core.permissions import Action, Principal, Reach
+from core.permissions import Action, Principal
 from respond.cases import records
 from respond.cases.models import CaseClock
 from respond.duties.machine import DUTY
@@ -25,7 +26,6 @@ from respond.duties.models import Duty
 from respond.personal.machine import CASE, TRACKS
 
 _NEVER: Final = datetime(9999, 1, 1, tzinfo=UTC)
-_ASKERS: Final = 64  # statements kept: one for each role, agency and reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +54,6 @@ class Clocks:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asker:
-    """All that the statements depend on: what may be read, of which agencies, and as whom cases of restricted incidents are."""
-
-    grants: frozenset[tuple[Action, Reach]]
-    agency: str
-    watched: frozenset[str]
-    reader: str
-
-    def principal(self) -> Principal:
-        """A caller of whom nothing else is known."""
-        return Principal("", "", "", self.agency, dict(self.grants), watched=self.watched)
-
-
-@dataclass(frozen=True, slots=True)
 class _Statements:
     """`counts` takes `at`; the pages take `most`, and `further` also `due` and `id` of the last clock seen."""
 
@@ -83,7 +69,7 @@ def running(
 
     `after` is where the page before ended.
     """
-    statements = _statements(_Asker(frozenset(caller.grants.items()), caller.agency, caller.watched, reader))
+    statements = _statements(Asker.of(caller, reader))
     if statements is None:
         return Clocks((), None, 0, 0)
     total, overdue = session.execute(statements.counts, {"at": at}).one()
@@ -95,8 +81,8 @@ def running(
     return Clocks(tuple(_running(row) for row in rows[:limit]), following, total, overdue)
 
 
-@functools.lru_cache(maxsize=_ASKERS)
-def _statements(asker: _Asker) -> _Statements | None:
+@functools.lru_cache(maxsize=ASKERS)
+def _statements(asker: Asker) -> _Statements | None:
     """The statements for `asker`, None when no case may be read. To write them takes twenty times as long as to run them."""
     selects = [_of_kind(*one, asker.reader) for one in _readable(asker.principal())]
     if not selects:

@@ -38,6 +38,7 @@ ACTS = {
     "PUT /v1/views/{view_id}": "incidents:read",
     "DELETE /v1/views/{view_id}": "incidents:read",
     "GET /v1/incidents/{number}/related": "incidents:read",
+    "GET /v1/incidents/{number}/cases": "incidents:read",
     "POST /v1/incidents/{number}/comments": "incidents:write",
     "POST /v1/incidents/{number}/tasks": "incidents:write",
     "GET /v1/incidents/{number}/tasks/{task_id}": "incidents:read",

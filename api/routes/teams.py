@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from api import disclosure
 from api.auth.dependencies import Allowed, TheCentre
-from api.cases import CaseFilter, CaseOut, Kind, Number, Progress, Wish, add_list, add_read, add_steps
+from api.cases import CaseOut, IncidentFilter, Kind, Number, Progress, Wish, add_list, add_read, add_steps
 from api.centre import Centre
 from api.etags import set_etag
 from api.routes import team_members
@@ -127,11 +127,10 @@ class Note(BaseModel):
     text: Text
 
 
-class Wanted(CaseFilter):
+class Wanted(IncidentFilter):
     """Which teams to list."""
 
     agency: str = Field(default="", max_length=63)
-    incident: str = Field(default="", max_length=40)
 
 
 class LogWanted(BaseModel):

@@ -110,7 +110,7 @@ async def test_a_compartment_is_for_its_members(centre: TestCentre) -> None:
         for client in (lead, officer):
             assert (await client.get(f"/v1/incidents/{FIRST}")).json()["members"] == ["user:lead", "user:officer"]
         assert "unrestrict" in (await lead.get(f"/v1/incidents/{FIRST}")).json()["progress"]["steps"]
-        for path in ("", "/timeline", "/related"):
+        for path in ("", "/timeline", "/related", "/cases"):
             assert await status(analyst, FIRST + path) == 404
         assert await status(analyst, files) == 404
         for method, path, body in (

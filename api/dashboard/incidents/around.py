@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from html import escape
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from api.dashboard.client import Refused
 from api.dashboard.elements import severity_html, state_html, time_html
-from api.dashboard.response.kinds import KINDS, CaseKind
+from api.dashboard.response.kinds import KINDS, link_of
 from api.dashboard.steps.names import state_html as case_state_html
 from api.dashboard.texts import number, utc
 from api.dashboard.visitor import Visitor
@@ -30,7 +28,8 @@ _FIELDS: Final = {
 }
 _KNOWN_KINDS: Final = frozenset({"ip", "domain", "url"})
 _ABOUT_INCIDENTS: Final = ("reports", "personal", "teams", "requests", "blocks", "shares", "investigations")
-_MOST: Final = 50
+_MOST: Final = 100
+_ORDER: Final = {one.machine.kind: place for place, one in enumerate(KINDS)}
 
 
 def hunt_link(incident: Mapping[str, Any], field: str, value: str) -> str:
@@ -87,32 +86,19 @@ def known_html(visitor: Visitor, known: Sequence[Mapping[str, Any]]) -> str:
     return f'<div class="scroll"><table class="list"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>'
 
 
-async def linked(visitor: Visitor, name: str) -> list[tuple[CaseKind, list[dict[str, Any]]]]:
-    """The cases about the incident called `name`, of every kind the visitor reads."""
-    kinds = [one for one in KINDS if one.name in _ABOUT_INCIDENTS and one.is_for(visitor.principal)]
-    found = await asyncio.gather(*(_of_kind(visitor, one, name) for one in kinds))
-    return [(kind, rows) for kind, rows in zip(kinds, found, strict=True) if rows]
+async def linked(visitor: Visitor, name: str) -> list[dict[str, Any]]:
+    """The newest cases about the incident called `name`, of every kind the visitor reads, by kind."""
+    found: list[dict[str, Any]] = (await visitor.api.get(f"/v1/incidents/{name}/cases", limit=_MOST)).body["items"]
+    return sorted(found, key=lambda one: _ORDER[one["kind"]])
 
 
-async def _of_kind(visitor: Visitor, kind: CaseKind, name: str) -> list[dict[str, Any]]:
-    try:
-        found: list[dict[str, Any]] = (await visitor.api.get(kind.path, incident=name, limit=_MOST)).body["items"]
-    except Refused as refused:
-        if refused.status == 401:
-            raise
-        return []
-    return found
-
-
-def linked_html(visitor: Visitor, cases: Sequence[tuple[CaseKind, Sequence[Mapping[str, Any]]]]) -> str:
-    """Cases by kind, with their states."""
+def linked_html(visitor: Visitor, cases: Sequence[Mapping[str, Any]]) -> str:
+    """Cases with their states."""
     t = visitor.t
     return "".join(
-        f'<li><a href="/response/{kind.name}/{escape(one["number"], quote=True)}">'
-        f"{escape(t.word('kind', kind.name))} {escape(one['number'])}</a>"
-        f"{case_state_html(t, kind.machine.kind, one['state'])}</li>"
-        for kind, rows in cases
-        for one in rows
+        f'<li><a href="{link_of(one["number"])}">{escape(t.word("kind", KINDS[_ORDER[one["kind"]]].name))} {escape(one["number"])}</a>'
+        f"{case_state_html(t, one['kind'], one['state'])}</li>"
+        for one in cases
     )
 
 
