@@ -45,12 +45,13 @@ class Refused(Exception):
 
 
 class Api:
-    """One visitor's calls."""
+    """One visitor's calls. `csrf` is what the visitor's browser sends with a change of its own."""
 
     def __init__(self, request: Request) -> None:
         cookie = request.cookies.get(COOKIE, "")
         self._peer = (request.client.host, request.client.port) if request.client else ("127.0.0.1", 0)
-        self._headers = {"Cookie": f"{COOKIE}={cookie}", "X-CSRF-Token": csrf_token(cookie)}
+        self.csrf = csrf_token(cookie)
+        self._headers = {"Cookie": f"{COOKIE}={cookie}", "X-CSRF-Token": self.csrf}
         self._app: ASGIApp = request.state.application
 
     async def get(self, path: str, **query: Any) -> Answer:
@@ -89,10 +90,11 @@ class Api:
         is_json = answer.headers.get("content-type", "").partition(";")[0].endswith("json")
         content = json.loads(answer.body) if is_json and answer.body else answer.body or None
         if answer.status >= 400:
-            raise _refused(answer.status, content)
+            raise refused_of(answer.status, content)
         return Answer(content, answer.headers.get("etag", ""))
 
 
-def _refused(status: int, content: object) -> Refused:
+def refused_of(status: int, content: object) -> Refused:
+    """The refusal an answer tells of; `content` is its problem document, where it has one."""
     told = content if isinstance(content, dict) else {}
     return Refused(status, str(told.get("code", "")), str(told.get("detail", "")), list(told.get("errors") or []))

@@ -30,6 +30,7 @@ STYLES: Final = (
 )
 SCRIPTS: Final = (
     "bongsu.js",
+    "files.js",
     "rules.js",
     "hunt.js",
     "triage.js",

@@ -29,6 +29,8 @@ def _rule_html(visitor: Visitor, rule: Mapping[str, Any], held: Counter[str], li
     title = words.get(f"title_{language}") or rule["title"]
     second = rule["title"] if title != rule["title"] else words.get(f"title_{other}", "")
     advice = words.get(f"response_{language}") or words.get(f"response_{other}", "")
+    told = words.get(f"description_{language}") or rule["description"]
+    wrong = words.get(f"falsepositives_{language}", "").splitlines() or rule["false_positives"]
     link = f"/rules/{quote(rule['rule_id'], safe='')}"
     parts = [
         f'<h3><a href="{escape(link, quote=True)}">{escape(title)}</a></h3>',
@@ -38,9 +40,9 @@ def _rule_html(visitor: Visitor, rule: Mapping[str, Any], held: Counter[str], li
         if rule["kind"] and not rule["exact"]
         else "",
         _note_html(t("What this rule says is not known here any more.")) if not rule["kind"] else "",
-        f'<p class="told">{escape(rule["description"])}</p>' if rule["description"] else "",
+        f'<p class="told">{escape(told)}</p>' if told else "",
         _looks_for_html(visitor, rule, held, lines),
-        _list_html(t("When it is wrong"), rule["false_positives"]),
+        _list_html(t("When it is wrong"), wrong),
         f'<h4>{escape(t("What to do"))}</h4><p class="told">{escape(advice)}</p>' if advice else "",
     ]
     return f'<article class="why">{"".join(parts)}</article>'

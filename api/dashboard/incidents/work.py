@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from html import escape
 from typing import Any, Final
 
-from nicegui import events, ui
+from nicegui import ui
 
 from api.dashboard.elements import panel, text, time_html
 from api.dashboard.file_button import file_button
@@ -44,7 +44,8 @@ class WorkPanels:
             self._files = ui.html("", tag="ul", sanitize=False).classes("files")
             self._no_files = text("p", t("No file is attached."), "notice")
             if self._writes:
-                file_button(visitor, t("Attach a file"), visitor.centre.settings.respond.incidents.attachment_mb, self._attach)
+                most = visitor.centre.settings.respond.incidents.attachment_mb
+                file_button(visitor, t("Attach a file"), f"{self._path}/attachments", most, self._attached)
 
     def _line(self, label: str, most: int, send: Callable[[], Awaitable[None]], button: str, *, long: bool = False) -> Any:
         with ui.element("div").classes("say"):
@@ -123,11 +124,9 @@ class WorkPanels:
                 self._comment.value = ""
                 await self._changed()
 
-    async def _attach(self, event: events.UploadEventArguments) -> None:
-        with telling(self._visitor):
-            await self._visitor.api.post(f"{self._path}/attachments", await event.file.read(), name=event.file.name)
-            done(self._visitor.t("The file is attached."))
-            await self._changed()
+    async def _attached(self) -> None:
+        done(self._visitor.t("The file is attached."))
+        await self._changed()
 
     def _file_html(self, one: Mapping[str, Any]) -> str:
         name = escape(one["name"])

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from nicegui import events, ui
+from nicegui import ui
 
 from api.dashboard.elements import panel, time_html
 from api.dashboard.file_button import file_button
 from api.dashboard.response.progress import quiet
-from api.dashboard.telling import done, telling
+from api.dashboard.telling import done
 from api.dashboard.texts import number
 from core.permissions import Action
 
@@ -33,10 +33,8 @@ def files(page: Any, name: str, found: Sequence[Mapping[str, Any]]) -> None:
         may = visitor.principal.may(Action.DUTIES_ANSWER) or visitor.principal.may(Action.DUTIES_WRITE)
         if may and page.record["state"] not in page.kind.machine.ended:
 
-            async def take(event: events.UploadEventArguments) -> None:
-                with telling(visitor):
-                    await visitor.api.post(f"{page.path}/files", await event.file.read(), name=event.file.name)
-                    done(t("The file is kept."))
-                    await page.refresh()
+            async def kept() -> None:
+                done(t("The file is kept."))
+                await page.refresh()
 
-            file_button(visitor, t("Add a file"), visitor.centre.settings.respond.duties.file_mb, take)
+            file_button(visitor, t("Add a file"), f"{page.path}/files", visitor.centre.settings.respond.duties.file_mb, kept)
