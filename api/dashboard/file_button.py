@@ -1,4 +1,4 @@
-"""The button that brings a file of the visitor's. The browser sends it to the API itself (`static/files.js`); the page hears what it said."""
+"""The button that brings a file of the visitor's: the browser sends it to the API (`static/files.js`), the page hears what was answered."""
 
 from __future__ import annotations
 

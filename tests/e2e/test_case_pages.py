@@ -159,3 +159,18 @@ async def test_a_team_has_a_roster_and_a_log(visit: Visit) -> None:
     assert await visit.barriers() == []
     await page.set_viewport_size(PHONE)
     assert await visit.too_wide() == 0
+
+
+@ONE
+async def test_a_file_is_added_to_a_duty_twice_and_kept_once(visit: Visit) -> None:
+    page = visit.page
+    number = put(visit.centre, KINDS["duties"], "open", 1)
+    await visit.open(f"/response/duties/{number}", "officer")
+    for name in ("result.txt", "result.txt", "2026 결과 & 사진.txt"):
+        await page.set_input_files(".pick-file input", {"name": name, "mimeType": "text/plain", "buffer": name.encode()})
+        await expect(page.locator(".checklist a[download]", has_text=name)).to_have_count(1)
+        await expect(page.locator(".pick-file input")).to_be_enabled()
+    await expect(page.locator(".checklist a[download]")).to_have_count(2)
+    async with page.expect_download() as taken:
+        await page.get_by_role("link", name="2026 결과 & 사진.txt").click()
+    assert (await (await taken.value).path()).read_bytes().decode() == "2026 결과 & 사진.txt"
