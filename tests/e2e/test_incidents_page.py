@@ -245,6 +245,8 @@ async def test_an_incident_from_evidence_to_report(visit: Visit) -> None:
     await expect(page.locator(".evidence pre").first).to_contain_text("<script>alert(1)</script>")
     why = page.locator(".why")
     await expect(why.locator("h3")).to_contain_text("백도어" if korean else "Backdoors")
+    await expect(why.locator(".told").first).to_contain_text("공격 도구" if korean else "attack tools")
+    await expect(why.locator("ul li")).to_contain_text("업체" if korean else "contractor")
     await expect(why.locator(".is-holds summary")).to_have_count(2)
     await expect(why.locator(".is-not summary")).to_contain_text("filter_main_inside")
     await expect(why).to_contain_text("T1571")

@@ -5,11 +5,14 @@ Every correlation fires on the sequences that it should, for the groups that it 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Final
 
 import pytest
+import yaml
 
 from core.config import IntakeSettings
 from core.engine import Engine
@@ -22,6 +25,7 @@ from runtime import rule_samples, rule_sequences
 from runtime.rule_samples import Difference
 
 BOOK = load([OWN_RULES])
+_HANGUL: Final = re.compile("[가-힣]")
 FILES = {rule_samples.file_of(Path(rule.file)): [rule] for rule in BOOK.rules}
 
 
@@ -46,7 +50,14 @@ def test_every_rule_of_ours_loads_and_compiles(judged: tuple[list[Difference], l
 
 @pytest.mark.parametrize("rule", [*BOOK.rules, *BOOK.correlations], ids=lambda rule: Path(rule.file).stem)
 def test_a_rule_tells_the_analyst_what_to_do(rule: Rule | Correlation) -> None:
-    assert {"title_ko", "response_ko", "response_en"} <= set(rule.custom["custom"])
+    ours = rule.custom["custom"]
+    assert all(_HANGUL.search(ours[name]) for name in ("title_ko", "description_ko", "response_ko"))
+    assert ours["response_en"]
+    document = yaml.safe_load(Path(rule.file).read_text(encoding="utf-8"))
+    korean = ours.get("falsepositives_ko", "").splitlines()
+    assert len(korean) == len(document.get("falsepositives") or ()), "a line for each false positive"
+    assert all(_HANGUL.search(one) for one in korean)
+    assert all(isinstance(one, str) for one in document.get("falsepositives") or ()), "a colon makes a mapping of it: quote it"
     assert any(tag.startswith("attack.t") for tag in rule.tags), rule.tags
     assert not BOOK.set_aside
 
