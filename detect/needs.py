@@ -49,10 +49,10 @@ class Needs:
         """'' when the rule can fire on one of `delivered` where the columns `also` are filled; else the reason, the nearest miss."""
         of_class = [one for one in delivered if one.log_class in self.classes]
         if not of_class:
-            return f"no source of the class {' or '.join(sorted(self.classes))}"
+            return f"no source of the class {' / '.join(sorted(self.classes))}"
         of_maker = [one for one in of_class if _is_one(one.vendor, self.vendors) and _is_one(one.product, self.products)]
         if not of_maker:
-            return f"no source that is {' or '.join((*self.vendors, *self.products))}"
+            return f"no source that is {' / '.join((*self.vendors, *self.products))}"
         lacking = [(wanted | also) - one.filled for one in of_maker for wanted in self.columns]
         if not all(lacking):
             return ""

@@ -62,6 +62,11 @@ _LISTED: dict[str, object] = {
 }
 _PROOF: dict[str, object] = {"measure": "patch", "proof": "ticket 7"}
 _SHARED: dict[str, object] = {"title": "t", "summary": "s"}
+_INCIDENT: dict[str, object] = {"agency": "seogu", "severity": "high", "importance": "critical", "opened_at": "2026-05-01T02:50:00+00:00"}
+_MET: dict[str, object] = {
+    "needed": {"incidents": 3, "agencies": 2, "severity": "high", "importance": "critical", "within_minutes": 60},
+    **{"total": 3, "agencies": 2, "incidents": [{"number": f"INC-2026-00000{one}"} | _INCIDENT for one in (1, 2, 3)]},
+}
 _CHECKLIST: dict[str, object] = {"table_version": "1", "measures": [_LISTED]}
 
 
@@ -229,7 +234,7 @@ KINDS = {
         READINESS,
         Proposal,
         _CHECKLIST
-        | {"direction": "escalate", "level": "raised", "rule": "r", "about": "", "evidence": {}}
+        | {"direction": "escalate", "level": "raised", "rule": "r", "about": "", "evidence": _MET}
         | {"asked": "", "asked_at": _START, "passed_on": 0},
         {"prove": _PROOF},
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html import escape
@@ -13,7 +14,7 @@ from nicegui import ui
 from api.dashboard import pages
 from api.dashboard.beacons import MARK, SPRITE
 from api.dashboard.preferences import other_language
-from api.dashboard.texts import NAMES
+from api.dashboard.texts import NAMES, Texts
 from api.dashboard.visitor import Visitor
 
 CURRENT: Final = ' aria-current="page"'
@@ -52,11 +53,22 @@ def frame(visitor: Visitor, title: str) -> Iterator[None]:
         "".join(f'<link rel="stylesheet" href="/static/{file}">' for file in STYLES)
         + "".join(f'<script src="/static/{file}" defer></script>' for file in SCRIPTS)
         + f'<script>document.documentElement.lang = "{t.language}"</script>'
+        + f'<meta name="connection" content="{escape(json.dumps(_connection(t)), quote=True)}">'
     )
     ui.html(_bar(visitor), tag="header", sanitize=False).classes("bar")
     ui.html(_navigation(visitor), sanitize=False).classes("rail")
     with ui.element("main").classes("page").props("id=content"):
         yield
+
+
+def _connection(t: Texts) -> list[str]:
+    """What NiceGUI says when the connection is lost and when a message is too large, in its order."""
+    return [
+        t("The connection is lost."),
+        t("Trying again ..."),
+        t("This is too much at once."),
+        t("It is larger than the connection takes. Send less."),
+    ]
 
 
 def _navigation(visitor: Visitor) -> str:

@@ -19,7 +19,7 @@ from starlette.routing import Match, Mount
 from starlette.types import Scope
 
 from api import sections
-from api.dashboard import account_page, admin, compliance_page, hunt, incidents, mayor, response, rules, sources
+from api.dashboard import account_page, admin, compliance_page, hunt, incidents, lost_pages, mayor, response, rules, sources
 from api.dashboard.audit import page as audit_page
 from api.dashboard.beacons import MARK
 from api.dashboard.overview import page as overview_page
@@ -67,9 +67,11 @@ def _pages() -> FastAPI:
     sources.register()
     account_page.register()
     admin.register()
+    nicegui.on_page_exception(lost_pages.failed)
     nicegui.config.quasar_config["loadingBar"]["skipHijack"] = True  # Quasar's bar at the top has no name for those who cannot see it
     ui.run_with(
         pages,
+        root=lost_pages.missing,
         title="Bongsu",
         favicon=MARK,
         language=None,

@@ -83,6 +83,9 @@ NOT_SHOWN: Final = {
 }
 """Modules among those, or their errors of one class, whose messages no page shows; and why."""
 
+REASONING: Final = ("respond/readiness/judge.py",)
+"""Modules that name a `reason` for a step the centre takes by itself; histories show it."""
+
 ANSWERING: Final = ("detect/coverage.py", "detect/lint.py", "detect/needs.py")
 """Modules whose functions answer with a reason instead of raising it."""
 
@@ -217,6 +220,8 @@ def _messages(path: str, node: ast.AST) -> Iterator[ast.expr]:
             yield from _branches(args[_ERRORS[name]])
         case ast.Return(value=ast.Tuple(elts=[_, value])) | ast.Yield(value=ast.Tuple(elts=[_, value])) if path in REMARKING:
             yield from _branches(value)
+        case ast.Assign(targets=[ast.Name("reason")], value=value) if path in REASONING:
+            yield value
         case ast.Return(value=ast.expr() as value) | ast.Yield(value=ast.expr() as value) if path in ANSWERING:
             yield from _branches(value)
 

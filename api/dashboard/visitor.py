@@ -33,9 +33,14 @@ class Visitor:
 
     @classmethod
     async def of(cls, request: Request) -> Visitor:
-        """Whoever sent `request`, which has passed the gate."""
+        """Whoever sent `request`, which has passed the gate; what rules are called is brought up to date."""
+        await request.state.rule_titles.look()
+        return cls.known(request)
+
+    @classmethod
+    def known(cls, request: Request) -> Visitor:
+        """As `of`, with what is known by now."""
         known, t, theme = request.state, texts_of(request), theme_of(request)
-        await known.rule_titles.look()
         return cls(known.centre, known.principal, t, theme, request.url.path, Api(request), known.rule_titles)
 
     @property

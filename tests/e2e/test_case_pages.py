@@ -5,6 +5,7 @@ from __future__ import annotations
 from playwright.async_api import expect
 
 from api.dashboard.response.kinds import KINDS as PAGES
+from respond.cases import records
 from tests.browser import BOTH, NEEDS_CHROMIUM, ONE, PHONE, Visit
 from tests.case_tables import KINDS, TABLES
 from tests.detections import Finding
@@ -174,3 +175,31 @@ async def test_a_file_is_added_to_a_duty_twice_and_kept_once(visit: Visit) -> No
     async with page.expect_download() as taken:
         await page.get_by_role("link", name="2026 결과 & 사진.txt").click()
     assert (await (await taken.value).path()).read_bytes().decode() == "2026 결과 & 사진.txt"
+
+
+@BOTH
+async def test_readiness_tells_what_it_was_proposed_by(visit: Visit) -> None:
+    page, korean = visit.page, visit.language == "ko"
+    number = put(visit.centre, KINDS["readiness"], "proposed", 1)
+    with visit.centre.centre.database.session() as session:
+        quiet = {"quiet_minutes": 240, "severity": "high", "total": 0, "incidents": []}
+        put(visit.centre, KINDS["readiness"], "proposed", 2, direction="stand_down", evidence=quiet)
+        case = session.query(KINDS["readiness"].model).filter_by(number=number).one()
+        records.note(session, KINDS["readiness"].machine, case, "system:readiness", "pass_on", {}, "nobody answered within 15 minutes")
+    await visit.open(f"/response/readiness/{number}", "lead")
+    grounds = page.locator(".panel", has=page.locator("h2", has_text="근거" if korean else "Evidence"))
+    told = (
+        ("3 (기준 3 이상)", "2 (기준 2 이상)", "핵심", "1시간")
+        if korean
+        else ("3, at least 3 asked for", "2, at least 2 asked for", "Critical", "1 h")
+    )
+    for one in told:
+        await expect(grounds).to_contain_text(one)
+    await expect(grounds.locator("tbody tr")).to_have_count(3)
+    answered = "15분 안에 응답한 사람이 없음" if korean else "nobody answered within 15 minutes"
+    await expect(page.locator(".happened")).to_contain_text(answered)
+    words = await grounds.locator("dt, th").all_text_contents()
+    assert [one for one in words if "_" in one or (korean and one.isascii())] == []
+    await visit.picture(f"readiness-grounds-{visit.language}")
+    await page.goto(f"{visit.url}/response/readiness/RDY-2026-000002")
+    await expect(page.locator("main.page")).to_contain_text("4시간" if korean else "4 h")

@@ -81,7 +81,7 @@ class Fields:
             "</section>"
             for group, names in GROUPS.items()
         )
-        return f'<details open><summary>{escape(t("Columns"))}</summary><div class="hunt-groups">{groups}</div></details>'
+        return f'<details open><summary><span>{escape(t("Columns"))}</span></summary><div class="hunt-groups">{groups}</div></details>'
 
     def _field_html(self, name: str, shown: bool) -> str:
         t, meaning = self._visitor.t, self._visitor.t.word("column", name)

@@ -16,6 +16,7 @@ from api.dashboard.visitor import Visitor
 from core.permissions import Action
 
 FIRST_ENTITIES: Final = 12
+FIRST_RELATED: Final = 8
 _AROUND: Final = timedelta(hours=1)
 _FIELDS: Final = {
     ("ip", "source"): "src_ip",
@@ -109,17 +110,24 @@ def makings(visitor: Visitor, name: str) -> list[tuple[str, str]]:
 
 
 def related_html(visitor: Visitor, related: Mapping[str, Any], now: datetime) -> str:
-    """Other incidents of the same attacker, and how many there are elsewhere."""
+    """Other incidents of the same attacker, the newest at hand and the rest folded, and how many there are elsewhere."""
     t = visitor.t
-    rows = "".join(
+    rows = [_related_html(visitor, one, now) for one in related["items"]]
+    found = "".join(rows[:FIRST_RELATED])
+    if rest := rows[FIRST_RELATED:]:
+        said = t.n("{count} earlier incident", "{count} earlier incidents", len(rest))
+        found += f'<li><details><summary>{escape(said)}</summary><ul class="around">{"".join(rest)}</ul></details></li>'
+    if related["elsewhere"]:
+        said = t.n("{count} more at other agencies", "{count} more at other agencies", related["elsewhere"])
+        found += f'<li class="soft">{escape(said)}</li>'
+    return found
+
+
+def _related_html(visitor: Visitor, one: Mapping[str, Any], now: datetime) -> str:
+    return (
         f"<li>{severity_html(visitor, one['severity'])} "
         f'<a href="/incidents/{escape(one["number"], quote=True)}">{escape(visitor.title(one["title"]))}</a>'
         f'<div class="soft">{escape(one["number"])} · {escape(visitor.agency_name(one["agency"]))} · '
         f"{time_html(one['last_event_at'], now)} "
         f"{state_html(visitor, 'state', one['state'])}</div></li>"
-        for one in related["items"]
     )
-    if related["elsewhere"]:
-        said = t.n("{count} more at other agencies", "{count} more at other agencies", related["elsewhere"])
-        rows += f'<li class="soft">{escape(said)}</li>'
-    return rows

@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 from nicegui import ui
 
 from api.dashboard.elements import panel, text, time_html
+from api.dashboard.response.grounds import grounds
 from api.dashboard.response.kinds import link_of
 from api.dashboard.response.letters import letters
 from api.dashboard.response.log import duty_log
@@ -259,6 +260,7 @@ PARTS: Final[Mapping[tuple[str, str], Part]] = {
     ("investigations", "custody"): custody,
     ("campaigns", "duties"): counted,
     ("drills", "score"): score,
+    ("readiness", "evidence"): grounds,
     ("drills", ""): drill_report,
     ("shares", "receipts"): linked,
     ("shares", ""): share_bundle,

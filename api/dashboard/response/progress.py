@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from nicegui import ui
 
 from api.dashboard.elements import panel, text, time_html
+from api.dashboard.refusals import refusal
 from api.dashboard.response.kinds import CaseKind
 from api.dashboard.response.shown import Showing, duration
 from api.dashboard.steps.names import actor_name, clock_name, state_name, step_name
@@ -68,7 +69,7 @@ def history(page: Shown) -> None:
 def happened_html(t: Texts, machine: str, one: Mapping[str, Any]) -> str:
     """One change: when, who, what, into which state, and why."""
     into = f" → {escape(state_name(t, machine, one['after']))}" if one["after"] != one["before"] else ""
-    why = f'<p class="why">{escape(one["reason"])}</p>' if one["reason"] else ""
+    why = f'<p class="why">{escape(refusal(t, one["reason"]))}</p>' if one["reason"] else ""
     by = escape(actor_name(t, one["actor"]))
     did = escape(step_name(t, machine, one["action"]))
     return f'<li><div><b>{did}</b>{into}</div><div class="soft">{time_html(one["at"])} · {by}</div>{why}</li>'

@@ -1,6 +1,7 @@
-"""The names of ATT&CK's techniques our rules know, by id: facts of the framework, kept here because nothing is fetched at run time.
+"""ATT&CK's techniques our rules know, with names and tactics: facts of the framework, kept here as nothing is fetched at run time.
 
-A technique that is not here is shown by its id alone. MITRE ATT&CK is a registered trademark of The MITRE Corporation.
+A technique that is not here is shown by its id alone, under the tactics its rule names. MITRE ATT&CK is a registered trademark of The
+MITRE Corporation.
 """
 
 from __future__ import annotations
@@ -114,6 +115,38 @@ TECHNIQUES: Final = {
     "T1609": "Container Administration Command",
     "T1610": "Deploy Container",
 }
+
+_WITHIN: Final = {
+    "reconnaissance": "T1589 T1590 T1592 T1594 T1595 T1598",
+    "resource-development": "T1584",
+    "initial-access": "T1078 T1133 T1189 T1190 T1199 T1200 T1566",
+    "execution": "T1059 T1203 T1609 T1610",
+    "persistence": "T1078 T1098 T1133 T1136 T1505 T1556",
+    "privilege-escalation": "T1078 T1098 T1548",
+    "defense-evasion": "T1070 T1078 T1548 T1556 T1562 T1601 T1610",
+    "credential-access": "T1003 T1040 T1110 T1187 T1552 T1556 T1557 T1558",
+    "discovery": "T1018 T1040 T1046 T1083 T1087",
+    "lateral-movement": "T1021 T1210",
+    "collection": "T1125 T1213 T1557 T1602",
+    "command-and-control": "T1071 T1090 T1102 T1105 T1219 T1568 T1571 T1572 T1573",
+    "exfiltration": "T1041 T1048 T1052 T1567",
+    "impact": "T1485 T1486 T1496 T1498 T1499 T1531",
+}
+"""The techniques of each tactic; those below a technique have its tactics."""
+
+
+def places(tags: list[str]) -> list[tuple[str, str]]:
+    """Where a rule stands in the matrix, as tactic and technique ('' where it names none of that tactic).
+
+    A technique stands under those of the rule's tactics that are its own; when none is, under its own.
+    """
+    named = tactics_of(tags)
+    found = []
+    for technique in techniques_of(tags):
+        own = [tactic for tactic, within in _WITHIN.items() if technique[:5] in within.split()] or named
+        found += [(tactic, technique) for tactic in ([one for one in named if one in own] or own)]
+    held = {tactic for tactic, _ in found}
+    return found + [(tactic, "") for tactic in named if tactic not in held and (tactic or not found)]
 
 
 def tactics_of(tags: list[str]) -> list[str]:

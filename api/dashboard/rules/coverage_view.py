@@ -8,7 +8,6 @@ from typing import Any
 from nicegui import ui
 
 from api.dashboard.elements import empty, panel, text
-from api.dashboard.refusals import refusal
 from api.dashboard.rules import reading
 from api.dashboard.texts import number, share
 from api.dashboard.visitor import Visitor
@@ -51,4 +50,4 @@ def _most_first(cannot: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _reason(visitor: Visitor, one: dict[str, Any], titles: dict[str, str]) -> str:
     count = visitor.t.n("{count} rule", "{count} rules", len(one["rules"]))
     links = ", ".join(f'<a href="/rules/{escape(rule, quote=True)}">{escape(titles.get(rule, rule))}</a>' for rule in one["rules"])
-    return f'<li><b>{escape(refusal(visitor.t, one["because"]))}</b> <span class="soft">{escape(count)}</span><p>{links}</p></li>'
+    return f'<li><b>{escape(reading.because(visitor, one["because"]))}</b> <span class="soft">{escape(count)}</span><p>{links}</p></li>'

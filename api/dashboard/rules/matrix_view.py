@@ -28,9 +28,8 @@ async def show(visitor: Visitor) -> None:
 def _matrix(visitor: Visitor, rules: list[Listed]) -> str:
     cells: dict[str, dict[str, list[Listed]]] = defaultdict(lambda: defaultdict(list))
     for one in rules:
-        for tactic in one.tactics:
-            for technique in one.techniques or ("",):
-                cells[tactic][technique].append(one)
+        for tactic, technique in one.places:
+            cells[tactic][technique].append(one)
     return "".join(_tactic(visitor, tactic, cells[tactic]) for tactic in attack.TACTICS if tactic or cells[tactic])
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from api.dashboard.refusals import refusal
 from api.dashboard.rules import attack
 from api.dashboard.visitor import Visitor
+
+_QUOTED: Final = re.compile("'([^']+)'")
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,7 @@ class Listed:
     level: str
     kind: str
     classes: tuple[str, ...]
-    tactics: tuple[str, ...]
+    places: tuple[tuple[str, str], ...]
     techniques: tuple[str, ...]
     states: tuple[str, ...]
     day: int = 0
@@ -76,6 +79,11 @@ def _set_aside(visitor: Visitor, one: dict[str, Any]) -> Listed:
     return Listed("", name, "", "", (), (), (), ("set_aside",), reason=refusal(visitor.t, one["reason"]))
 
 
+def because(visitor: Visitor, reason: str) -> str:
+    """Why a rule cannot fire, in the visitor's language, its members by their titles there."""
+    return _QUOTED.sub(lambda found: f"'{visitor.title(found[1])}'", refusal(visitor.t, reason))
+
+
 def title_of(visitor: Visitor, rule: dict[str, Any]) -> str:
     """A rule's title in the visitor's language, where it has one."""
     words = rule.get("words") or {}
@@ -91,7 +99,7 @@ def _listed(visitor: Visitor, rule: dict[str, Any], figures: dict[str, Any], tun
         level=rule["level"],
         kind=rule["kind"],
         classes=tuple(rule["classes"]),
-        tactics=tuple(attack.tactics_of(rule["tags"])),
+        places=tuple(attack.places(rule["tags"])),
         techniques=tuple(attack.techniques_of(rule["tags"])),
         states=("in_force", *(name for name, holds in marks if holds)),
         day=figures.get("day", 0),

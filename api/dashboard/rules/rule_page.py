@@ -14,8 +14,7 @@ from nicegui import ui
 from api.dashboard.client import Refused
 from api.dashboard.elements import empty, facts, panel, severity_html, state_html, tag_html, text, time_html
 from api.dashboard.frame import frame
-from api.dashboard.refusals import refusal
-from api.dashboard.rules import attack, hits_chart, reading, views
+from api.dashboard.rules import attack, effects, hits_chart, reading, views
 from api.dashboard.rules.silences_view import SilenceList, ask_button
 from api.dashboard.rules.tunings import Tunings
 from api.dashboard.telling import telling
@@ -58,6 +57,7 @@ class RulePage:
         self._source = source.body
         reads_incidents = visitor.principal.may(Action.INCIDENTS_READ)
         incidents = (await api.get(f"{self._path}/incidents")).body["items"] if reads_incidents else []
+        levels = await effects.names(visitor, self._rule)
         with frame(visitor, reading.title_of(visitor, self._rule)):
             views.back(visitor)
             self._head()
@@ -69,7 +69,7 @@ class RulePage:
                     self._where()
                     self._history(history.body["items"])
                 with ui.element("div").classes("stack"):
-                    self._tunings = Tunings(visitor, self._rule, self.refresh)
+                    self._tunings = Tunings(visitor, self._rule, levels, self.refresh)
                     with panel(t("Silences")) as head:
                         self._silences = SilenceList(visitor, self._rule["rule_id"])
                         with head:
@@ -215,7 +215,7 @@ def where_html(visitor: Visitor, agencies: list[dict[str, Any]]) -> str:
     items = []
     for one in agencies:
         word = t("can fire") if one["can"] else t("cannot fire")
-        because = f"<small>{escape(refusal(t, one['because']))}</small>" if one["because"] else ""
+        because = f"<small>{escape(reading.because(visitor, one['because']))}</small>" if one["because"] else ""
         items.append(
             f'<li><b>{escape(visitor.agency_name(one["agency"]))}</b> <span class="rule-verdict is-{"yes" if one["can"] else "no"}">'
             f"{escape(word)}</span>{because}</li>"

@@ -100,9 +100,14 @@ class RuleTable:
             and (asked["level"] is None or asked["level"] == one.level)
             and (asked["class"] is None or asked["class"] in one.classes)
             and (asked["state"] is None or asked["state"] in one.states)
-            and (asked["tactic"] is None or asked["tactic"] in one.tactics)
-            and (not self._technique or self._technique in one.techniques)
+            and self._stands(one, asked["tactic"])
         )
+
+    def _stands(self, one: Listed, asked: str | None) -> bool:
+        """Whether it stands in the matrix where it is asked for; one that was set aside stands nowhere."""
+        if asked is None and not self._technique:
+            return True
+        return any(asked in (None, tactic) and self._technique in ("", technique) for tactic, technique in one.places)
 
     def _show(self) -> None:
         t, every = self._visitor.t, [*self._library.rules, *self._library.set_aside]

@@ -10,6 +10,7 @@ from nicegui import ui
 
 from api.dashboard.client import NOTHING
 from api.dashboard.elements import empty, panel, text, time_html
+from api.dashboard.rules import effects
 from api.dashboard.telling import done, telling
 from api.dashboard.visitor import Visitor
 from core.permissions import Action
@@ -19,10 +20,10 @@ _LEVELS: Final = ("informational", "low", "medium", "high", "critical")
 
 
 class Tunings:
-    """The panel of one rule; `refresh` brings the whole page up to date after a change."""
+    """The panel of one rule; `levels` are the names of warnings' levels, `refresh` brings the whole page up to date after a change."""
 
-    def __init__(self, visitor: Visitor, rule: dict[str, Any], refresh: Callable[[], Awaitable[None]]) -> None:
-        self._visitor = visitor
+    def __init__(self, visitor: Visitor, rule: dict[str, Any], levels: effects.Names, refresh: Callable[[], Awaitable[None]]) -> None:
+        self._visitor, self._levels = visitor, levels
         self._rule = rule
         self._refresh = refresh
         t = visitor.t
@@ -45,7 +46,7 @@ class Tunings:
             for one in rule["tunings"]:
                 self._row(one)
             for one in rule["effects"]:
-                text("p", t("By the warning level: {reason}", reason=one["reason"]), "effect")
+                text("p", effects.told(self._visitor, one, self._levels), "effect")
 
     def _row(self, one: dict[str, Any]) -> None:
         visitor, t = self._visitor, self._visitor.t

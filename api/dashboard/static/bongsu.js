@@ -1,4 +1,4 @@
-// What the browser does by itself: the clock, the theme button, and j / k through lists. No data passes through here.
+// What the browser does by itself: the clock, the theme button, what is said when the connection is lost, and j / k through lists. No data passes through here.
 (() => {
   const clock = new Intl.DateTimeFormat("sv-SE", { timeZone: "Asia/Seoul", dateStyle: "short", timeStyle: "medium" });
 
@@ -32,6 +32,10 @@
     if (event.key === "j") step(1);
     if (event.key === "k") step(-1);
   });
+  const sayConnection = () => {
+    const said = JSON.parse(document.querySelector("meta[name=connection]")?.content || "[]");
+    document.querySelectorAll(".nicegui-error-popup span").forEach((place, at) => { place.textContent = said[at] || place.textContent; });
+  };
   setInterval(tick, 1000);
-  document.addEventListener("DOMContentLoaded", () => setTimeout(tick, 0));
+  document.addEventListener("DOMContentLoaded", () => { setTimeout(tick, 0); sayConnection(); });
 })();
