@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from playwright.async_api import expect
+import asyncio
+
+from playwright.async_api import Route, expect
 
 from api.dashboard.response.kinds import KINDS as PAGES
 from respond.cases import records
@@ -170,8 +172,19 @@ async def test_a_file_is_added_to_a_duty_twice_and_kept_once(visit: Visit) -> No
     for name in ("result.txt", "result.txt", "2026 결과 & 사진.txt"):
         await page.set_input_files(".pick-file input", {"name": name, "mimeType": "text/plain", "buffer": name.encode()})
         await expect(page.locator(".checklist a[download]", has_text=name)).to_have_count(1)
-        await expect(page.locator(".pick-file input")).to_be_enabled()
     await expect(page.locator(".checklist a[download]")).to_have_count(2)
+    held = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await held.wait()
+        await route.continue_()
+
+    await page.route("**/files?*", hold)
+    await page.set_input_files(".pick-file input", {"name": "late.txt", "mimeType": "text/plain", "buffer": b"late"})
+    await expect(page.locator(".pick-file input")).to_be_disabled()
+    await page.locator(".pick-file").evaluate("one => one.remove()")  # as when the page is built anew
+    held.set()
+    await expect(page.locator(".checklist a[download]")).to_have_count(3)
     async with page.expect_download() as taken:
         await page.get_by_role("link", name="2026 결과 & 사진.txt").click()
     assert (await (await taken.value).path()).read_bytes().decode() == "2026 결과 & 사진.txt"

@@ -1,5 +1,5 @@
-// Files people bring: the browser posts them to the API and tells the page what it answered, by the event `sent` of the field:
-// `status` (0: no answer came), `most` (it is larger than allowed and was not sent), `problem` (what the API refused, and why).
+// Files people bring: the browser posts them to the API and tells the page what it answered, by the event `file`: `upload` (where to),
+// `status` (0: no answer came), `larger` (than allowed: it was not sent), `problem` (what the API refused, and why).
 (() => {
   const post = async (file, { upload, csrf }) => {
     const answer = await fetch(`${upload}?${new URLSearchParams({ name: file.name })}`, {
@@ -7,7 +7,7 @@
       body: file,
       headers: { "X-CSRF-Token": csrf, "Content-Type": "application/octet-stream" },
     });
-    return { status: answer.status, most: false, problem: answer.ok ? null : await answer.json() };
+    return { status: answer.status, larger: false, problem: answer.ok ? null : await answer.json() };
   };
 
   const send = async (field) => {
@@ -15,10 +15,11 @@
     if (!file) return;
     field.disabled = true;
     const larger = file.size > Number(field.dataset.most);
-    const detail = larger ? { status: 413, most: true, problem: null } : await post(file, field.dataset).catch(() => ({ status: 0, most: false, problem: null }));
+    const unsent = { status: 0, larger, problem: null };
+    const answer = larger ? { ...unsent, status: 413 } : await post(file, field.dataset).catch(() => unsent);
     field.disabled = false;
     field.value = "";
-    field.dispatchEvent(new CustomEvent("sent", { bubbles: true, detail }));
+    emitEvent("file", { upload: field.dataset.upload, ...answer });
   };
 
   document.addEventListener("change", (event) => {
