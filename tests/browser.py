@@ -148,3 +148,10 @@ async def visit(request: pytest.FixtureRequest, centre: tuple[TestCentre, str], 
     yield found
     await context.close()
     assert found.complaints == []
+
+
+async def choose_file(page: Page, name: str, content: bytes = b"") -> None:
+    """Press the button that brings a file, and choose one; without `content` its name is in it."""
+    async with page.expect_file_chooser() as opened:
+        await page.click(".pick-file")
+    await (await opened.value).set_files({"name": name, "mimeType": "text/plain", "buffer": content or name.encode()})

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-
-from playwright.async_api import Route, expect
+from playwright.async_api import expect
 
 from api.dashboard.response.kinds import KINDS as PAGES
 from respond.cases import records
-from tests.browser import BOTH, NEEDS_CHROMIUM, ONE, PHONE, Visit
+from tests.browser import BOTH, NEEDS_CHROMIUM, ONE, PHONE, Visit, choose_file
 from tests.case_tables import KINDS, TABLES
 from tests.detections import Finding
 from tests.e2e.test_report_page import become, send, step
@@ -166,25 +164,20 @@ async def test_a_team_has_a_roster_and_a_log(visit: Visit) -> None:
 
 @ONE
 async def test_a_file_is_added_to_a_duty_twice_and_kept_once(visit: Visit) -> None:
-    page = visit.page
+    page, links = visit.page, visit.page.locator(".checklist a[download]")
     number = put(visit.centre, KINDS["duties"], "open", 1)
     await visit.open(f"/response/duties/{number}", "officer")
-    for name in ("result.txt", "result.txt", "2026 결과 & 사진.txt"):
-        await page.set_input_files(".pick-file input", {"name": name, "mimeType": "text/plain", "buffer": name.encode()})
-        await expect(page.locator(".checklist a[download]", has_text=name)).to_have_count(1)
-    await expect(page.locator(".checklist a[download]")).to_have_count(2)
-    held = asyncio.Event()
-
-    async def hold(route: Route) -> None:
-        await held.wait()
-        await route.continue_()
-
-    await page.route("**/files?*", hold)
-    await page.set_input_files(".pick-file input", {"name": "late.txt", "mimeType": "text/plain", "buffer": b"late"})
-    await expect(page.locator(".pick-file input")).to_be_disabled()
-    await page.locator(".pick-file").evaluate("one => one.remove()")  # as when the page is built anew
-    held.set()
-    await expect(page.locator(".checklist a[download]")).to_have_count(3)
+    names = ("result.txt", "result.txt", "2026 결과 & 사진.txt")
+    for count, name in zip((1, 1, 2), names, strict=True):
+        async with page.expect_response("**/files?*"):
+            await choose_file(page, name)
+        await expect(links).to_have_count(count)
+    await visit.picture("duty-files")
+    async with page.expect_file_chooser() as opened:
+        await page.click(".pick-file")
+    await page.locator(".pick-file").evaluate("one => one.remove()")  # as when the page is built anew while somebody looks for the file
+    await (await opened.value).set_files({"name": "late.txt", "mimeType": "text/plain", "buffer": b"late"})
+    await expect(links).to_have_count(3)
     async with page.expect_download() as taken:
         await page.get_by_role("link", name="2026 결과 & 사진.txt").click()
     assert (await (await taken.value).path()).read_bytes().decode() == "2026 결과 & 사진.txt"

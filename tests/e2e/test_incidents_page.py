@@ -12,7 +12,7 @@ from playwright.async_api import Page, expect
 from api.dashboard.client import Answer, Api
 from detect import published
 from detect.published import Snapshot
-from tests.browser import BOTH, NEEDS_CHROMIUM, ONE, PHONE, Visit
+from tests.browser import BOTH, NEEDS_CHROMIUM, ONE, PHONE, Visit, choose_file
 from tests.detections import Finding
 from tests.servers.api import TestCentre
 
@@ -284,15 +284,15 @@ async def test_an_incident_from_evidence_to_report(visit: Visit) -> None:
     await expect(page.locator(".comments li")).to_have_count(2)
     await page.locator(".tasks .q-checkbox").click()
     await expect(page.locator(".tasks li.done")).to_have_count(1)
-    await page.set_input_files(".pick-file input", {"name": "dump.txt", "mimeType": "text/plain", "buffer": b"as it was"})
+    await choose_file(page, "dump.txt", b"as it was")
     await expect(page.locator(".files a")).to_have_text("dump.txt")
-    await page.set_input_files(".pick-file input", {"name": f"{'x' * 250}.txt", "mimeType": "text/plain", "buffer": b"too long a name"})
+    await choose_file(page, f"{'x' * 250}.txt", b"too long a name")
     refused = page.locator(".q-notification.bg-negative")
     await expect(refused).to_contain_text("최대 200자" if korean else "at most 200 characters")
     await refused.get_by_role("button").click()
     await expect(refused).to_have_count(0)
     await page.locator(".pick-file input").evaluate("field => { field.dataset.most = 3 }")
-    await page.set_input_files(".pick-file input", {"name": "big.txt", "mimeType": "text/plain", "buffer": b"four"})
+    await choose_file(page, "big.txt", b"four")
     await expect(refused).to_contain_text("MiB")
     await expect(page.locator(".files a")).to_have_count(1)
     assert ["422" in one for one in visit.complaints] == [True]  # the browser reports the refusal of the name

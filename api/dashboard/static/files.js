@@ -22,7 +22,8 @@
     emitEvent("file", { upload: field.dataset.upload, ...answer });
   };
 
-  document.addEventListener("change", (event) => {
-    if (event.target.matches?.("input[data-upload]")) send(event.target);
+  // Heard at the field: while somebody looks for a file the page may be built anew, and what happens to the old field stays with it.
+  document.addEventListener("click", (event) => {
+    if (event.target.matches?.("input[data-upload]")) event.target.onchange = () => send(event.target);
   });
 })();
