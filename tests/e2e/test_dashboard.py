@@ -213,12 +213,14 @@ async def test_the_warning_in_force_and_the_readiness_stand_apart(visit: Visit) 
         readiness.confirm(session, "user:lead", rules, made.number, 1, "")
     await page.goto(visit.url)
     await visit.log_in("analyst")
-    await expect(page.locator(".banner")).to_have_count(1)
+    await expect(page.locator(".banner")).to_have_count(2)
+    await expect(page.locator(".banner.calm b")).to_have_text("국가 사이버위기경보 정상" if korean else "National cyber warning: Normal")
     with visit.centre.centre.database.session() as session:
         service.record(session, "user:lead", levels.load(WarningSettings()), (), national)
     await expect(page.locator(".banner.alarm b")).to_have_text(
         "국가 사이버위기경보 경계 · NCSC <b> 2026-17" if korean else "National cyber warning: Alert · NCSC <b> 2026-17"
     )
+    await expect(page.locator(".banner.calm")).to_have_count(0)
     await expect(page.locator(".banner.alarm span")).to_contain_text("발령하지 않습니다" if korean else "the city issues no warning")
     await expect(page.locator(".banner.own span")).to_contain_text("국가 경보가 아닙니다" if korean else "it is no national warning")
     await visit.picture(f"banners-{'ko' if korean else 'en'}")

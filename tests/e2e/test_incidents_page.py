@@ -304,6 +304,13 @@ async def test_an_incident_from_evidence_to_report(visit: Visit) -> None:
     await expect(page.locator(".moments li", has_text="확정" if korean else "Confirm")).to_have_count(1)
     await expect(page.locator("[data-step=restrict]")).to_be_visible()
     await expect(page.locator("[data-step=unrestrict]")).to_have_count(0)
+    await page.click("[data-step=split]")
+    await page.locator(".sheet .q-select").click()
+    await expect(page.locator(".q-menu .q-item")).to_have_count(3)
+    await expect(page.locator(".q-menu .q-item").first).to_contain_text("2026-05-01 11:59:10 date=2026-05-01 time=11:59:00")
+    await page.keyboard.press("Escape")
+    await page.keyboard.press("Escape")
+    await expect(page.locator(".sheet")).to_have_count(0)
     async with centre.as_person("analyst") as analyst:
         made = await analyst.post("/v1/investigations", json={"incident": "INC-2026-000001"})
         assert made.status_code == 201, made.text

@@ -31,7 +31,7 @@ from api.dashboard.response.progress import clock_html
 from api.dashboard.steps.bar import StepBar, Subject, case_subject
 from api.dashboard.steps.entries import Choices
 from api.dashboard.telling import telling, why
-from api.dashboard.texts import number
+from api.dashboard.texts import kst, number
 from api.dashboard.visitor import Visitor
 from api.live import LOOK_SECONDS, Changes, TooMuch
 from core.errors import Forbidden, StoreError, Unauthenticated
@@ -43,6 +43,7 @@ MOMENTS: Final = 500
 READY_SECONDS: Final = 30.0
 """A page that asks for many things is given more time than the three seconds NiceGUI gives others."""
 _IDENTITY_EVERY: Final = 20  # looks
+_SHORT: Final = 90  # characters
 _log = structlog.get_logger()
 
 
@@ -191,6 +192,8 @@ class IncidentPage:
         match action:
             case "assign":
                 return {"assignee": await or_nobody(self._visitor)}
+            case "split":
+                return {"detections": {one["detection_id"]: _line_of(one) for one in self._found["detail"]["evidence"]}}
             case "restrict":
                 return {"members": await people(self._visitor)}
             case _:
@@ -229,6 +232,12 @@ class IncidentPage:
             known, self._heard = self._found["detail"], mine
             if (datetime.fromisoformat(known["updated_at"]), known["version"]) != (mine.incident.updated_at, mine.incident.version):
                 await self.refresh()
+
+
+def _line_of(evidence: Mapping[str, Any]) -> str:
+    """How a kept line is called where some are chosen: when it was, and what it says, shortened."""
+    said = evidence["raw"] or evidence["rule_title"]
+    return f"{kst(datetime.fromisoformat(evidence['event_time']))} {said[:_SHORT]}{'…' if len(said) > _SHORT else ''}"
 
 
 def _nothing(message: str, tag: str = "p") -> str:

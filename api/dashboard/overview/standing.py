@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from html import escape
-from typing import Final
+from typing import Any, Final
 
 from nicegui import ui
 
 from api.dashboard.elements import time_html
-from api.dashboard.texts import number
+from api.dashboard.texts import Texts, number
 from api.dashboard.visitor import Visitor
 from core.permissions import Action
 from respond.readiness import policy, service
@@ -18,6 +18,7 @@ from respond.warnings import in_force, levels
 from respond.warnings.models import Warning  # noqa: A004 - the ordinance's word
 
 _NAMED: Final = 4
+_CALM: Final = "calm"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +54,17 @@ class Banners:
         self._box.set_content(self._warning(standing.warning) + self._readiness(standing.readiness))
 
     def _warning(self, warning: Warning | None) -> str:
-        if warning is None:
+        if not self._visitor.principal.may(Action.WARNINGS_READ):
             return ""
         t, table = self._visitor.t, levels.load(self._visitor.centre.settings.respond.warnings)
-        mood = levels.effects(table, warning.level).banner
-        if not mood:
-            return ""
-        level = table.find(warning.level)
+        if warning is None:
+            return _banner(
+                _CALM, t("National cyber warning: {level}", level=_called(t, table.levels[0])), escape(t("No warning is in force."))
+            )
+        mood = levels.effects(table, warning.level).banner or _CALM
         title = t(
             "National cyber warning: {level} · {issuer} {reference}",
-            level=level.en if t.language == "en" else level.ko,
+            level=_called(t, table.find(warning.level)),
             issuer=warning.issuer,
             reference=warning.reference,
         )
@@ -94,7 +96,7 @@ class Banners:
             return ""
         t = self._visitor.t
         level = policy.load(self._visitor.centre.settings.respond.readiness).find(readiness.level)
-        title = t("The centre's own readiness: {level}", level=level.en if t.language == "en" else level.ko)
+        title = t("The centre's own readiness: {level}", level=_called(t, level))
         return _banner(
             "own",
             title,
@@ -104,6 +106,11 @@ class Banners:
                 since=time_html(readiness.confirmed_at),
             ),
         )
+
+
+def _called(t: Texts, level: Any) -> str:
+    """A level's name in the language of `t`."""
+    return str(level.en if t.language == "en" else level.ko)
 
 
 def _banner(mood: str, title: str, note_html: str) -> str:

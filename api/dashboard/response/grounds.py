@@ -17,6 +17,8 @@ _COLUMNS: Final = ("number", "agency", "severity", "importance", "opened_at")
 
 def grounds(page: Shown, name: str, found: Mapping[str, Any]) -> None:
     """The panel. A proposal to stand down has no incidents: it was quiet for long enough."""
+    if not found:
+        return
     t, showing = page.visitor.t, page.showing
     needed = found.get("needed")
     with panel(showing.name(name)):

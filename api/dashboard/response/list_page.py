@@ -128,7 +128,7 @@ class ListPage:
                     self._note = text("span", "", "note").props("role=status")
                 self._table = CaseTable(visitor, kind, self._names)
                 with ui.element("div") as self._none:
-                    empty(t("Nothing here."), t("Nothing matches. Choose other filters, or wait for something to happen."))
+                    empty(t("Nothing here."), t("New ones appear here by themselves. Where filters are set, others may show more."))
                 with ui.element("div").classes("next-page") as self._next:
                     ui.button(t("Show more"), on_click=self._further, color=None).props("flat no-caps")
             self._show()

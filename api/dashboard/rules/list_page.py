@@ -47,7 +47,7 @@ async def _list(visitor: Visitor, tactic: str, technique: str) -> None:
     found = await reading.library(visitor)
     with frame(visitor, t("Rules")):
         views.head(visitor, "list")
-        with panel(t("Rules"), t("figures of the last 30 days")):
+        with panel(t("Rules"), t("hits of 24 hours and 7 days, false alarms of 30 days")):
             table = RuleTable(visitor, found, tactic=tactic, technique=technique)
 
     async def refresh() -> None:

@@ -16,6 +16,7 @@ from core.events import UNKNOWN_AGENCY
 from core.permissions import Action
 
 _SKEW: Final = timedelta(days=2)
+_TIMES: Final = frozenset({"event_time", "received_at"})
 _HIDDEN: Final = frozenset({"event_id", "raw", "agency", "source"})
 _OFFERED: Final = 8
 _ITSELF: Final = "no_parser"
@@ -74,7 +75,7 @@ class FirstLine:
     def _read(self, event: dict[str, Any]) -> str:
         t = self._visitor.t
         shown = ((name, value) for name, value in event.items() if name not in _HIDDEN)
-        columns = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(str(value))}</dd></div>" for name, value in shown)
+        columns = "".join(f"<div><dt>{escape(name)}</dt><dd>{_value_html(name, value)}</dd></div>" for name, value in shown)
         return (
             f'<p class="lead first-line"><b>{escape(t("We received your first line and parsed it so:"))}</b> '
             f"{escape(t('parser {parser}', parser=event.get('parser', '')))} · {time_html(event.get('received_at'))}</p>"
@@ -113,3 +114,7 @@ class FirstLine:
                 for one in shown:
                     address = one.removeprefix("unknown-")
                     ui.button(address, on_click=partial(self._claim, address), color=None).props("flat no-caps dense")
+
+
+def _value_html(column: str, value: Any) -> str:
+    return time_html(value) if column in _TIMES else escape(str(value))
