@@ -194,7 +194,7 @@ async def test_too_many_large_bodies_at_once_are_sent_away(centre: Receiving) ->
 
 
 async def test_a_full_bus_is_told(tmp_path: Path) -> None:
-    async with receiving(tmp_path, backlog=64 << 10, write_seconds=0.1) as centre:
+    async with receiving(tmp_path, backlog=64 << 10, write_seconds=3.0) as centre:
         receipts, refusals = 0, []
         for _ in range(20):
             try:
